@@ -1,0 +1,57 @@
+"""What a run tells a machine besides the layer: the memory behind it, where activations wait, how to execute."""
+
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TypeVar
+
+from archmodel.memory.dram import IdealMemoryConfig, Stream
+
+Task = TypeVar("Task")
+Outcome = TypeVar("Outcome")
+
+
+@dataclass(frozen=True)
+class Context:
+    """Surroundings of one layer.
+
+    input_on_chip : a former layer left the inputs in the machine's buffers
+    output_on_chip : the outputs can stay there until all their consumers have run
+    threads : worker threads; results do not depend on them
+    check : compute real outputs through the modelled dataflow and compare them with a reference
+    """
+
+    memory: IdealMemoryConfig
+    input_on_chip: bool = False
+    output_on_chip: bool = False
+    threads: int = 1
+    check: bool = False
+    seed: int = 0
+
+    def run(self, work: Callable[[Task], Outcome], tasks: Iterable[Task]) -> list[Outcome]:
+        """Outcomes of all tasks, in their order."""
+        if self.threads == 1:
+            return [work(task) for task in tasks]
+        with ThreadPoolExecutor(self.threads) as pool:
+            return list(pool.map(work, tasks))
+
+
+def layer_cycles(compute: list[int], streams: tuple[Stream, ...], context: Context, clock_hz: float) -> int:
+    """First fill + sum over tiles of max(compute, memory); `compute` holds the cycles of each temporal tile.
+
+    The fill is the latency of the first request and the first tile's inputs, which must be on chip before they are
+    multiplied; everything else moves while the machine computes (double buffering).
+    """
+    memory = context.memory
+    num_bytes, first_inputs = [0] * len(compute), 0
+    for stream in streams:
+        if stream.kind == "input" and stream.tile == 0:
+            first_inputs += stream.num_bytes
+        else:
+            num_bytes[stream.tile] += stream.num_bytes
+    fill = memory.transfer_cycles(first_inputs, clock_hz)
+    if streams:
+        fill += memory.latency_cycles(clock_hz)
+    return fill + sum(
+        max(cycles, memory.transfer_cycles(moved, clock_hz)) for cycles, moved in zip(compute, num_bytes, strict=True)
+    )

@@ -1,0 +1,223 @@
+"""DCNN: the dense baseline of the SCNN study, PlanarTiled-InputStationary-DotProduct (Parashar et al., ISCA 2017).
+
+The same grid of PEs, tiles, barriers and memory as SCNN; a PE multiplies, every cycle, 16 weights with 16 activations
+of one output, zeros included. Stride is moved into channels as in SCNN. A PE reads its input halo from its neighbours
+as part of the dot product. Fully connected layers deal the output neurons to the PEs.
+"""
+
+import math
+from typing import Annotated, Literal
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import Field
+
+from archmodel.accelerators.check import Outputs, compare_outputs, reference_outputs, values_of
+from archmodel.accelerators.context import Context, layer_cycles
+from archmodel.accelerators.planar import (
+    PlanarTiling,
+    UnitStrideConv,
+    unfold_inputs,
+    unfold_weights,
+    unit_stride,
+)
+from archmodel.accelerators.result import LayerResult
+from archmodel.config import FrozenModel
+from archmodel.memory.dram import Stream
+from archmodel.network.layer import Layer
+from archmodel.operands.operands import Operands, Values, effectual_macs
+
+Int64 = npt.NDArray[np.int64]
+
+
+class PEConfig(FrozenModel):
+    """The PE array and the dot product of a PE."""
+
+    rows: Annotated[int, Field(ge=1, le=256)]
+    cols: Annotated[int, Field(ge=1, le=256)]
+    multipliers: Annotated[int, Field(ge=1, le=4096)]
+    dot_product: Literal["flattened", "channels"]
+    Kc: Annotated[int, Field(ge=1, le=65536)]
+
+    @property
+    def num_pes(self) -> int:
+        """PEs of the array."""
+        return self.rows * self.cols
+
+
+class BufferConfig(FrozenModel):
+    """The activation SRAM of the machine."""
+
+    activation_bytes: Annotated[int, Field(ge=64, le=2**40)]
+    word_bits: Annotated[int, Field(ge=1, le=64)]
+
+
+class PPUConfig(FrozenModel):
+    """The post-processing unit of a PE."""
+
+    output_words_per_cycle: Annotated[int, Field(ge=0, le=4096)]
+    overlap: bool
+
+
+class Config(FrozenModel):
+    """DCNN (Parashar et al., ISCA 2017)."""
+
+    model: Literal["dcnn"]
+    name: str
+    clock_hz: Annotated[float, Field(gt=0, le=1e12)]
+    pe: PEConfig
+    buffers: BufferConfig
+    ppu: PPUConfig
+
+    @property
+    def num_multipliers(self) -> int:
+        """Multipliers of the machine."""
+        return self.pe.num_pes * self.pe.multipliers
+
+    @property
+    def activation_bytes(self) -> int:
+        """Bytes of the activation SRAM."""
+        return self.buffers.activation_bytes
+
+    def stored_bytes(self, words: int, density: float) -> int:
+        """Bytes of a feature map as it is stored: all its words."""
+        return math.ceil(words * self.buffers.word_bits / 8)
+
+    def fits(self, layer: Layer, input_density: float, output_density: float) -> tuple[bool, bool]:
+        """Whether inputs and outputs fit the SRAM together; where they do not, neither stays."""
+        fit = self.stored_bytes(layer.input_words + layer.output_words, 1.0) <= self.activation_bytes
+        return fit, fit
+
+
+def run_layer(config: Config, layer: Layer, operands: Operands, context: Context) -> LayerResult:
+    """Exact cycles and counts of a conv or fc layer, over all images; zeros cost as much as other values."""
+    pe, batch = config.pe, operands.batch
+    conv = unit_stride(layer) if layer.kind == "conv" else None
+    depth = layer.C if conv is None else conv.C // conv.groups * conv.R * conv.S
+    dots = dot_cycles(config, conv, depth)
+    outputs = outputs_of_pes(config, layer)
+    drain = exposed_drain(config, layer, int(outputs.max()))
+    num_tiles = -(-config.stored_bytes(layer.input_words + layer.output_words, 1.0) // config.activation_bytes)
+    working = int(outputs.max()) * dots * batch
+    compute = [working // (num_tiles * batch)] * (num_tiles * batch)
+    compute[-1] += working - sum(compute)
+    compute[-1] += drain
+    streams = dense_streams(config, layer, num_tiles, batch, context)
+    cycles = layer_cycles(compute, streams, context, config.clock_hz)
+    if context.check:
+        check(config, layer, conv, operands, context)
+    multiplied = layer.output_words * depth * batch
+    multiplying = layer.output_words * dots * pe.multipliers * batch
+    effectual = effectual_macs(layer, operands)
+    stack = {
+        "busy": effectual,
+        "stored_zero": multiplied - effectual,
+        "fragmentation": multiplying - multiplied,
+        "imbalance": working * config.num_multipliers - multiplying,
+        "drain": drain * config.num_multipliers,
+        "memory": (cycles - sum(compute)) * config.num_multipliers,
+    }
+    return LayerResult(
+        name=layer.name,
+        kind=layer.kind,
+        num_multipliers=config.num_multipliers,
+        cycles=cycles,
+        stack=stack,
+        macs_dense=layer.macs * batch,
+        macs_effectual=effectual,
+        macs_issued=multiplied,
+        weight_density=operands.weight_density,
+        input_density=operands.input_density,
+        output_density=operands.output_density,
+        words_read={"activation_sram": multiplied, "weight_fifo": multiplied},
+        words_written={
+            "activation_sram": layer.output_words * batch,
+            "weight_fifo": layer.weight_words * (1 if conv is None else batch * num_tiles * pe.num_pes),
+        },
+        streams=streams,
+        cycle_map=outputs[np.newaxis] * dots * batch,
+        details={"Kc": pe.Kc, "sub_planes": num_tiles, "compute_cycles": sum(compute)},
+        origins=operands.origins,
+        checked=context.check,
+    )
+
+
+def dot_cycles(config: Config, conv: UnitStrideConv | None, depth: int) -> int:
+    """Cycles of one output: its dot product of length `depth`, along everything or along C for each kernel position."""
+    if conv is None or config.pe.dot_product == "flattened":
+        return -(-depth // config.pe.multipliers)
+    return -(-(conv.C // conv.groups) // config.pe.multipliers) * conv.R * conv.S
+
+
+def outputs_of_pes(config: Config, layer: Layer) -> Int64:
+    """Outputs that each PE computes for an image: its tile of every channel, or its share of the neurons.  int64[T]"""
+    pe = config.pe
+    if layer.kind == "fc":
+        per_pe = -(-layer.K // pe.num_pes)
+        return np.clip(layer.K - per_pe * np.arange(pe.num_pes), 0, per_pe)
+    (sub_plane,) = PlanarTiling((layer.P, layer.Q), pe.rows, pe.cols).sub_planes()
+    return sub_plane.tile_sizes(pe.rows, pe.cols) * layer.K
+
+
+def exposed_drain(config: Config, layer: Layer, most_outputs: int) -> int:
+    """Cycles in which outputs leave and nothing is multiplied.
+
+    A dot product takes at least a cycle and the PPU at least a word a cycle, so only the last group is exposed when
+    the accumulators are double-buffered.
+    """
+    rate = config.ppu.output_words_per_cycle
+    if not rate:
+        return 0
+    if layer.kind == "fc" or not config.ppu.overlap:
+        return -(-most_outputs // rate)
+    last_group = (layer.K - 1) % config.pe.Kc + 1
+    return -(-most_outputs // layer.K * last_group // rate)
+
+
+def dense_streams(config: Config, layer: Layer, num_tiles: int, batch: int, context: Context) -> tuple[Stream, ...]:
+    """Dense words of every temporal tile; a convolution fetches its weights for each, an fc layer once."""
+    streams = []
+    weights = config.stored_bytes(layer.weight_words, 1.0)
+    for tile in range(num_tiles * batch):
+        if layer.kind == "conv" or tile == 0:
+            streams.append(Stream("weight", "read", weights, tile))
+        if not context.input_on_chip:
+            streams.append(Stream("input", "read", config.stored_bytes(layer.input_words, 1.0) // num_tiles, tile))
+        if not context.output_on_chip:
+            streams.append(Stream("output", "write", config.stored_bytes(layer.output_words, 1.0) // num_tiles, tile))
+    return tuple(stream for stream in streams if stream.num_bytes)
+
+
+def check(
+    config: Config, layer: Layer, conv: UnitStrideConv | None, operands: Operands, context: Context
+) -> None:
+    """Raise ResultError unless the dot products over the space-to-depth operands give the layer's outputs."""
+    weights, inputs = values_of(layer, operands, context.seed)
+    for image in inputs:
+        expected = reference_outputs(layer, weights, image)
+        if conv is None:
+            outputs = weights[:, :, 0, 0].astype(np.int64) @ image[:, 0, 0].astype(np.int64)
+            compare_outputs(layer, outputs.reshape(-1, 1, 1), expected)
+        else:
+            compare_outputs(layer, tiled_outputs(config, layer, conv, weights, image), expected)
+
+
+def tiled_outputs(config: Config, layer: Layer, conv: UnitStrideConv, weights: Values, image: Values) -> Outputs:
+    """Outputs PE by PE: each takes its tile of outputs and the inputs under it, halo included.  int64[K, P, Q]"""
+    kernels = unfold_weights(layer, conv, weights).astype(np.float64)
+    around = ((0, 0), (conv.pad_top, conv.R), (conv.pad_left, conv.S))
+    plane = np.pad(unfold_inputs(layer, conv, image), around).astype(np.float64)
+    outputs = np.zeros((layer.K, layer.P, layer.Q), np.int64)
+    tile_h, tile_w = -(-layer.P // config.pe.rows), -(-layer.Q // config.pe.cols)
+    channels, per_group = conv.C // conv.groups, conv.K // conv.groups
+    for top in range(0, layer.P, tile_h):
+        for left in range(0, layer.Q, tile_w):
+            target = outputs[:, top : top + tile_h, left : left + tile_w]
+            _, height, width = target.shape
+            under = plane[:, top : top + height + conv.R - 1, left : left + width + conv.S - 1]
+            windows = np.lib.stride_tricks.sliding_window_view(under, (conv.R, conv.S), (1, 2))[:, :height, :width]
+            for group in range(conv.groups):
+                of_group = slice(group * per_group, (group + 1) * per_group)
+                operand = windows[group * channels : (group + 1) * channels]
+                target[of_group] = np.tensordot(kernels[of_group], operand, ((1, 2, 3), (0, 3, 4)))
+    return outputs

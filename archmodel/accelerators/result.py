@@ -1,0 +1,121 @@
+"""What a machine reports for a layer and for a run."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from archmodel.memory.dram import Stream
+
+# Causes of a multiplier-slot, in the order in which they are shown. `busy` is effectual work.
+CAUSES = (
+    "busy",
+    "stored_zero",  # products with an explicit zero of the run-length code, or with a zero that is not skipped
+    "out_of_range",  # products of two non-zeros that no output needs
+    "fragmentation",  # slots of vectors that are not full
+    "bank_conflict",  # a full accumulator queue holds the multipliers
+    "imbalance",  # PEs wait for the slowest one, or have no tile
+    "weight_stall",  # weights have not arrived
+    "drain",  # queues, halos and outputs leave while nothing is multiplied
+    "memory",  # DRAM takes longer than the computation, first fill included
+)
+
+
+@dataclass(frozen=True)
+class LayerResult:
+    """Integer counts of one layer over all images of the batch."""
+
+    name: str
+    kind: str
+    num_multipliers: int
+    cycles: int
+    stack: Mapping[str, int]  # multiplier-slots by cause; they sum to cycles * num_multipliers
+    macs_dense: int
+    macs_effectual: int
+    macs_issued: int
+    weight_density: float
+    input_density: float
+    output_density: float
+    words_read: Mapping[str, int]  # by component of the machine
+    words_written: Mapping[str, int]
+    streams: tuple[Stream, ...] = ()
+    cycle_map: npt.NDArray[np.int64] | None = None  # [units, PEs] cycles of work
+    details: Mapping[str, int | float | str] = field(default_factory=dict)  # what the machine chose: Kc, tiles
+    origins: Mapping[str, str] = field(default_factory=dict)
+    checked: bool = False  # outputs through the modelled dataflow equal a reference
+
+    def __post_init__(self) -> None:
+        unknown = set(self.stack) - set(CAUSES)
+        if unknown:
+            raise ValueError(f"{self.name}: unknown causes {sorted(unknown)}; allowed: {', '.join(CAUSES)}")
+        if sum(self.stack.values()) != self.slots or min(self.stack.values()) < 0:
+            raise ValueError(f"{self.name}: the stack {dict(self.stack)} does not sum to {self.slots} slots")
+
+    @property
+    def slots(self) -> int:
+        """Multiplier-slots: cycles times multipliers."""
+        return self.cycles * self.num_multipliers
+
+    @property
+    def multiplier_utilization(self) -> float:
+        """Effectual MACs per multiplier-slot."""
+        return self.macs_effectual / self.slots if self.slots else 0.0
+
+    @property
+    def stall_cycles(self) -> dict[str, float]:
+        """Cycles by cause: slots / multipliers; they sum to the cycles."""
+        return {cause: slots / self.num_multipliers for cause, slots in self.stack.items()}
+
+    @property
+    def dram_bytes(self) -> int:
+        """Bytes moved to and from DRAM."""
+        return sum(stream.num_bytes for stream in self.streams)
+
+    def dram_bytes_of(self, kind: str) -> int:
+        """Bytes of one kind of stream."""
+        return sum(stream.num_bytes for stream in self.streams if stream.kind == kind)
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """One network on one machine."""
+
+    arch: str
+    net: str
+    fidelity: str
+    seed: int
+    batch: int
+    clock_hz: float
+    config: Mapping[str, Any]  # the resolved machine and memory, as in their TOML files
+    layers: tuple[LayerResult, ...]
+    skipped: tuple[str, ...] = ()  # layers without MACs, or not selected
+    baseline: "RunResult | None" = None
+    provenance: Mapping[str, str] = field(default_factory=dict)  # versions
+    wall_s: float = 0.0
+
+    @property
+    def cycles(self) -> int:
+        """Cycles of all layers, one after the other."""
+        return sum(layer.cycles for layer in self.layers)
+
+    @property
+    def time_s(self) -> float:
+        """Seconds at the machine's clock."""
+        return self.cycles / self.clock_hz
+
+    @property
+    def stack(self) -> dict[str, int]:
+        """Multiplier-slots by cause over all layers, in the order of CAUSES."""
+        sums = {cause: sum(layer.stack.get(cause, 0) for layer in self.layers) for cause in CAUSES}
+        return {cause: slots for cause, slots in sums.items() if any(cause in layer.stack for layer in self.layers)}
+
+    @property
+    def speedup(self) -> float | None:
+        """Baseline cycles over cycles, at each machine's clock."""
+        return None if self.baseline is None else self.baseline.time_s / self.time_s
+
+    def total(self, quantity: str) -> int:
+        """Sum of an integer quantity of the layers, for instance macs_effectual or dram_bytes."""
+        return sum(getattr(layer, quantity) for layer in self.layers)

@@ -1,0 +1,151 @@
+"""SCNN's parameters; configs/accelerators/scnn.toml gives the published values and the reasons of the open choices."""
+
+import math
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from archmodel.accelerators.cartesian import BankHash, WeightOrder
+from archmodel.accelerators.planar import tilings, unit_stride
+from archmodel.config import FrozenModel
+from archmodel.network.layer import Layer
+
+PUBLISHED_KC = 8  # output channels of a group, stated for 1x1 layers (SCNN, ISCA 2017)
+MOST_QUEUED = 255  # products in a bank's queue and on their way to it fit a byte
+
+Side = Annotated[int, Field(ge=1, le=256)]
+VectorWidth = Annotated[int, Field(ge=1, le=16)]
+Bytes = Annotated[int, Field(ge=64, le=2**30)]
+WordsPerCycle = Annotated[int, Field(ge=0, le=4096)]
+
+
+class PEConfig(FrozenModel):
+    """The PE array, its multipliers and accumulators."""
+
+    rows: Side
+    cols: Side
+    F: VectorWidth
+    I: VectorWidth
+    accumulator_banks: Annotated[int, Field(ge=1, le=254)]
+    accumulator_entries: Annotated[int, Field(ge=1, le=2**20)]
+    bank_hash: BankHash
+    queue_depth: Annotated[int, Field(ge=0, le=200)]
+    out_of_range: Literal["accumulate", "drop"]
+    Kc: Literal["published", "accumulator"] | Annotated[int, Field(ge=1, le=65536)]
+    barrier: Literal["group", "channel", "layer"]
+    weight_order: WeightOrder
+
+    @property
+    def num_pes(self) -> int:
+        """PEs of the array."""
+        return self.rows * self.cols
+
+    @property
+    def multipliers_per_pe(self) -> int:
+        """Multipliers of a PE: F * I."""
+        return self.F * self.I
+
+    @model_validator(mode="after")
+    def _banks_match(self) -> "PEConfig":
+        banks = self.accumulator_banks
+        if self.bank_hash == "dnnsim" and banks != 32:
+            raise ValueError(f"accumulator_banks = {banks}: bank_hash 'dnnsim' is defined for 32 banks")
+        if self.bank_hash == "xor" and banks & (banks - 1):
+            raise ValueError(f"accumulator_banks = {banks}: bank_hash 'xor' needs a power of two")
+        if self.queue_depth + self.multipliers_per_pe > MOST_QUEUED:
+            raise ValueError(f"queue_depth = {self.queue_depth}: must be at most {MOST_QUEUED} - F * I")
+        return self
+
+
+class WeightFifoConfig(FrozenModel):
+    """The weight FIFO of every PE; an entry is one vector of F weights."""
+
+    entries: Annotated[int, Field(ge=1, le=2**20)]
+    vectors_per_cycle: Annotated[int, Field(ge=1, le=4096)]
+    broadcast: Literal["fifo", "ideal"]
+
+
+class BufferConfig(FrozenModel):
+    """Activation RAMs of a PE."""
+
+    iaram_bytes: Bytes
+    oaram_bytes: Bytes
+
+
+class CompressionConfig(FrozenModel):
+    """Stored bits of an entry; `index_bits` bounds the zero run."""
+
+    data_bits: Annotated[int, Field(ge=1, le=64)]
+    index_bits: Annotated[int, Field(ge=1, le=16)]
+    psum_bits: Annotated[int, Field(ge=1, le=64)]
+
+    @property
+    def entry_bits(self) -> int:
+        """Bits of a value with its zero run."""
+        return self.data_bits + self.index_bits
+
+    @property
+    def longest_run(self) -> int:
+        """Zeros that one entry can skip."""
+        return 2**self.index_bits - 1
+
+
+class PPUConfig(FrozenModel):
+    """The post-processing unit: halo exchange, activation function, compression of the outputs."""
+
+    output_words_per_cycle: WordsPerCycle
+    halo_words_per_cycle: WordsPerCycle
+    overlap: bool
+
+
+class Config(FrozenModel):
+    """SCNN (Parashar et al., ISCA 2017)."""
+
+    model: Literal["scnn"]
+    name: str
+    clock_hz: Annotated[float, Field(gt=0, le=1e12)]
+    tile_plane: Literal["input", "padded"]
+    pe: PEConfig
+    weight_fifo: WeightFifoConfig
+    buffers: BufferConfig
+    compression: CompressionConfig
+    ppu: PPUConfig
+
+    @model_validator(mode="after")
+    def _barrier_without_fifo(self) -> "Config":
+        if self.pe.barrier == "channel" and self.weight_fifo.broadcast == "fifo":
+            raise ValueError("pe.barrier = 'channel': needs weight_fifo.broadcast = 'ideal'")
+        return self
+
+    @property
+    def num_multipliers(self) -> int:
+        """Multipliers of the machine."""
+        return self.pe.num_pes * self.pe.multipliers_per_pe
+
+    @property
+    def fifo(self) -> tuple[int, int]:
+        """Entries and vectors a cycle of the weight FIFO as the kernel takes them; zeros for ideal weights."""
+        fifo = self.weight_fifo
+        return (fifo.entries, fifo.vectors_per_cycle) if fifo.broadcast == "fifo" else (0, 0)
+
+    @property
+    def activation_bytes(self) -> int:
+        """Bytes of all activation RAMs."""
+        return self.pe.num_pes * (self.buffers.iaram_bytes + self.buffers.oaram_bytes)
+
+    def stored_bytes(self, words: int, density: float) -> int:
+        """Bytes of a feature map as it is stored: its non-zeros with their zero runs."""
+        return math.ceil(words * density * self.compression.entry_bits / 8)
+
+    def fits(self, layer: Layer, input_density: float, output_density: float) -> tuple[bool, bool]:
+        """Whether all inputs and all outputs of a layer, at these densities, fit the IARAMs and the OARAMs."""
+        if layer.kind == "fc":  # neurons are dealt to the PEs
+            inputs, outputs = -(-layer.C // self.pe.num_pes), -(-layer.K // self.pe.num_pes)
+        else:
+            conv = unit_stride(layer, self.tile_plane == "padded")
+            tile_h, tile_w = next(tilings(conv.plane, self.pe.rows, self.pe.cols)).largest_tile
+            inputs, outputs = tile_h * tile_w * conv.C, tile_h * tile_w * conv.K
+        return (
+            self.stored_bytes(inputs, input_density) <= self.buffers.iaram_bytes,
+            self.stored_bytes(outputs, output_density) <= self.buffers.oaram_bytes,
+        )

@@ -1,0 +1,155 @@
+"""SCNN's convolutions: what every PE does in every output-channel group, walked cycle by cycle."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from archmodel.accelerators.cartesian import (
+    Accumulators,
+    Blocks,
+    Int64,
+    activation_vectors,
+    drop_outside,
+    weight_cells,
+    weight_vectors,
+)
+from archmodel.accelerators.context import Context
+from archmodel.accelerators.planar import SubPlane, UnitStrideConv, tile_masks
+from archmodel.accelerators.scnn_config import Config
+from archmodel.accelerators.scnn_tiling import Cut
+from archmodel.kernels.accumulator_banks import bank_group_cycles
+from archmodel.kernels.lanes import WEIGHTS_PER_STEP
+from archmodel.operands.operands import Mask
+
+Vectors = npt.NDArray[Any]
+KernelOperands = tuple[Int64, Vectors, Int64, Vectors, npt.NDArray[np.uint8]]
+
+TASKS_PER_THREAD = 4  # pieces of a layer a thread: enough to even out their lengths
+
+
+@dataclass(frozen=True)
+class GroupWork:
+    """What the kernel measured of consecutive output-channel groups; arrays as `bank_group_cycles` returns them."""
+
+    span: Int64
+    waiting: Int64
+    work: Int64
+    stalls: Int64
+    emptying: Int64
+
+    @classmethod
+    def join(cls, parts: list["GroupWork"]) -> "GroupWork":
+        """Parts one after the other."""
+        return cls(*(np.concatenate([getattr(part, name) for part in parts]) for name in cls.__annotations__))
+
+    def without_barriers(self) -> "GroupWork":
+        """All groups as one, for PEs that meet only at the end of the tile."""
+        work = self.work.sum(axis=0, keepdims=True)
+        waiting = self.waiting.sum(keepdims=True)
+        stalls, emptying = self.stalls.sum(axis=0, keepdims=True), self.emptying.sum(axis=0, keepdims=True)
+        return GroupWork(work.max(axis=1) + waiting, waiting, work, stalls, emptying)
+
+
+@dataclass(frozen=True)
+class Part:
+    """One conv group on one sub-plane: compressed operands and what the PEs did with them."""
+
+    sub_plane: SubPlane
+    conv_group: int
+    weights: Blocks
+    activations: Blocks
+    accumulators: Accumulators
+
+
+def compress_weights(config: Config, conv: UnitStrideConv, weights: Mask, Kc: int) -> list[Blocks]:
+    """Stored weights of each conv group in blocks [output group, channel]; weights : uint8[K, C / groups, R, S]."""
+    channels = conv.K // conv.groups
+    blocks = []
+    for group in range(conv.groups):
+        cells = weight_cells(weights[group * channels : (group + 1) * channels], Kc, config.pe.weight_order)
+        shape = (-(-channels // Kc), conv.C // conv.groups)
+        blocks.append(Blocks.compress(cells, shape, config.compression.longest_run))
+    return blocks
+
+
+def compress_parts(
+    config: Config, conv: UnitStrideConv, cut: Cut, weights: list[Blocks], plane: Mask, context: Context
+) -> list[Part]:
+    """All parts of one image in the order of their execution; plane : uint8[C, H, W]."""
+    channels = conv.C // conv.groups
+
+    def compress(task: tuple[SubPlane, int]) -> Part:
+        sub_plane, group = task
+        tiles = tile_masks(sub_plane, plane[group * channels : (group + 1) * channels], config.pe.rows, config.pe.cols)
+        activations = Blocks.compress(tiles, (channels, config.pe.num_pes), config.compression.longest_run)
+        return Part(sub_plane, group, weights[group], activations, accumulators_of(config, conv, cut, sub_plane))
+
+    return context.run(compress, [(sub, group) for sub in cut.tiling.sub_planes() for group in range(conv.groups)])
+
+
+def accumulators_of(config: Config, conv: UnitStrideConv, cut: Cut, sub_plane: SubPlane) -> Accumulators:
+    """The accumulators of a PE while it works on a sub-plane."""
+    return Accumulators(
+        Kc=cut.Kc,
+        tile_h=sub_plane.tile_h,
+        tile_w=sub_plane.tile_w,
+        R=conv.R,
+        S=conv.S,
+        num_banks=config.pe.accumulator_banks,
+        bank_hash=config.pe.bank_hash,
+    )
+
+
+def run_parts(config: Config, conv: UnitStrideConv, parts: list[Part], context: Context) -> list[GroupWork]:
+    """Walk every PE-cycle of the parts; the result does not depend on how threads share them."""
+    pieces = -(-TASKS_PER_THREAD * context.threads // len(parts)) if context.threads > 1 else 1
+    tasks, owner = [], []
+    for index, part in enumerate(parts):
+        operands = kernel_operands(config, conv, part)
+        for groups in np.array_split(np.arange(part.weights.shape[0]), min(pieces, part.weights.shape[0])):
+            tasks.append((operands, slice(groups[0], groups[-1] + 1)))
+            owner.append(index)
+    barrier_blocks = conv.phases if config.pe.barrier == "channel" else 0
+
+    def walk(task: tuple[KernelOperands, slice]) -> GroupWork:
+        (weight_ptr, weights, activation_ptr, activations, banks), groups = task
+        measured = bank_group_cycles(
+            weight_ptr[groups], weights, activation_ptr, activations, banks, config.pe.queue_depth, config.fifo,
+            barrier_blocks,
+        )  # fmt: skip
+        return GroupWork(*measured)
+
+    walked = context.run(walk, tasks)
+    joined = [
+        GroupWork.join([work for work, index in zip(walked, owner, strict=True) if index == part])
+        for part in range(len(parts))
+    ]
+    return [work.without_barriers() for work in joined] if config.pe.barrier == "layer" else joined
+
+
+def kernel_operands(config: Config, conv: UnitStrideConv, part: Part) -> KernelOperands:
+    """The arrays of `bank_group_cycles` for a part."""
+    pe = config.pe
+    rotate = part.accumulators.rotates and pe.out_of_range == "accumulate" and pe.F <= WEIGHTS_PER_STEP
+    weight_ptr, weights = weight_vectors(part.weights, part.accumulators, pe.weight_order, pe.F, rotate)
+    activation_ptr, activations = activation_vectors(part.activations, part.accumulators, pe.I, rotate)
+    banks = np.zeros((1, 1), np.uint8) if rotate else bank_tables(config, conv, part)
+    return weight_ptr, weights, activation_ptr, activations, banks
+
+
+def bank_tables(config: Config, conv: UnitStrideConv, part: Part) -> npt.NDArray[np.uint8]:
+    """Bank of every accumulator of every PE.  uint8[T, addresses]"""
+    sub_plane, accumulators = part.sub_plane, part.accumulators
+    tables = []
+    for row in range(config.pe.rows):
+        top = sub_plane.top + row * sub_plane.tile_h + conv.pad_top - conv.R + 1  # output row of the first accumulator
+        for column in range(config.pe.cols):
+            left = sub_plane.left + column * sub_plane.tile_w + conv.pad_left - conv.S + 1
+            table = accumulators.banks(top, left)
+            if config.pe.out_of_range == "drop":
+                inside = slice(max(0, -top), max(0, conv.P - top)), slice(max(0, -left), max(0, conv.Q - left))
+                drop_outside(table, accumulators, *inside)
+            tables.append(table)
+    return np.stack(tables)

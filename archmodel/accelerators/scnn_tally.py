@@ -1,0 +1,183 @@
+"""Accounts of an SCNN convolution: slots by cause, buffer accesses, DRAM streams, the time of its tiles."""
+
+import math
+from collections import Counter
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from archmodel.accelerators.cartesian import Int64
+from archmodel.accelerators.context import Context, layer_cycles
+from archmodel.accelerators.planar import (
+    UnitStrideConv,
+    halo_outputs,
+    largest_halo,
+    owned_outputs,
+    unfold_inputs,
+    unfold_weights,
+)
+from archmodel.accelerators.result import LayerResult
+from archmodel.accelerators.scnn_config import Config
+from archmodel.accelerators.scnn_conv import GroupWork, Part
+from archmodel.accelerators.scnn_tiling import Cut
+from archmodel.memory.dram import Stream
+from archmodel.network.layer import Layer
+from archmodel.operands.operands import Operands, effectual_macs
+
+
+@dataclass
+class Tally:
+    """Sums over the parts of a layer, added in the order of their execution."""
+
+    config: Config
+    conv: UnitStrideConv
+    cut: Cut
+    works: list[GroupWork] = field(default_factory=list)
+    drains: list[Int64] = field(default_factory=list)
+    tiles: list[int] = field(default_factory=list)  # temporal tile of each part
+    num_tiles: int = 0
+    issued: int = 0
+    read: Counter[str] = field(default_factory=Counter)
+    written: Counter[str] = field(default_factory=Counter)
+    streams: list[Stream] = field(default_factory=list)
+
+    def add(self, part: Part, work: GroupWork, output_density: float, context: Context) -> None:
+        """Account one part; the last conv group of a sub-plane completes a temporal tile."""
+        issued = int(part.weights.num_entries.sum(axis=0) @ part.activations.num_entries.sum(axis=1))
+        self.issued += issued
+        self.works.append(work)
+        self.drains.append(self._drain_cycles(part, num_units=work.span.size))
+        self.tiles.append(self.num_tiles)
+        self._count_words(part, issued, output_density)
+        self._add_streams(part, output_density, context)
+        if part.conv_group + 1 == self.conv.groups:
+            self.num_tiles += 1
+
+    def _group_channels(self, num_groups: int) -> Int64:
+        """Output channels of each group: Kc, and what is left for the last."""
+        first = np.arange(num_groups) * self.cut.Kc
+        return np.minimum(self.cut.Kc, self.conv.K // self.conv.groups - first)
+
+    def _drain_cycles(self, part: Part, num_units: int) -> Int64:
+        """Cycles from the barrier until halos are exchanged and the outputs are in the OARAM, for each unit.
+
+        A PE has a link to each of its eight neighbours; the largest halo region decides.
+        """
+        ppu, tile = self.config.ppu, part.sub_plane
+        channels = self._group_channels(part.weights.shape[0])[-num_units:]
+        cycles = np.zeros(num_units, np.int64)
+        if ppu.halo_words_per_cycle:
+            cycles += -(-channels * largest_halo(self.conv, tile) // ppu.halo_words_per_cycle)
+        if ppu.output_words_per_cycle:
+            cycles += -(-channels * tile.tile_h * tile.tile_w // ppu.output_words_per_cycle)
+        return cycles
+
+    def _count_words(self, part: Part, issued: int, output_density: float) -> None:
+        pe, weights, activations = self.config.pe, part.weights, part.activations
+        used = -(-weights.num_vectors(pe.F) // self.config.weight_fifo.entries)  # passes over a channel's activations
+        self.read["iaram"] += int(used.sum(axis=0) @ activations.num_entries.sum(axis=1))
+        weight_words = weights.num_entries.sum(axis=0)
+        self.written["weight_fifo"] += int(weight_words.sum()) * pe.num_pes
+        self.read["weight_fifo"] += int(weight_words @ activations.num_vectors(pe.I).sum(axis=1))
+        self.written["crossbar"] += issued
+        self.read["accumulators"] += issued
+        self.written["accumulators"] += issued
+        channels = self.conv.K // self.conv.groups
+        tile, accumulators = part.sub_plane, part.accumulators
+        halo = accumulators.height * accumulators.width - tile.tile_h * tile.tile_w
+        self.written["halo"] += channels * halo * pe.num_pes
+        outputs = channels * owned_outputs(self.conv, tile)
+        self.read["accumulators"] += channels * halo * pe.num_pes + outputs
+        self.written["oaram"] += math.ceil(outputs * output_density)
+
+    def _add_streams(self, part: Part, output_density: float, context: Context) -> None:
+        bits = self.config.compression
+        channels = self.conv.K // self.conv.groups
+        psums = channels * halo_outputs(self.conv, part.sub_plane) if self.cut.through_dram else 0
+        outputs = channels * owned_outputs(self.conv, part.sub_plane) * output_density
+        moved = [
+            Stream("weight", "read", _bytes(part.weights.position.size * bits.entry_bits), self.num_tiles),
+            Stream("psum", "write", _bytes(psums * bits.psum_bits), self.num_tiles),
+            Stream("psum", "read", _bytes(psums * bits.psum_bits), self.num_tiles),
+        ]
+        if not context.input_on_chip:
+            stored = part.activations.position.size
+            moved.append(Stream("input", "read", _bytes(stored * bits.entry_bits), self.num_tiles))
+        if not context.output_on_chip:
+            moved.append(Stream("output", "write", _bytes(outputs * bits.entry_bits), self.num_tiles))
+        self.streams += [stream for stream in moved if stream.num_bytes]
+
+    def _exposed_drain(self) -> list[Int64]:
+        """Drain cycles of the units of each part that no computation hides: the next group computes meanwhile."""
+        drain = np.concatenate(self.drains)
+        if self.config.ppu.overlap:
+            following = np.append(np.concatenate([work.span for work in self.works])[1:], 0)
+            drain = np.maximum(0, drain - following)
+        return np.split(drain, np.cumsum([part.size for part in self.drains])[:-1])
+
+    def result(self, layer: Layer, operands: Operands, context: Context) -> LayerResult:
+        """The layer's account; the causes sum to all multiplier-slots."""
+        pe, num_multipliers = self.config.pe, self.config.num_multipliers
+        exposed = self._exposed_drain()
+        compute = [0] * self.num_tiles
+        for work, drain, tile in zip(self.works, exposed, self.tiles, strict=True):
+            compute[tile] += int(work.span.sum() + drain.sum())
+        streams = tuple(self.streams)
+        cycles = layer_cycles(compute, streams, context, self.config.clock_hz)
+        effectual = effectual_macs(layer, operands)
+        pairs = nonzero_pairs(layer, self.conv, operands)
+        all_work = GroupWork.join(self.works)
+        lanes = pe.multipliers_per_pe
+        issuing = int((all_work.work - all_work.stalls - all_work.emptying).sum())
+        explained = (all_work.span - all_work.waiting)[:, np.newaxis]
+        stack = {
+            "busy": effectual,
+            "stored_zero": self.issued - pairs,
+            "out_of_range": pairs - effectual,
+            "fragmentation": issuing * lanes - self.issued,
+            "bank_conflict": int(all_work.stalls.sum()) * lanes,
+            "imbalance": int((explained - all_work.work).sum()) * lanes,
+            "weight_stall": int(all_work.waiting.sum()) * num_multipliers,
+            "drain": int(all_work.emptying.sum()) * lanes + sum(int(part.sum()) for part in exposed) * num_multipliers,
+            "memory": (cycles - sum(compute)) * num_multipliers,
+        }
+        return LayerResult(
+            name=layer.name,
+            kind=layer.kind,
+            num_multipliers=num_multipliers,
+            cycles=cycles,
+            stack=stack,
+            macs_dense=layer.macs * operands.batch,
+            macs_effectual=effectual,
+            macs_issued=self.issued,
+            weight_density=operands.weight_density,
+            input_density=operands.input_density,
+            output_density=operands.output_density,
+            words_read=dict(self.read),
+            words_written=dict(self.written),
+            streams=streams,
+            cycle_map=all_work.work,
+            details={
+                "Kc": self.cut.Kc,
+                "sub_planes": self.num_tiles // operands.batch,
+                "tiled_through_dram": int(self.cut.through_dram),
+                "compute_cycles": sum(compute),
+            },
+            origins=operands.origins,
+            checked=context.check,
+        )
+
+
+def nonzero_pairs(layer: Layer, conv: UnitStrideConv, operands: Operands) -> int:
+    """Pairs of a non-zero weight and a non-zero activation of the same channel and phase of the stride."""
+    weights = unfold_weights(layer, conv, operands.weights)
+    split = weights.reshape(conv.groups, conv.K // conv.groups, conv.C // conv.groups, conv.R * conv.S)
+    weight_counts = split.sum(axis=(1, 3), dtype=np.int64).ravel()
+    return sum(
+        int(unfold_inputs(layer, conv, image).sum(axis=(1, 2), dtype=np.int64) @ weight_counts)
+        for image in operands.inputs
+    )
+
+
+def _bytes(bits: float) -> int:
+    return math.ceil(bits / 8)

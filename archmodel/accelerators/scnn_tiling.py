@@ -1,0 +1,90 @@
+"""How SCNN cuts a layer: planes into sub-planes that fit its buffers, output channels into groups."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from archmodel.accelerators.cartesian import Blocks
+from archmodel.accelerators.planar import PlanarTiling, UnitStrideConv, tile_masks, tilings
+from archmodel.accelerators.scnn_config import PUBLISHED_KC, Config
+from archmodel.errors import ConfigError
+from archmodel.operands.operands import Mask
+
+
+@dataclass(frozen=True)
+class Cut:
+    """The chosen tiling, the output channels of a group, and whether the activation RAMs forced sub-planes."""
+
+    tiling: PlanarTiling
+    Kc: int
+    through_dram: bool
+
+
+def cut_layer(config: Config, conv: UnitStrideConv, planes: list[Mask], output_density: float) -> Cut:
+    """The fewest sub-planes whose tiles fit the accumulators, the IARAM and the OARAM of every PE.
+
+    planes : uint8[C, H, W] of each image. The IARAM holds the stored entries of a tile of all channels, the OARAM the
+    expected non-zeros of its outputs. Where nothing fits, the finest tiling is used and streams through the RAMs.
+    """
+    pe = config.pe
+    least_Kc = min(pe.Kc, conv.K // conv.groups) if isinstance(pe.Kc, int) else 1
+    if least_Kc * conv.R * conv.S > pe.accumulator_entries:
+        raise ConfigError(
+            f"pe.accumulator_entries = {pe.accumulator_entries}: one position of {least_Kc} output channel(s) with a"
+            f" {conv.R}x{conv.S} kernel needs {least_Kc * conv.R * conv.S}"
+        )
+    through_dram, chosen = False, None
+    for tiling in tilings(conv.plane, pe.rows, pe.cols):
+        if least_Kc * accumulators_per_channel(conv, tiling) > pe.accumulator_entries:
+            continue
+        chosen = tiling
+        if fits_buffers(config, conv, tiling, planes, output_density):
+            break
+        through_dram = True
+    assert chosen is not None  # 1x1 tiles fit the accumulators, checked above
+    return Cut(chosen, group_channels(config, conv, chosen), through_dram)
+
+
+def accumulators_per_channel(conv: UnitStrideConv, tiling: PlanarTiling) -> int:
+    """Accumulators of one output channel: the largest tile with its halo."""
+    tile_h, tile_w = tiling.largest_tile
+    return (tile_h + conv.R - 1) * (tile_w + conv.S - 1)
+
+
+def group_channels(config: Config, conv: UnitStrideConv, tiling: PlanarTiling) -> int:
+    """Kc: output channels that the PEs accumulate at a time."""
+    channels = conv.K // conv.groups
+    capacity = config.pe.accumulator_entries // accumulators_per_channel(conv, tiling)
+    if config.pe.Kc == "published":
+        return min(PUBLISHED_KC, channels, capacity)
+    if config.pe.Kc == "accumulator":
+        return min(channels, capacity)
+    return min(config.pe.Kc, channels)
+
+
+def fits_buffers(
+    config: Config, conv: UnitStrideConv, tiling: PlanarTiling, planes: list[Mask], output_density: float
+) -> bool:
+    """Whether the fullest tile fits the IARAM and the expected outputs of the largest one the OARAM."""
+    entry_bits = config.compression.entry_bits
+    tile_h, tile_w = tiling.largest_tile
+    if tile_h * tile_w * conv.K * output_density * entry_bits > 8 * config.buffers.oaram_bytes:
+        return False
+    most_entries = 8 * config.buffers.iaram_bytes // entry_bits
+    return all(fullest_tile(config, tiling, plane, most_entries) <= most_entries for plane in planes)
+
+
+def fullest_tile(config: Config, tiling: PlanarTiling, plane: Mask, enough: int) -> int:
+    """Stored entries of all channels in the fullest tile of a PE; any count above `enough` where there are more."""
+    pe = config.pe
+    nonzeros = plane.sum(axis=0, dtype=np.int32)[np.newaxis]
+    most = 0
+    for sub_plane in tiling.sub_planes():
+        most = max(most, int(tile_masks(sub_plane, nonzeros, pe.rows, pe.cols).sum(axis=1).max()))
+        if most > enough:
+            return most
+    for sub_plane in tiling.sub_planes():  # explicit zeros of long runs come on top
+        tiles = tile_masks(sub_plane, plane, pe.rows, pe.cols)
+        blocks = Blocks.compress(tiles, (plane.shape[0], pe.num_pes), config.compression.longest_run)
+        most = max(most, int(blocks.num_entries.sum(axis=0).max()))
+    return most

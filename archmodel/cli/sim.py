@@ -1,0 +1,70 @@
+"""`archmodel sim`: run a network on a machine."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import click
+
+from archmodel.cli.common import console, json_option, print_json
+
+
+@click.command()
+@click.option("--arch", required=True, metavar="NAME", help="Machine: a name of `archmodel list`, or a TOML file.")
+@click.option("--net", required=True, metavar="NAME", help="Network: a name of `archmodel list`, or a TOML file.")
+@click.option("--fidelity", default="exact", show_default=True, metavar="LEVEL", help="exact.")
+@click.option("--baseline", metavar="NAME", help="Second machine on the same zeros, for the speed-up.")
+@click.option("--memory", default="ideal", show_default=True, metavar="NAME", help="Memory behind both machines.")
+@click.option("--batch", default=1, show_default=True, metavar="N", help="Images; totals cover all of them.")
+@click.option("--seed", default=0, show_default=True, metavar="S", help="Placement of the zeros.")
+@click.option("--layers", metavar="GLOBS", help="Only these layers, for instance 'conv3_*,conv4_*'.")
+@click.option("--weights", default="network", show_default=True, metavar="SOURCE",
+              help="network, density=0.3, or FILE.npz with '<layer>.weights'.")
+@click.option("--activations", default="network", show_default=True, metavar="SOURCE",
+              help="network, density=0.4, or FILE.npz with '<layer>.inputs'.")
+@click.option("--set", "assignments", multiple=True, metavar="SECTION.KEY=VALUE",
+              help="Change the machine, or memory.KEY of the memory; repeatable.")
+@click.option("--set-baseline", "baseline_assignments", multiple=True, metavar="SECTION.KEY=VALUE",
+              help="Change the baseline; repeatable.")
+@click.option("--threads", type=int, metavar="N", help="Worker threads, all cores by default; numbers do not change.")
+@click.option("--check", is_flag=True, help="Compare the outputs of the modelled dataflow with a reference.")
+@click.option("-o", "--output", metavar="FILE.h5", help="Write the result; nothing is written without it.")
+@json_option
+def sim(output: str | None, as_json: bool, **arguments: object) -> None:
+    """Run a network on a machine and show where its cycles go.
+
+    \b
+    archmodel sim --arch scnn --net vgg16 --baseline dcnn
+    archmodel sim --arch scnn --net squeezenet_pruned --set pe.queue_depth=2 -o out.h5
+    """
+    from archmodel import results, simulation
+    from archmodel.cli.tables import print_run
+
+    if output is not None:
+        results.check_writable(output)
+    with progress_bar(quiet=as_json) as advance:
+        run = simulation.simulate(progress=advance, **arguments)  # type: ignore[arg-type]
+    if output is not None:
+        results.save(run, output)
+    if as_json:
+        print_json(results.as_dict(run))
+    else:
+        print_run(run, console())
+
+
+@contextmanager
+def progress_bar(quiet: bool) -> Iterator[object]:
+    """A bar with the time left on a terminal's stderr, None where nobody watches."""
+    if quiet or not sys.stderr.isatty():
+        yield None
+        return
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description:24}"), BarColumn(), TimeElapsedColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console(stderr=True), transient=True) as bar:
+        task = bar.add_task("compiling kernels", total=None)
+
+        def advance(layer: str, macs: int, all_macs: int) -> None:
+            bar.update(task, description=layer, total=all_macs, advance=macs)
+
+        yield advance

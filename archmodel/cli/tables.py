@@ -1,0 +1,144 @@
+"""The table of a run: layers, where their slots went, totals with units, speed-up over the baseline."""
+
+from collections.abc import Sequence
+
+from rich.console import Console
+from rich.table import Table
+
+from archmodel.accelerators.result import LayerResult, RunResult
+
+WIDE = 120  # columns of a terminal that has room for every cause
+NARROW_CAUSES = 3  # causes with a column of their own on a narrower one, the largest
+OTHER = "other"
+HEADINGS = {
+    "stored_zero": "zeros",
+    "out_of_range": "out",
+    "fragmentation": "frag",
+    "bank_conflict": "bank",
+    "imbalance": "imbal",
+    "weight_stall": "weights",
+    "drain": "drain",
+    "memory": "memory",
+    OTHER: "other",
+}
+Layers = Sequence[LayerResult]
+
+
+def si(value: float, unit: str = "") -> str:
+    """A number with a decimal prefix, for instance 15.3 G."""
+    for factor, prefix in ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if abs(value) >= factor:
+            return f"{value / factor:.3g} {prefix}{unit}"
+    return f"{value:.3g} {unit}".rstrip()
+
+
+def seconds(value: float) -> str:
+    """A time with a decimal prefix."""
+    for factor, prefix in ((1.0, ""), (1e-3, "m"), (1e-6, "u")):
+        if value >= factor:
+            return f"{value / factor:.3g} {prefix}s"
+    return f"{value / 1e-9:.3g} ns"
+
+
+def percent(part: float, whole: float) -> str:
+    """A share; blank where it rounds to nothing."""
+    share = 100 * part / whole if whole else 0.0
+    return f"{share:.1f}" if share >= 0.05 else ""
+
+
+def shown_causes(run: RunResult, width: int) -> list[str]:
+    """Causes of lost slots with a column: all that occur on a wide terminal, else the largest and the rest as one."""
+    losses = [cause for cause, slots in run.stack.items() if slots and cause != "busy"]
+    if width >= WIDE or len(losses) <= NARROW_CAUSES + 1:
+        return losses
+    largest = sorted(losses, key=lambda cause: -run.stack[cause])[:NARROW_CAUSES]
+    return [cause for cause in losses if cause in largest] + [OTHER]
+
+
+def print_run(run: RunResult, console: Console) -> None:
+    """Print the layers of a run, its totals and its speed-up."""
+    causes = shown_causes(run, console.width)
+    headings = ["MACs", "w", "in", "cycles", "util", *(HEADINGS[cause] for cause in causes), "DRAM"]
+    if run.baseline is not None:
+        headings.append("vs base")
+    gap = 2 if console.width >= WIDE else 1
+    rows, sections = body(run, causes)
+    columns = zip(headings, *(row for _, row in rows), strict=True)
+    widths = [max(len(cell) for cell in column) for column in columns]
+    room = max(8, console.width - sum(widths) - gap * (len(widths) + 1))
+    table = Table(box=None, pad_edge=False, padding=(0, gap, 0, 0))
+    table.add_column("layer", no_wrap=True)
+    for heading, width in zip(headings, widths, strict=True):
+        table.add_column(heading, justify="right", no_wrap=True, min_width=width)
+    for index, (name, row) in enumerate(rows):
+        shown = name if len(name) <= room else "…" + name[1 - room :]
+        table.add_row(shown, *row, style="bold" if index >= sections else None)
+    console.print(title(run), soft_wrap=True)
+    console.print(table)
+    for line in summary(run):
+        console.print(line, soft_wrap=True)
+
+
+def body(run: RunResult, causes: list[str]) -> tuple[list[tuple[str, list[str]]], int]:
+    """Names and cells of the layers and of the sums below them, and the number of layers."""
+
+    def beside(indices: Sequence[int]) -> Layers | None:
+        return None if run.baseline is None else [run.baseline.layers[index] for index in indices]
+
+    rows = [(layer.name, cells([layer], causes, beside([index]))) for index, layer in enumerate(run.layers)]
+    kinds = {kind: [i for i, layer in enumerate(run.layers) if layer.kind == kind] for kind in ("conv", "fc")}
+    if all(kinds.values()):
+        for kind, indices in kinds.items():
+            rows.append((f"all {kind}", cells([run.layers[i] for i in indices], causes, beside(indices))))
+    rows.append(("total", cells(run.layers, causes, beside(range(len(run.layers))))))
+    return rows, len(run.layers)
+
+
+def cells(layers: Layers, causes: list[str], beside: Layers | None) -> list[str]:
+    """Cells of one layer, or of the sum of several."""
+    slots, cycles = sum(layer.slots for layer in layers), sum(layer.cycles for layer in layers)
+    lost = {cause: sum(layer.stack.get(cause, 0) for layer in layers) for cause in HEADINGS}
+    lost[OTHER] = sum(amount for cause, amount in lost.items() if cause not in causes)
+    one = layers[0] if len(layers) == 1 else None
+    row = [
+        si(sum(layer.macs_dense for layer in layers)),
+        f"{one.weight_density:.2f}" if one else "",
+        f"{one.input_density:.2f}" if one else "",
+        f"{cycles:,}",
+        percent(sum(layer.macs_effectual for layer in layers), slots),
+        *(percent(lost[cause], slots) for cause in causes),
+        si(sum(layer.dram_bytes for layer in layers), "B"),
+    ]
+    if beside is not None:
+        row.append(f"{sum(layer.cycles for layer in beside) / cycles:.2f}x")
+    return row
+
+
+def title(run: RunResult) -> str:
+    """What was run."""
+    parts = [f"{run.net} on {run.arch}", run.fidelity, f"batch {run.batch}", f"seed {run.seed}"]
+    if run.baseline is not None:
+        parts.append(f"baseline {run.baseline.arch}")
+    return ", ".join([*parts, str(run.config["memory"]["name"])])
+
+
+def summary(run: RunResult) -> list[str]:
+    """Totals with units, and how to read the columns."""
+    effectual, dense = run.total("macs_effectual"), run.total("macs_dense")
+    multipliers = run.layers[0].num_multipliers
+    oracle = sum(-(-layer.macs_effectual // multipliers) for layer in run.layers)
+    utilization = percent(effectual, sum(layer.slots for layer in run.layers)) or "0.0"
+    rate = si(2 * dense / run.time_s, "OP/s")
+    lines = [
+        f"time         {seconds(run.time_s)}, {run.cycles:,} cycles at {si(run.clock_hz, 'Hz')}",
+        f"work         {si(effectual)} effectual of {si(dense)} MACs; {rate} dense-equivalent",
+        f"utilization  {utilization} % of {multipliers:,} multipliers; the oracle needs {oracle:,} cycles",
+        f"DRAM         {si(run.total('dram_bytes'), 'B')}",
+        "columns      w, in: densities; util: effectual MACs in % of multiplier-slots;",
+        "             then the slots lost, in %, by cause",
+    ]
+    if run.speedup is not None and run.baseline is not None:
+        lines.insert(1, f"speed-up     {run.speedup:.2f}x over {run.baseline.arch}, {seconds(run.baseline.time_s)}")
+    if all(layer.checked for layer in run.layers):
+        lines.append("check        outputs of the modelled dataflow equal the reference, bit for bit")
+    return [*lines, f"simulated    in {seconds(run.wall_s)}"]

@@ -1,0 +1,65 @@
+"""`archmodel validate`: published values beside ours."""
+
+from typing import TYPE_CHECKING
+
+import click
+
+from archmodel.cli.common import console, json_option, print_json
+
+if TYPE_CHECKING:
+    from archmodel.validation import Validation
+
+
+@click.command()
+@click.argument("tables", nargs=-1, metavar="[TABLE]...")
+@click.option("-o", "--output", metavar="FOLDER", help="Write compare.md and the runs behind each table there.")
+@json_option
+def validate(tables: tuple[str, ...], *, output: str | None, as_json: bool) -> int:
+    """Set published tables beside the model's values; exit 1 if a gate or an identity is missed.
+
+    \b
+    gate      a miss fails          band    a miss is shown
+    identity  equal to the digit    report  nothing published, or a difference explained
+    """
+    from archmodel import validation
+    from archmodel.views.comparison import write_comparison
+
+    names = list(dict.fromkeys(tables)) or validation.tables()
+    validation.check_tables(names)
+    done = []
+    for name in names:
+        measured = validation.validate(name)
+        done.append(measured)
+        if output is not None:
+            write_comparison(f"{output}/{name}", measured.as_dict(), measured.runs, measured.published.notes)
+        if not as_json:
+            print_table(measured)
+    failed = any(measured.failed for measured in done)
+    if as_json:
+        print_json({"passed": not failed, "tables": [measured.as_dict() for measured in done]})
+    return 1 if failed else 0
+
+
+def print_table(measured: "Validation") -> None:
+    """A table of the checks with the published value beside ours."""
+    from rich.table import Table
+
+    out = console()
+    table = Table(box=None, pad_edge=False, title=None)
+    table.add_column("check", overflow="fold", ratio=1)
+    for heading in ("published", "ours", "dev.", "accepted", "kind", ""):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for check in measured.checks:
+        row = check.row
+        accepted = "" if row.limits is None or row.kind == "identity" else f"{row.limits[0]:.4g}-{row.limits[1]:.4g}"
+        deviation = "" if check.deviation is None else f"{check.deviation:+.1%}"
+        published = "" if row.published is None else number(row.published)
+        table.add_row(row.what, published, number(check.ours), deviation, accepted, row.kind, check.verdict)
+    out.print(f"{measured.published.title}: {measured.published.citation}", soft_wrap=True)
+    out.print(table)
+    out.print()
+
+
+def number(value: float) -> str:
+    """Counts in full, measured values to three digits."""
+    return f"{value:,}" if isinstance(value, int) else f"{value:.3g}"

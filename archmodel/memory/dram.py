@@ -1,0 +1,43 @@
+"""What a layer moves to and from DRAM, and how long a memory takes for it."""
+
+import math
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from archmodel import config
+
+StreamKind = Literal["weight", "input", "output", "psum"]
+
+
+@dataclass(frozen=True)
+class Stream:
+    """Consecutive bytes that one tile of a layer reads from or writes to DRAM, after encoding."""
+
+    kind: StreamKind
+    direction: Literal["read", "write"]
+    num_bytes: int
+    tile: int = 0  # index of the temporal tile that needs it
+
+
+class IdealMemoryConfig(config.FrozenModel):
+    """A memory with a fixed bandwidth and a fixed latency."""
+
+    model: Literal["ideal"]
+    name: str
+    bytes_per_s: Annotated[float, Field(gt=0, le=1e15)]
+    latency_s: Annotated[float, Field(ge=0, le=1e-3)]
+
+    def transfer_cycles(self, num_bytes: int, clock_hz: float) -> int:
+        """Cycles of `clock_hz` that a transfer takes at full bandwidth, latency apart."""
+        return math.ceil(num_bytes * clock_hz / self.bytes_per_s)
+
+    def latency_cycles(self, clock_hz: float) -> int:
+        """Cycles from a request to its first byte."""
+        return math.ceil(self.latency_s * clock_hz)
+
+
+def load_memory(name_or_path: str, assignments: tuple[str, ...] = ()) -> IdealMemoryConfig:
+    """Read and check a memory of configs/memory/ or a TOML file."""
+    return config.load("memory", name_or_path, IdealMemoryConfig, assignments)

@@ -1,0 +1,136 @@
+"""A network: layers in execution order, joined by the names of the tensors that they read."""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from functools import cached_property
+from pathlib import Path
+
+from archmodel.errors import WorkloadError, did_you_mean, show
+from archmodel.network.layer import Layer, Shape, Zeros, check_input_count
+
+
+def joined_shape(
+    name: str, kind: str, inputs: tuple[str, ...], shapes: Mapping[str, Shape], below: Collection[str] = ()
+) -> Shape:
+    """The input shape of a layer that reads ``inputs``, given the ``shapes`` of all tensors made before it.
+
+    A concat adds channels, an fc flattens. Raises WorkloadError for an unknown producer, for one of the layers
+    ``below`` (which would be a cycle), and where shapes do not join.
+    """
+    check_input_count(name, kind, inputs)
+    where = f"layer {show(name)}: inputs = {show(list(inputs))}: "
+    for producer in inputs:
+        if producer not in shapes:
+            what = "stands below or is itself" if producer in below else "is no layer or network input"
+            raise WorkloadError(
+                f"{where}{show(producer)} {what}; a layer reads network inputs and layers above it"
+                f"{did_you_mean(producer, shapes)}"
+            )
+    first, *others = (shapes[producer] for producer in inputs)
+    if kind == "add" and any(other != first for other in others):
+        raise WorkloadError(f"{where}add needs equal shapes, not {_listed(inputs, shapes)}")
+    if kind == "concat":
+        if any(other[1:] != first[1:] for other in others):
+            raise WorkloadError(f"{where}concat needs equal planes (H, W), not {_listed(inputs, shapes)}")
+        return (first[0] + sum(other[0] for other in others), first[1], first[2])
+    if kind == "fc":
+        return (first[0] * first[1] * first[2], 1, 1)
+    return first
+
+
+def _listed(inputs: tuple[str, ...], shapes: Mapping[str, Shape]) -> str:
+    return " and ".join("x".join(map(str, shapes[producer])) for producer in dict.fromkeys(inputs))
+
+
+@dataclass(frozen=True)
+class Network:
+    """A directed acyclic graph of layers; the batch is an argument of a run, not a field.
+
+    ``inputs`` are the network's own tensors (C, H, W); the output of a layer is a tensor of the layer's name.
+    ``zeros`` describes conv and fc layers by name, those with a ``weight_mask`` have it in a file in ``folder``.
+    ``published`` are totals others give for the network, at the precision they give. Inconsistent graphs raise
+    WorkloadError.
+    """
+
+    name: str
+    title: str
+    source: str
+    inputs: Mapping[str, Shape]
+    layers: tuple[Layer, ...]
+    zeros: Mapping[str, Zeros] = field(default_factory=dict)
+    published: Mapping[str, int] = field(default_factory=dict)
+    folder: Path = Path()
+
+    def __post_init__(self) -> None:
+        shapes = dict(self.inputs)
+        below = {layer.name for layer in self.layers}
+        for layer in self.layers:
+            if layer.name in shapes:
+                raise WorkloadError(f"layer {show(layer.name)}: name is already taken; names must differ")
+            shape = joined_shape(layer.name, layer.kind, layer.inputs, shapes, below)
+            if layer.input_shape != shape:
+                raise WorkloadError(
+                    f"layer {show(layer.name)}: input shape = {list(layer.input_shape)}:"
+                    f" its producers give {list(shape)}"
+                )
+            shapes[layer.name] = layer.output_shape
+        for name in self.inputs:
+            if not self.consumers[name]:
+                raise WorkloadError(f"network input {show(name)}: no layer reads it")
+        for name, zeros in self.zeros.items():
+            zeros.check(self.layer(name))
+
+    @cached_property
+    def _by_name(self) -> dict[str, Layer]:
+        return {layer.name: layer for layer in self.layers}
+
+    def layer(self, name: str) -> Layer:
+        """The layer of that name; WorkloadError with the nearest one if there is none."""
+        if name not in self._by_name:
+            raise WorkloadError(f"{self.name}: no layer {show(name)}{did_you_mean(name, self._by_name)}")
+        return self._by_name[name]
+
+    @cached_property
+    def compute_layers(self) -> tuple[Layer, ...]:
+        """The layers that multiply, in execution order."""
+        return tuple(layer for layer in self.layers if layer.is_compute)
+
+    @cached_property
+    def consumers(self) -> dict[str, tuple[str, ...]]:
+        """For every tensor (network inputs, layer outputs) the names of the layers that read it, in order."""
+        readers: dict[str, list[str]] = {name: [] for name in (*self.inputs, *self._by_name)}
+        for layer in self.layers:
+            for tensor in dict.fromkeys(layer.inputs):
+                readers[tensor].append(layer.name)
+        return {tensor: tuple(names) for tensor, names in readers.items()}
+
+    @property
+    def macs(self) -> int:
+        """Dense multiply-accumulates of one image."""
+        return sum(layer.macs for layer in self.layers)
+
+    @property
+    def parameters(self) -> int:
+        """Trained words."""
+        return sum(layer.parameters for layer in self.layers)
+
+    def select(self, pattern: str) -> tuple[Layer, ...]:
+        """The layers, in execution order, whose name matches one of the comma-separated globs.
+
+        A glob that matches nothing raises WorkloadError with the nearest name.
+        """
+        globs = [glob.strip() for glob in pattern.split(",")]
+        for glob in globs:
+            if not any(fnmatchcase(name, glob) for name in self._by_name):
+                nearest = did_you_mean(glob, self._by_name)
+                raise WorkloadError(f"{self.name}: no layer matches {show(glob)}{nearest}")
+        return tuple(layer for layer in self.layers if any(fnmatchcase(layer.name, glob) for glob in globs))
+
+    def weight_mask_file(self, name: str) -> tuple[Path, str] | None:
+        """File and key of the real weight mask of a layer, or None if it has none."""
+        zeros = self.zeros.get(name)
+        if zeros is None or zeros.weight_mask is None:
+            return None
+        file, _, key = zeros.weight_mask.rpartition(":")
+        return self.folder / file, key

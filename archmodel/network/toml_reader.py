@@ -1,0 +1,269 @@
+"""Networks in the project's own TOML: strict keys for every layer kind, shapes inferred layer by layer."""
+
+from pathlib import Path
+from typing import Annotated, Any, Generic, TypeVar
+
+from pydantic import BeforeValidator, ConfigDict, Field, StringConstraints
+
+from archmodel import config
+from archmodel.config import FrozenModel
+from archmodel.errors import WorkloadError, show
+from archmodel.network.layer import MAX_WORDS, MODES, Layer, LayerKind, Shape, Window, Zeros
+from archmodel.network.network import Network, joined_shape
+
+MAX_LAYERS = 10_000
+
+
+def _spread(value: object, *lengths: int) -> tuple[int, ...]:
+    """A whole number, or a list of as many as one of ``lengths``, as a tuple of the longest length."""
+    numbers = _whole_numbers(value if isinstance(value, list | tuple) else [value] * max(lengths))
+    if len(numbers) not in lengths:
+        raise ValueError(f"must be a whole number or a list of {' or '.join(map(str, lengths))}")
+    repeats = max(lengths) // len(numbers)
+    return tuple(number for number in numbers for _ in range(repeats))
+
+
+def _from_to(value: object) -> tuple[int, ...]:
+    numbers = _whole_numbers(value)
+    if len(numbers) != 2:
+        raise ValueError("must be a list of two whole numbers, [from, to)")
+    return numbers
+
+
+def _whole_numbers(value: object) -> tuple[int, ...]:
+    """The numbers of a list, or none at all if it is no list or one of them is not whole."""
+    numbers = tuple(one for one in value if type(one) is int) if isinstance(value, list | tuple) else ()
+    return numbers if isinstance(value, list | tuple) and len(numbers) == len(value) else ()
+
+
+Text = Annotated[str, StringConstraints(min_length=1, max_length=1000)]
+Words = Annotated[int, Field(ge=1, le=MAX_WORDS)]
+Pair = Annotated[tuple[int, int], BeforeValidator(lambda value: _spread(value, 2))]
+# One number for all sides, [vertical, horizontal], or [top, bottom, left, right].
+Sides = Annotated[tuple[int, int, int, int], BeforeValidator(lambda value: _spread(value, 2, 4))]
+Range = Annotated[tuple[int, int], BeforeValidator(_from_to)]
+
+
+class LayerEntry(FrozenModel):
+    """What every layer has: add, concat, softmax and dropout have nothing else."""
+
+    name: Text
+    kind: LayerKind
+    inputs: list[Text] | None = None
+
+    def layer(self, inputs: tuple[str, ...], shape: Shape) -> Layer:
+        return Layer(self.name, self.kind, inputs, shape, K=shape[0])
+
+    def zeros(self, source: str | None) -> Zeros | None:
+        """What the entry says about non-zeros; ``source`` is the one of the file."""
+        return None
+
+
+class WeightedEntry(LayerEntry):
+    """conv and fc; an fc has no further keys."""
+
+    K: int
+    bias: bool = True
+    weight_nonzeros: int | None = None
+    weight_density: float | None = None
+    weight_mask: str | None = None
+    input_density: float | None = None
+    output_density: float | None = None
+    structure: str | None = None
+    zeros_source: Text | None = None
+
+    def layer(self, inputs: tuple[str, ...], shape: Shape) -> Layer:
+        return Layer(self.name, self.kind, inputs, shape, self.K, bias=self.bias)
+
+    def zeros(self, source: str | None) -> Zeros | None:
+        stated: dict[str, Any] = {
+            key: getattr(self, key)
+            for key in Zeros.__dataclass_fields__
+            if key != "source" and getattr(self, key) is not None
+        }
+        try:
+            if stated:
+                return Zeros(source=self.zeros_source or source or "", **stated)
+            if self.zeros_source is not None:
+                raise WorkloadError(f"zeros_source = {show(self.zeros_source)}: the layer states no non-zeros")
+        except WorkloadError as error:
+            raise WorkloadError(f"layer {show(self.name)}: {error}") from None
+        return None
+
+
+class ConvEntry(WeightedEntry):
+    kernel: Pair
+    stride: Pair = (1, 1)
+    padding: Sides = (0, 0, 0, 0)
+    dilation: Pair = (1, 1)
+    groups: int = 1
+
+    def layer(self, inputs: tuple[str, ...], shape: Shape) -> Layer:
+        R, S = self.kernel
+        return Layer(
+            self.name,
+            self.kind,
+            inputs,
+            shape,
+            self.K,
+            R,
+            S,
+            stride=self.stride,
+            padding=self.padding,
+            dilation=self.dilation,
+            groups=self.groups,
+            bias=self.bias,
+        )
+
+
+class PoolEntry(LayerEntry):
+    kernel: Pair
+    stride: Pair = (1, 1)
+    padding: Sides = (0, 0, 0, 0)
+    mode: str = MODES["pool"][0]
+    ceil: bool = False
+
+    def layer(self, inputs: tuple[str, ...], shape: Shape) -> Layer:
+        R, S = self.kernel
+        return Layer(
+            self.name,
+            self.kind,
+            inputs,
+            shape,
+            shape[0],
+            R,
+            S,
+            stride=self.stride,
+            padding=self.padding,
+            mode=self.mode,
+            ceil=self.ceil,
+        )
+
+
+class ModeEntry(LayerEntry):
+    """norm (lrn if not said) and activation (relu if not said)."""
+
+    mode: str | None = None
+
+    def layer(self, inputs: tuple[str, ...], shape: Shape) -> Layer:
+        mode = MODES[self.kind][0] if self.mode is None else self.mode
+        return Layer(self.name, self.kind, inputs, shape, K=shape[0], mode=mode)
+
+
+class SliceEntry(LayerEntry):
+    """What is kept, [from, to); an axis that is not named is kept whole."""
+
+    channels: Range | None = None
+    rows: Range | None = None
+    cols: Range | None = None
+
+    def layer(self, inputs: tuple[str, ...], shape: Shape) -> Layer:
+        window: Window = (self.channels or (0, shape[0]), self.rows or (0, shape[1]), self.cols or (0, shape[2]))
+        return Layer(self.name, self.kind, inputs, shape, K=window[0][1] - window[0][0], window=window)
+
+
+ENTRIES: dict[str, type[LayerEntry]] = {
+    "conv": ConvEntry,
+    "fc": WeightedEntry,
+    "pool": PoolEntry,
+    "norm": ModeEntry,
+    "activation": ModeEntry,
+    "slice": SliceEntry,
+}
+
+Entry = TypeVar("Entry", bound=LayerEntry)
+
+
+class OneLayer(FrozenModel, Generic[Entry]):
+    """One entry in the place it has in the file, so that messages say ``layers[name].key``."""
+
+    layers: list[Entry]
+
+
+class LayerHead(FrozenModel):
+    """Name and kind; the kind decides which other keys there are."""
+
+    model_config = ConfigDict(extra="ignore")
+    name: Text
+    kind: LayerKind
+
+
+class Published(FrozenModel):
+    """Totals for one image that others publish; trailing zeros of a number are digits they do not give."""
+
+    parameters: Words | None = None
+    macs: Annotated[int, Field(ge=1)] | None = None
+    conv_macs: Annotated[int, Field(ge=1)] | None = None
+
+
+class NetworkFile(FrozenModel):
+    title: Text
+    source: Text
+    zeros_source: Text | None = None
+    inputs: Annotated[dict[Text, Annotated[list[Words], Field(min_length=3, max_length=3)]], Field(min_length=1)]
+    published: Published = Published()
+    layers: Annotated[list[LayerHead], Field(min_length=1, max_length=MAX_LAYERS)]
+
+
+def read_network(name_or_path: str | Path) -> Network:
+    """The network of a bare name (the project's own) or of a TOML file.
+
+    Raises ConfigError where the file is not a network file, WorkloadError where the network cannot be; each is one
+    line with the file, the layer and what is allowed.
+    """
+    path, source = config.locate("workloads", name_or_path)
+    data, _ = config.read("workloads", name_or_path)
+    file = config.validate(NetworkFile, data, source)
+    entries = [_entry(head, raw, source) for head, raw in zip(file.layers, data["layers"], strict=True)]
+    try:
+        return _network(file, entries, path)
+    except WorkloadError as error:
+        raise WorkloadError(f"{source}: {error}") from None
+
+
+def _entry(head: LayerHead, raw: dict[str, Any], source: str) -> LayerEntry:
+    model = ENTRIES.get(head.kind, LayerEntry)
+    return config.validate(OneLayer[model], {"layers": [raw]}, source).layers[0]  # type: ignore[valid-type]
+
+
+def _network(file: NetworkFile, entries: list[LayerEntry], path: Path) -> Network:
+    inputs: dict[str, Shape] = {name: (C, H, W) for name, (C, H, W) in file.inputs.items()}
+    shapes = dict(inputs)
+    below = {entry.name for entry in entries}
+    layers: list[Layer] = []
+    for entry in entries:
+        names = _input_names(entry, inputs, layers)
+        layer = entry.layer(names, joined_shape(entry.name, entry.kind, names, shapes, below))
+        shapes[layer.name] = layer.output_shape
+        layers.append(layer)
+    stated = {entry.name: entry.zeros(file.zeros_source) for entry in entries}
+    network = Network(
+        name=path.stem,
+        title=file.title,
+        source=file.source,
+        inputs=inputs,
+        layers=tuple(layers),
+        zeros={name: zeros for name, zeros in stated.items() if zeros is not None},
+        published={key: total for key, total in file.published if total is not None},
+        folder=path.parent,
+    )
+    _check_mask_files(network)
+    return network
+
+
+def _input_names(entry: LayerEntry, inputs: dict[str, Shape], above: list[Layer]) -> tuple[str, ...]:
+    """The inputs of an entry; where it names none the layer above it, or for the first the only network input."""
+    if entry.inputs is not None:
+        return tuple(entry.inputs)
+    if not above and len(inputs) > 1:
+        raise WorkloadError(f"layer {show(entry.name)}: inputs: is missing; allowed: {', '.join(map(show, inputs))}")
+    return (above[-1].name,) if above else tuple(inputs)
+
+
+def _check_mask_files(network: Network) -> None:
+    for name, zeros in network.zeros.items():
+        mask = network.weight_mask_file(name)
+        if mask is not None and not mask[0].is_file():
+            raise WorkloadError(
+                f"layer {show(name)}: weight_mask = {show(zeros.weight_mask)}: no such file beside the network"
+            )

@@ -1,0 +1,97 @@
+"""The operands of one layer: where its non-zeros are, and where that knowledge comes from."""
+
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+
+from archmodel.errors import WorkloadError
+from archmodel.network.layer import Layer
+
+Mask = npt.NDArray[np.uint8]
+Values = npt.NDArray[np.int32]
+
+
+@dataclass(frozen=True)
+class Operands:
+    """Non-zero masks of a conv or fc layer; 1 where the value is not the zero point.
+
+    weights : uint8[K, C / groups, R, S]
+    inputs : uint8[N, C, H, W]
+    output_density : float in [0, 1], non-zero fraction of the outputs
+    weight_values, input_values : int32 of the same shapes, where values are known
+    origins : what each of weights, inputs and outputs rests on, for the result file
+    """
+
+    weights: Mask
+    inputs: Mask
+    output_density: float
+    weight_values: Values | None = None
+    input_values: Values | None = None
+    origins: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def batch(self) -> int:
+        """Number of images N."""
+        return self.inputs.shape[0]
+
+    @cached_property
+    def weight_nonzeros(self) -> int:
+        """Non-zero weights."""
+        return int(np.count_nonzero(self.weights))
+
+    @cached_property
+    def input_nonzeros(self) -> int:
+        """Non-zero activations of all images."""
+        return int(np.count_nonzero(self.inputs))
+
+    @property
+    def weight_density(self) -> float:
+        """Non-zero fraction of the weights."""
+        return self.weight_nonzeros / self.weights.size
+
+    @property
+    def input_density(self) -> float:
+        """Non-zero fraction of the activations."""
+        return self.input_nonzeros / self.inputs.size
+
+    def check_shapes(self, layer: Layer) -> None:
+        """Raise WorkloadError unless the masks have the layer's shapes."""
+        if self.weights.shape != layer.weight_shape:
+            raise WorkloadError(f"{layer.name}: weights of shape {self.weights.shape}; allowed: {layer.weight_shape}")
+        if self.inputs.shape[1:] != layer.input_shape:
+            raise WorkloadError(
+                f"{layer.name}: inputs of shape {self.inputs.shape[1:]} an image; allowed: {layer.input_shape}"
+            )
+
+
+def effectual_macs(layer: Layer, operands: Operands) -> int:
+    """Products of two non-zeros whose output is in range, over all images: the same number on every machine.
+
+    Counted on the layer's own geometry, kernel position by kernel position, so that it can disagree with a machine's
+    own account of what it multiplied.
+    """
+    if layer.kind == "fc":
+        per_channel = operands.inputs.sum(axis=(0, 2, 3), dtype=np.int64)
+        return int(per_channel @ operands.weights.sum(axis=(0, 2, 3), dtype=np.int64))
+    per_group = layer.C // layer.groups
+    weights = operands.weights.reshape(layer.groups, layer.K // layer.groups, per_group, layer.R, layer.S)
+    weight_counts = weights.sum(axis=1, dtype=np.int64).reshape(layer.C, layer.R, layer.S)
+    total = 0
+    for r in range(layer.R):
+        rows = window(layer.H, layer.P, r, layer.stride[0], layer.dilation[0], layer.padding[0])
+        for s in range(layer.S):
+            columns = window(layer.W, layer.Q, s, layer.stride[1], layer.dilation[1], layer.padding[2])
+            used = operands.inputs[:, :, rows, columns].sum(axis=(0, 2, 3), dtype=np.int64)
+            total += int(used @ weight_counts[:, r, s])
+    return total
+
+
+def window(size: int, num_outputs: int, kernel_index: int, stride: int, dilation: int, padding: int) -> slice:
+    """Input positions along one axis that a kernel position multiplies; those in the padding are left out."""
+    first = kernel_index * dilation - padding
+    skipped = max(0, -(first // stride)) if first < 0 else 0
+    start = first + skipped * stride
+    last = min(first + (num_outputs - 1) * stride, size - 1)
+    return slice(start, max(last + 1, start), stride)

@@ -1,0 +1,143 @@
+"""Where the operands of a run come from: the network's own record, a density, or a file."""
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from archmodel.errors import WorkloadError, show
+from archmodel.network.footprint import compute_consumers
+from archmodel.network.layer import Layer, Zeros
+from archmodel.network.network import Network
+from archmodel.operands.archive import Archive, mask_and_values, packed_mask
+from archmodel.operands.operands import Mask, Operands, Values
+from archmodel.operands.synthetic import generator, place, place_among, space_to_depth_cells
+
+FORMS = "network, density=<0..1>, or the path of an npz file"
+WEIGHTS, INPUTS = 0, 1  # operand numbers of the random streams
+
+
+@dataclass(frozen=True)
+class Source:
+    """One of `--weights` and `--activations`: what the network states, a uniform density, or arrays of a file."""
+
+    density: float | None = None
+    path: Path | None = None
+
+    @classmethod
+    def parse(cls, text: str, option: str) -> "Source":
+        """Read `text`; WorkloadError naming `option` and what is allowed."""
+        if text == "network":
+            return cls()
+        if text.startswith("density="):
+            try:
+                density = float(text.removeprefix("density="))
+            except ValueError:
+                density = math.nan
+            if not 0 <= density <= 1:
+                raise WorkloadError(f"{option} {show(text)}: a density is from 0 to 1")
+            return cls(density=density)
+        if text.endswith(".npz"):
+            return cls(path=Path(text))
+        raise WorkloadError(f"{option} {show(text)}: allowed: {FORMS}")
+
+    @cached_property
+    def archive(self) -> Archive:
+        """The opened file."""
+        assert self.path is not None
+        return Archive(self.path)
+
+
+@dataclass(frozen=True)
+class OperandSource:
+    """Makes the operands of a network's layers, one layer at a time; the same seed gives the same zeros."""
+
+    network: Network
+    weights: Source = Source()
+    activations: Source = Source()
+    seed: int = 0
+    batch: int = 1
+
+    def operands(self, layer: Layer) -> Operands:
+        """Masks of a conv or fc layer with their origins."""
+        index = self.network.layers.index(layer)
+        weights, weight_values, weight_origin = self._weights(layer, index)
+        inputs, input_values, input_origin = self._inputs(layer, index)
+        density, output_origin = self.output_density(layer)
+        origins = {"weights": weight_origin, "inputs": input_origin, "outputs": output_origin}
+        operands = Operands(weights, inputs, density, weight_values, input_values, origins)
+        operands.check_shapes(layer)
+        return operands
+
+    def _weights(self, layer: Layer, index: int) -> tuple[Mask, Values | None, str]:
+        zeros = self._zeros(layer)
+        rng = generator(self.seed, index, WEIGHTS)
+        shape = layer.weight_shape
+        if self.weights.path is not None:
+            key = f"{layer.name}.weights"
+            mask, values = mask_and_values(self.weights.archive.read(key, str(shape), [shape]))
+            return mask, values, f"file: {self.weights.path.name}"
+        if self.weights.density is not None:
+            density = self.weights.density
+            return place(rng, shape, round(density * layer.weight_words)), None, f"synthetic: density {density:g}"
+        real = self.network.weight_mask_file(layer.name)
+        if real is not None:
+            return packed_mask(*real, shape), None, f"real: {zeros.source}"
+        if zeros.weight_nonzeros is not None:
+            count, stated = zeros.weight_nonzeros, f"{zeros.weight_nonzeros} non-zeros"
+        elif zeros.weight_density is not None:
+            count, stated = round(zeros.weight_density * layer.weight_words), f"density {zeros.weight_density:g}"
+        else:
+            raise self._unknown(layer, "weight", "--weights")
+        origin = f"profile: {stated}, uniform positions; {zeros.source}"
+        if zeros.space_to_depth is not None:
+            return place_among(rng, space_to_depth_cells(shape, zeros.space_to_depth), count), None, origin
+        return place(rng, shape, count), None, origin
+
+    def _inputs(self, layer: Layer, index: int) -> tuple[Mask, Values | None, str]:
+        shape = (self.batch, *layer.input_shape)
+        if self.activations.path is not None:
+            key, one_image = f"{layer.name}.inputs", layer.input_shape
+            read = self.activations.archive.read(key, f"{shape} or, for one image, {one_image}", [shape, one_image])
+            if read.ndim == len(one_image) and self.batch > 1:
+                raise WorkloadError(f"{self.activations.path.name}: {key}: one image; --batch is {self.batch}")
+            mask, values = mask_and_values(read.reshape(shape))
+            return mask, values, f"file: {self.activations.path.name}"
+        density, origin = self._input_density(layer)
+        cells = self.batch * layer.input_words
+        return place(generator(self.seed, index, INPUTS), shape, round(density * cells)), None, origin
+
+    def _input_density(self, layer: Layer) -> tuple[float, str]:
+        if self.activations.density is not None:
+            return self.activations.density, f"synthetic: density {self.activations.density:g}"
+        zeros = self._zeros(layer)
+        if zeros.input_density is None:
+            raise self._unknown(layer, "input", "--activations")
+        return zeros.input_density, f"profile: density {zeros.input_density:g}, uniform positions; {zeros.source}"
+
+    def input_density(self, layer: Layer) -> float:
+        """Density that is known of a layer's inputs before they are made; 1 for those of a file."""
+        return 1.0 if self.activations.path is not None else self._input_density(layer)[0]
+
+    def output_density(self, layer: Layer) -> tuple[float, str]:
+        """Expected non-zero fraction of a layer's outputs and what it rests on."""
+        if self.activations.density is not None:
+            return self.activations.density, f"synthetic: density {self.activations.density:g}"
+        zeros = self.network.zeros.get(layer.name)
+        if zeros is not None and zeros.output_density is not None:
+            return zeros.output_density, f"profile: density {zeros.output_density:g}; {zeros.source}"
+        for consumer in compute_consumers(self.network, layer.name):
+            known = self.network.zeros.get(consumer.name)
+            if self.activations.path is None and known is not None and known.input_density is not None:
+                return known.input_density, f"profile: the input density of {consumer.name}"
+        return 1.0, "unknown: taken as dense"
+
+    def _zeros(self, layer: Layer) -> Zeros:
+        return self.network.zeros.get(layer.name) or Zeros(source=self.network.source)
+
+    def _unknown(self, layer: Layer, operand: str, option: str) -> WorkloadError:
+        return WorkloadError(
+            f"{self.network.name}: {layer.name}: no {operand} density is stated; give {option}: {FORMS}"
+        )
+
+

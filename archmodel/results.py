@@ -1,0 +1,400 @@
+"""Results beyond a run: HDF5 files, the object of `--json`, data frames, comparisons.
+
+docs/results.md describes the file. A digest covers all of it: a file loads as it was saved or not at all.
+"""
+
+import hashlib
+import json
+import os
+import secrets
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from importlib import import_module
+from pathlib import Path
+from typing import Any, NamedTuple, get_args
+
+import h5py
+import numpy as np
+import numpy.typing as npt
+
+import archmodel
+from archmodel.accelerators.result import CAUSES, LayerResult, RunResult
+from archmodel.errors import ResultError, one_line
+from archmodel.memory.dram import Stream, StreamKind
+
+SCHEMA_VERSION = 1
+FORMAT = "archmodel result"
+SUFFIXES = (".h5", ".hdf5")
+SIGNATURE = b"\x89HDF\r\n\x1a\n"
+MAX_NAME_BYTES = 255
+SHOWN_CHARACTERS = 200
+# gzip expands at most 1032 times: what claims to be larger than that is damaged and would only exhaust the memory.
+MAX_EXPANSION = 1100
+# What HDF5 and the checks of our own types raise over a file that is not what it seems.
+DAMAGE = (OSError, LookupError, RuntimeError, ValueError, TypeError, AttributeError, ArithmeticError, MemoryError)
+
+Array = npt.NDArray[Any]
+PathLike = str | os.PathLike[str]
+
+
+class Column(NamedTuple):
+    """A dataset: its type (text, which is UTF-8, int64, float64 or bool) and the attributes that explain it."""
+
+    dtype: str
+    unit: str
+    description: str
+
+
+DRAM_KINDS: tuple[str, ...] = get_args(StreamKind)
+STREAM_FIELDS = ("kind", "direction", "num_bytes", "tile")
+LAYER_COLUMNS = {
+    "name": Column("text", "text", "name of the layer; rows are in order of execution"),
+    "kind": Column("text", "text", "conv or fc"),
+    "num_multipliers": Column("int64", "1", "multipliers of the machine"),
+    "cycles": Column("int64", "cycles", "cycles of the layer, memory included"),
+    "time_s": Column("float64", "s", "cycles at the machine's clock"),
+    "oracle_cycles": Column("int64", "cycles", "effectual MACs over multipliers, rounded up"),
+    "macs_dense": Column("int64", "MACs", "multiply-accumulates with all zeros and padding"),
+    "macs_effectual": Column("int64", "MACs", "products of two non-zeros whose output is in range"),
+    "macs_issued": Column("int64", "MACs", "products that occupy a multiplier"),
+    "multiplier_utilization": Column("float64", "1", "effectual MACs per multiplier-slot"),
+    "weight_density": Column("float64", "1", "non-zero fraction of the weights"),
+    "input_density": Column("float64", "1", "non-zero fraction of the input activations"),
+    "output_density": Column("float64", "1", "non-zero fraction of the output activations"),
+    "dram_bytes": Column("int64", "bytes", "bytes to and from DRAM, after encoding"),
+    **{f"dram_{kind}_bytes": Column("int64", "bytes", f"those of {kind} streams") for kind in DRAM_KINDS},
+    "checked": Column("bool", "1", "whether real outputs were compared with a reference"),
+    "details": Column("text", "JSON", "what the machine chose for the layer"),
+    "origins": Column("text", "JSON", "what weights, inputs and outputs rest on"),
+}
+# Mappings of a layer, as matrices: group -> names of the columns, cells, unit of the cells.
+MATRICES = {
+    "stack": ("causes", "slots", "multiplier-slots"),
+    "words_read": ("components", "words", "words"),
+    "words_written": ("components", "words", "words"),
+}
+SCHEMA: dict[str, Column] = {
+    "skipped": Column("text", "text", "layers of the network that were not simulated"),
+    **{f"layers/{name}": column for name, column in LAYER_COLUMNS.items()},
+    "streams/layer": Column("int64", "1", "row of layers/ that the DRAM stream belongs to"),
+    "streams/kind": Column("text", "text", f"one of {', '.join(DRAM_KINDS)}"),
+    "streams/direction": Column("text", "text", "read or write"),
+    "streams/num_bytes": Column("int64", "bytes", "bytes of the stream, after encoding"),
+    "streams/tile": Column("int64", "1", "temporal tile of the layer that needs the stream"),
+}
+for _group, (_names, _cells, _unit) in MATRICES.items():
+    SCHEMA[f"{_group}/{_names}"] = Column("text", "text", f"{_names}: what the columns of the other datasets are")
+    SCHEMA[f"{_group}/{_cells}"] = Column("int64", _unit, f"[layers, {_names}] {_unit}")
+    SCHEMA[f"{_group}/reported"] = Column("bool", "1", f"[layers, {_names}] whether the layer has it; if not, 0 above")
+# One dataset for each layer that has one, named by the layer's row.
+CYCLE_MAP = Column("int64", "cycles", "[units, PEs] cycles in which a PE worked on a unit of the layer")
+ATTRIBUTES: dict[str, type] = {
+    **dict.fromkeys(("format", "archmodel", "arch", "net", "fidelity", "config", "provenance", "origins", "seed"), str),
+    **dict.fromkeys(("schema_version", "batch"), int),
+    **dict.fromkeys(("clock_hz", "wall_s"), float),
+}
+
+
+def layer_quantities(layer: LayerResult, clock_hz: float) -> dict[str, Any]:
+    """A value for each of LAYER_COLUMNS, stored or derived."""
+    derived = {
+        "time_s": layer.cycles / clock_hz,
+        "oracle_cycles": -(-layer.macs_effectual // layer.num_multipliers),
+        **{f"dram_{kind}_bytes": layer.dram_bytes_of(kind) for kind in DRAM_KINDS},
+    }
+    return {name: derived[name] if name in derived else getattr(layer, name) for name in LAYER_COLUMNS}
+
+
+def totals(layers: Sequence[LayerResult], clock_hz: float) -> dict[str, Any]:
+    """Sums over layers that run one after the other, on the oracle too; stalls are cycles by cause."""
+    rows = [layer_quantities(layer, clock_hz) for layer in layers]
+    summed = ("cycles", "macs_dense", "macs_effectual", "macs_issued", "oracle_cycles", "dram_bytes")
+    sums = {name: sum(row[name] for row in rows) for name in summed}
+    slots = sum(layer.slots for layer in layers)
+    causes = [cause for cause in CAUSES if any(cause in layer.stack for layer in layers)]
+    return {
+        **sums,
+        "time_s": sums["cycles"] / clock_hz,
+        "multiplier_utilization": sums["macs_effectual"] / slots if slots else 0.0,
+        "energy_pj": None,
+        "stalls": {cause: sum(layer.stall_cycles.get(cause, 0.0) for layer in layers) for cause in causes},
+    }
+
+
+def as_dict(run: RunResult) -> dict[str, Any]:
+    """The object of `sim --json`, of plain dictionaries and lists, the same for the same inputs.
+
+    `stalls` are cycles by cause of the stack, `busy` among them: they sum to `cycles`.
+    """
+    return {
+        **{name: getattr(run, name) for name in ("arch", "net", "fidelity", "seed", "batch", "clock_hz")},
+        "config": dict(run.config),
+        "provenance": dict(run.provenance),
+        "skipped": list(run.skipped),
+        "totals": totals(run.layers, run.clock_hz),
+        "layers": [
+            {
+                **layer_quantities(layer, run.clock_hz),
+                **{name: dict(getattr(layer, name)) for name in ("words_read", "words_written", "details", "origins")},
+                "energy_pj": None,
+                "stalls": {cause: layer.stall_cycles[cause] for cause in CAUSES if cause in layer.stack},
+            }
+            for layer in run.layers
+        ],
+        "baseline": None if run.baseline is None else as_dict(run.baseline),
+        "speedup": None if run.baseline is None else speedup(run.baseline.time_s, run.time_s),
+    }
+
+
+def speedup(before_s: float, after_s: float) -> float | None:
+    """How many times shorter the second time is; None if one of them is 0."""
+    return before_s / after_s if before_s and after_s else None
+
+
+def to_dataframe(run: RunResult) -> Any:
+    """A pandas.DataFrame: one row for each layer, units in the names of the columns; `attrs` has run and totals."""
+    pandas = import_module("pandas")  # of the extra `plot`
+    document = as_dict(run)
+    layers = [{**layer, "stall_cycles": layer.pop("stalls")} for layer in document.pop("layers")]
+    frame = pandas.json_normalize(layers, sep="_")
+    frame.attrs = {key: value for key, value in document.items() if key != "baseline"}
+    return frame
+
+
+def compare(first: RunResult, second: RunResult) -> list[dict[str, Any]]:
+    """Rows by layer name, in the order of `first`, then those that only `second` has.
+
+    A row has `name, differs, speedup` (time of the first over time of the second) and, for each of LAYER_COLUMNS, the
+    pair of values, None for a run without the layer; `differs` names the quantities that are not equal. Runs of
+    different networks compare where layers have the same name; ResultError if none has.
+    """
+    sides = [{layer.name: layer_quantities(layer, run.clock_hz) for layer in run.layers} for run in (first, second)]
+    if not sides[0].keys() & sides[1].keys():
+        raise ResultError(f"nothing to compare: no layer name is in both runs, of {first.net} and of {second.net}")
+    rows = []
+    for name in dict.fromkeys([*sides[0], *sides[1]]):
+        left, right = (side.get(name, {}) for side in sides)
+        pairs = {key: (left.get(key), right.get(key)) for key in LAYER_COLUMNS if key != "name"}
+        differs = [key for key, (a, b) in pairs.items() if left and right and a != b]
+        times = speedup(left["time_s"], right["time_s"]) if left and right else None
+        rows.append({"name": name, "differs": differs, "speedup": times, **pairs})
+    return rows
+
+
+def check_writable(path: PathLike) -> None:
+    """Raise ResultError unless `save` can be expected to write `path`; call it before long work."""
+    shown = one_line(os.fspath(path), SHOWN_CHARACTERS)
+    target = os.path.realpath(os.fspath(path).replace("\0", "�"))
+    folder, name = os.path.split(target)
+    exists = os.path.lexists(target)
+    rules = (
+        (Path(path).suffix in SUFFIXES, f"a result file ends in {' or '.join(SUFFIXES)}"),
+        (os.path.isdir(folder), f"there is no folder {one_line(folder, SHOWN_CHARACTERS)}"),
+        (os.path.isfile(target) or not exists, "is a folder, or something else that is not a file"),
+        (len(os.fsencode(name)) <= MAX_NAME_BYTES and "\0" not in os.fspath(path), "not a possible name of a file"),
+        (os.access(folder, os.W_OK | os.X_OK), f"no permission to write in {one_line(folder, SHOWN_CHARACTERS)}"),
+        (not exists or os.access(target, os.W_OK), "is write-protected"),
+    )
+    for holds, reason in rules:
+        if not holds:
+            raise ResultError(f"{shown}: cannot be written: {reason}")
+
+
+def save(run: RunResult, path: PathLike) -> None:
+    """Write `run` to `path` (.h5, .hdf5); what is there is replaced at once, when all of the new file is on the disk.
+
+    ResultError if it cannot be written: the old file is as it was, and there is no other.
+    """
+    check_writable(path)
+    shown = one_line(os.fspath(path), SHOWN_CHARACTERS)
+    try:
+        _replace(os.path.realpath(path), _image(run))
+    except (OSError, OverflowError) as error:  # OverflowError: a count of more than 64 bits
+        raise ResultError(f"{shown}: cannot be written: {_reason(error)}") from None
+
+
+def _reason(error: Exception) -> str:
+    return one_line(getattr(error, "strerror", None) or str(error) or type(error).__name__, SHOWN_CHARACTERS)
+
+
+def _replace(target: str, image: bytes) -> None:
+    # The name is new in every call, so that runs that write into one folder at once do not meet.
+    temporary = os.path.join(os.path.dirname(target), f".archmodel-{secrets.token_hex(8)}.tmp")
+    try:
+        with open(temporary, "xb") as file:
+            file.write(image)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, target)
+    except BaseException:
+        with suppress(OSError):
+            os.unlink(temporary)
+        raise
+
+
+def _image(run: RunResult) -> bytes:
+    """The file, built in memory: a full disk then fails in one write of ours and not inside the library."""
+    with h5py.File(secrets.token_hex(8), "w", driver="core", backing_store=False) as file:
+        _write(file, run)
+        file.flush()
+        return bytes(file.id.get_file_image())
+
+
+def _write(group: h5py.Group, run: RunResult) -> str:
+    """Write a run, and its baseline into a group below; the digest of both."""
+    attributes, arrays = _attributes(run), _arrays(run)
+    group.create_group("cycle_map")
+    for path, array in arrays.items():
+        column = SCHEMA.get(path, CYCLE_MAP)
+        dtype = h5py.string_dtype("utf-8", array.dtype.itemsize) if column.dtype == "text" else array.dtype
+        packing = {"compression": "gzip", "compression_opts": 4, "shuffle": True} if array.size else {}
+        dataset = group.create_dataset(path, data=array.astype(dtype), **packing)
+        dataset.attrs.update({"unit": column.unit, "description": column.description})
+    below = "" if run.baseline is None else _write(group.create_group("baseline"), run.baseline)
+    digest = _digest(attributes, arrays, below)
+    group.attrs.update({**attributes, "digest": digest})
+    return digest
+
+
+def _attributes(run: RunResult) -> dict[str, Any]:
+    operands = dict.fromkeys(operand for layer in run.layers for operand in layer.origins)
+    origins = {key: sorted({layer.origins[key] for layer in run.layers if key in layer.origins}) for key in operands}
+    return {
+        "format": FORMAT,
+        "schema_version": SCHEMA_VERSION,
+        "archmodel": archmodel.__version__,
+        **{name: _utf8(getattr(run, name)).decode() for name in ("arch", "net", "fidelity")},
+        **{name: _json(getattr(run, name)) for name in ("config", "provenance")},
+        "origins": _json(origins),
+        "seed": str(run.seed),  # a seed may have more than 64 bits
+        "batch": run.batch,
+        "clock_hz": float(run.clock_hz),
+        "wall_s": float(run.wall_s),
+    }
+
+
+def _utf8(text: str) -> bytes:
+    # A file name that is no text has lone surrogates, which UTF-8 cannot spell; escaped, they are JSON's own spelling.
+    return text.encode("utf-8", "backslashreplace")
+
+
+def _json(document: Mapping[str, Any]) -> str:
+    text = json.dumps(dict(document), ensure_ascii=False, allow_nan=False, default=lambda value: value.tolist())
+    return _utf8(text).decode()
+
+
+def _arrays(run: RunResult) -> dict[str, Array]:
+    """The datasets of a run by their paths."""
+    rows = [layer_quantities(layer, run.clock_hz) for layer in run.layers]
+    values: dict[str, Any] = {f"layers/{name}": [row[name] for row in rows] for name in LAYER_COLUMNS}
+    values["skipped"] = run.skipped
+    for group, (names, cells, _) in MATRICES.items():
+        mappings = [getattr(layer, group) for layer in run.layers]
+        present = dict.fromkeys(key for mapping in mappings for key in mapping)
+        columns = [cause for cause in CAUSES if cause in present] if group == "stack" else list(present)
+        values[f"{group}/{names}"] = columns
+        values[f"{group}/{cells}"] = [[mapping.get(key, 0) for key in columns] for mapping in mappings]
+        values[f"{group}/reported"] = [[key in mapping for key in columns] for mapping in mappings]
+    streams = [(index, stream) for index, layer in enumerate(run.layers) for stream in layer.streams]
+    values["streams/layer"] = [index for index, _ in streams]
+    for name in STREAM_FIELDS:
+        values[f"streams/{name}"] = [getattr(stream, name) for _, stream in streams]
+    arrays = {path: _array(values[path], column) for path, column in SCHEMA.items()}
+    for index, layer in enumerate(run.layers):
+        if layer.cycle_map is not None:
+            arrays[f"cycle_map/{index}"] = np.asarray(layer.cycle_map, np.int64)
+    return arrays
+
+
+def _array(values: Any, column: Column) -> Array:
+    if column.dtype != "text":
+        return np.asarray(values, column.dtype)
+    encoded = [_utf8(_json(value) if column.unit == "JSON" else value) for value in values]
+    return np.array(encoded, f"S{max([1, *map(len, encoded)])}")
+
+
+def _digest(attributes: Mapping[str, Any], arrays: Mapping[str, Array], below: str) -> str:
+    """SHA-256 of everything that a run consists of; `below` is the digest of its baseline."""
+    digest = hashlib.sha256(json.dumps([attributes, below], sort_keys=True).encode())
+    for path, array in sorted(arrays.items()):
+        digest.update(f"{path} {array.dtype.str} {array.shape} ".encode())
+        digest.update(np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()
+
+
+def load(path: PathLike) -> RunResult:
+    """The run that was saved to `path`; ResultError if it is not a whole result file of a schema known here."""
+    shown = one_line(os.fspath(path), SHOWN_CHARACTERS)
+    try:
+        if os.path.exists(path) and not os.path.isfile(path):
+            raise ResultError("is not a file")
+        with open(path, "rb") as file:
+            signature, size_bytes = file.read(len(SIGNATURE)), os.fstat(file.fileno()).st_size
+        if signature != SIGNATURE:
+            raise ResultError("is not an HDF5 file, so not a result of archmodel")
+        with h5py.File(path, "r", locking="best-effort") as file:
+            return _read(file, MAX_EXPANSION * size_bytes)[0]
+    except ResultError as error:
+        raise ResultError(f"{shown}: {error}") from None
+    except DAMAGE as error:
+        raise ResultError(f"{shown}: cannot be read: {_reason(error)}") from None
+
+
+def _read(group: h5py.Group, most_bytes: int) -> tuple[RunResult, str]:
+    """A run with its baseline, and the digest of both, which is checked before anything is believed."""
+    if group.attrs.get("format") != FORMAT:
+        raise ResultError("is an HDF5 file, but not a result of archmodel")
+    if (version := int(group.attrs["schema_version"])) > SCHEMA_VERSION:
+        raise ResultError(f"schema_version {version}: archmodel {archmodel.__version__} reads up to {SCHEMA_VERSION}")
+    attributes = {name: convert(group.attrs[name]) for name, convert in ATTRIBUTES.items()}
+    arrays = {path: _read_array(group, path, column, most_bytes) for path, column in SCHEMA.items()}
+    maps = [f"cycle_map/{index}" for index in range(len(arrays["layers/name"]))]
+    arrays |= {path: _read_array(group, path, CYCLE_MAP, most_bytes) for path in maps if path in group}
+    baseline, below = _read(group["baseline"], most_bytes) if "baseline" in group else (None, "")
+    digest = _digest(attributes, arrays, below)
+    if group.attrs.get("digest") != digest:
+        raise ResultError("damaged: its content does not have its digest")
+    values = {path: _values(arrays[path], column) for path, column in SCHEMA.items()}
+    run = RunResult(
+        **{name: attributes[name] for name in ("arch", "net", "fidelity", "batch", "clock_hz", "wall_s")},
+        **{name: json.loads(attributes[name]) for name in ("config", "provenance", "seed")},
+        layers=tuple(_layers(values, [arrays.get(path) for path in maps])),
+        skipped=tuple(values["skipped"]),
+        baseline=baseline,
+    )
+    return run, digest
+
+
+def _read_array(group: h5py.Group, path: str, column: Column, most_bytes: int) -> Array:
+    dataset = group.get(path)
+    if not isinstance(dataset, h5py.Dataset):
+        raise ResultError(f"incomplete: dataset {path} is missing")
+    kind = "S" if column.dtype == "text" else np.dtype(column.dtype).kind
+    if dataset.dtype.kind != kind or dataset.nbytes > most_bytes:
+        raise ResultError(f"damaged: dataset {path} is {dataset.dtype}{list(dataset.shape)}, not {column.dtype}")
+    return np.asarray(dataset[()])
+
+
+def _values(array: Array, column: Column) -> list[Any]:
+    if column.dtype != "text":
+        return array.tolist()
+    texts = [bytes(text).decode() for text in array]
+    return [json.loads(text) for text in texts] if column.unit == "JSON" else texts
+
+
+def _layers(values: Mapping[str, list[Any]], cycle_maps: list[Array | None]) -> Iterator[LayerResult]:
+    fields: dict[str, list[Any]] = {"cycle_map": cycle_maps}
+    for name in LAYER_COLUMNS.keys() & LayerResult.__dataclass_fields__.keys():
+        fields[name] = values[f"layers/{name}"]
+    for group, (names, cells, _) in MATRICES.items():
+        columns = values[f"{group}/{names}"]
+        fields[group] = [
+            {key: count for key, count, has in zip(columns, counts, reported, strict=True) if has}
+            for counts, reported in zip(values[f"{group}/{cells}"], values[f"{group}/reported"], strict=True)
+        ]
+    fields["streams"] = [[] for _ in cycle_maps]
+    for index, *stream in zip(*(values[f"streams/{name}"] for name in ("layer", *STREAM_FIELDS)), strict=True):
+        fields["streams"][index].append(Stream(*stream))
+    fields["streams"] = [tuple(streams) for streams in fields["streams"]]
+    for row in zip(*fields.values(), strict=True):
+        yield LayerResult(**dict(zip(fields, row, strict=True)))

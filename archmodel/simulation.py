@@ -1,0 +1,150 @@
+"""`archmodel sim`: one network on one machine, layer by layer."""
+
+import os
+import platform
+import time
+from collections.abc import Callable, Sequence
+from importlib.metadata import version
+
+from archmodel.accelerators.context import Context
+from archmodel.accelerators.registry import Machine, load_machine, source_name
+from archmodel.accelerators.result import LayerResult, RunResult
+from archmodel.errors import ConfigError, did_you_mean, show
+from archmodel.memory.dram import IdealMemoryConfig, load_memory
+from archmodel.network.footprint import Placement, StoredLayer, plan_residency
+from archmodel.network.layer import Layer
+from archmodel.network.toml_reader import read_network
+from archmodel.operands.sources import OperandSource, Source
+
+FIDELITIES = ("exact",)
+MEMORY_PREFIX = "memory."
+Progress = Callable[[str, int, int], None]
+"""Called with a layer's name, its dense MACs and those of all layers, when the layer is done."""
+
+
+def simulate(
+    arch: str,
+    net: str,
+    *,
+    fidelity: str = "exact",
+    baseline: str | None = None,
+    memory: str = "ideal",
+    batch: int = 1,
+    seed: int = 0,
+    layers: str | None = None,
+    assignments: Sequence[str] = (),
+    baseline_assignments: Sequence[str] = (),
+    weights: str = "network",
+    activations: str = "network",
+    threads: int | None = None,
+    check: bool = False,
+    progress: Progress | None = None,
+) -> RunResult:
+    """Run the conv and fc layers of a network on a machine.
+
+    Parameters
+    ----------
+    arch, net, baseline, memory : names of `archmodel list`, or paths of TOML files
+    layers : comma-separated globs of layer names; all when None
+    assignments : 'section.key=value' for the machine, 'memory.key=value' for the memory
+    weights, activations : 'network' for what the network's file states, 'density=0.4', or the path of an npz file
+    threads : worker threads, all cores when None; the numbers do not depend on it
+    check : compute real outputs through the modelled dataflow and compare them with a reference
+
+    Raises ConfigError, WorkloadError or ResultError with one line that says what is wrong and what is allowed.
+    """
+    start = time.perf_counter()
+    if fidelity not in FIDELITIES:
+        nearest = did_you_mean(fidelity, FIDELITIES)
+        raise ConfigError(f"--fidelity {show(fidelity)}: allowed: {', '.join(FIDELITIES)}{nearest}")
+    for option, value, least in (("--batch", batch, 1), ("--seed", seed, 0), ("--threads", threads or 1, 1)):
+        if value < least:
+            raise ConfigError(f"{option} {value}: must be at least {least}")
+    of_memory = tuple(text.removeprefix(MEMORY_PREFIX) for text in assignments if text.startswith(MEMORY_PREFIX))
+    of_machine = tuple(text for text in assignments if not text.startswith(MEMORY_PREFIX))
+    machines = [load_machine(arch, of_machine)]
+    if baseline is not None:
+        machines.append(load_machine(baseline, tuple(baseline_assignments)))
+    dram = load_memory(memory, of_memory)
+    network = read_network(net)
+    chosen = network.compute_layers if layers is None else network.select(layers)
+    chosen = tuple(layer for layer in chosen if layer.is_compute)
+    if not chosen:
+        raise ConfigError(f"--layers {show(layers)}: no convolution or fully connected layer among them")
+    source = OperandSource(
+        network, Source.parse(weights, "--weights"), Source.parse(activations, "--activations"), seed, batch
+    )
+    results = run_layers(machines, chosen, source, dram, threads or available_cores(), check, progress)
+    skipped = tuple(layer.name for layer in network.layers if layer not in chosen)
+    wall_s = time.perf_counter() - start
+
+    def as_run(index: int, beside: RunResult | None) -> RunResult:
+        machine = machines[index]
+        return RunResult(
+            arch=machine.arch,
+            net=source_name(net),
+            fidelity=fidelity,
+            seed=seed,
+            batch=batch,
+            clock_hz=machine.config.clock_hz,
+            config={"accelerator": machine.config.model_dump(), "memory": dram.model_dump()},
+            layers=tuple(results[index]),
+            skipped=skipped,
+            baseline=beside,
+            provenance=versions(),
+            wall_s=wall_s,
+        )
+
+    return as_run(0, as_run(1, None) if baseline is not None else None)
+
+
+def run_layers(
+    machines: list[Machine],
+    layers: tuple[Layer, ...],
+    source: OperandSource,
+    memory: IdealMemoryConfig,
+    threads: int,
+    check: bool,
+    progress: Progress | None,
+) -> list[list[LayerResult]]:
+    """Results of every machine; a layer's operands are made once, shown to all machines and dropped."""
+    placements = [place_activations(machine, layers, source) for machine in machines]
+    results: list[list[LayerResult]] = [[] for _ in machines]
+    all_macs = sum(layer.macs for layer in layers)
+    for layer in layers:
+        operands = source.operands(layer)
+        for machine, placement, done in zip(machines, placements, results, strict=True):
+            where = placement[layer.name]
+            context = Context(memory, where.input_on_chip, where.output_on_chip, threads, check, source.seed)
+            done.append(machine.run_layer(layer, operands, context))
+        if progress is not None:
+            progress(layer.name, layer.macs, all_macs)
+    return results
+
+
+def place_activations(machine: Machine, layers: tuple[Layer, ...], source: OperandSource) -> dict[str, Placement]:
+    """Which feature maps the machine keeps on chip, at the densities known before the run."""
+    stored = {}
+    for layer in layers:
+        input_density, output_density = source.input_density(layer), source.output_density(layer)[0]
+        input_fits, output_fits = machine.config.fits(layer, input_density, output_density)
+        stored[layer.name] = StoredLayer(
+            machine.config.stored_bytes(layer.input_words, input_density),
+            machine.config.stored_bytes(layer.output_words, output_density),
+            input_fits,
+            output_fits,
+        )
+    return plan_residency(source.network, stored, machine.config.activation_bytes)
+
+
+def available_cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def versions() -> dict[str, str]:
+    """What produced a result."""
+    packages = {name: version(name) for name in ("archmodel", "numpy", "numba")}
+    return {**packages, "python": platform.python_version(), "machine": platform.machine()}
+
+

@@ -1,0 +1,256 @@
+"""Published tables as checks: the paper's value beside ours, a stated band and its reason."""
+
+import csv
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+import numpy as np
+from pydantic import Field, model_validator
+
+from archmodel import config
+from archmodel.accelerators.context import Context
+from archmodel.accelerators.registry import load_machine
+from archmodel.accelerators.result import RunResult
+from archmodel.errors import ConfigError, did_you_mean, show
+from archmodel.memory.dram import load_memory
+from archmodel.network.layer import Layer
+from archmodel.operands.operands import Operands
+from archmodel.simulation import simulate
+
+Kind = Literal["gate", "band", "identity", "report"]
+Verdict = Literal["pass", "FAIL", "outside", "-"]
+
+
+class PublishedRow(config.FrozenModel):
+    """One published value and the band in which ours is accepted.
+
+    gate : a miss fails `validate`; band : a miss is shown; identity : equal to the last digit, a miss fails;
+    report : nothing is published, or a difference is explained by `reason`
+    """
+
+    id: str
+    what: str
+    kind: Kind
+    published: float | int | None = None
+    provenance: str = ""
+    tolerance: Annotated[float, Field(ge=0, le=1)] | None = None
+    low: float | None = None
+    high: float | None = None
+    reason: str
+
+    @model_validator(mode="after")
+    def _one_band(self) -> "PublishedRow":
+        bounded = self.low is not None and self.high is not None
+        if self.kind in ("gate", "band") and (self.published is None or bounded == (self.tolerance is not None)):
+            raise ValueError(f"{self.id}: a {self.kind} needs published, and either tolerance or low and high")
+        if self.kind == "identity" and self.published is None:
+            raise ValueError(f"{self.id}: an identity needs published")
+        return self
+
+    @property
+    def limits(self) -> tuple[float, float] | None:
+        """Lowest and highest accepted value; None where everything is."""
+        if self.kind == "report" or self.published is None:
+            return None
+        if self.kind == "identity":
+            return self.published, self.published
+        if self.tolerance is not None:
+            return self.published * (1 - self.tolerance), self.published * (1 + self.tolerance)
+        assert self.low is not None
+        assert self.high is not None
+        return self.low, self.high
+
+
+class PublishedTable(config.FrozenModel):
+    """A table or figure of a paper."""
+
+    title: str
+    citation: str
+    notes: tuple[str, ...] = Field(default=(), strict=False)  # paragraphs on the deviations, for the written comparison
+    rows: tuple[PublishedRow, ...] = Field(strict=False)
+
+
+@dataclass(frozen=True)
+class Check:
+    """One row with the value that this model gives."""
+
+    table: str
+    row: PublishedRow
+    ours: float
+
+    @property
+    def verdict(self) -> Verdict:
+        """Whether ours is within the limits; a band is only reported."""
+        if self.row.limits is None:
+            return "-"
+        low, high = self.row.limits
+        if low <= self.ours <= high:
+            return "pass"
+        return "outside" if self.row.kind == "band" else "FAIL"
+
+    @property
+    def deviation(self) -> float | None:
+        """Relative to the published value."""
+        return None if not self.row.published else self.ours / self.row.published - 1
+
+    def as_dict(self) -> dict[str, object]:
+        """The row with ours, as plain data."""
+        stated = self.row.model_dump(exclude={"tolerance", "low", "high"})
+        limits = None if self.row.limits is None else list(self.row.limits)
+        return {**stated, "ours": self.ours, "deviation": self.deviation, "accepted": limits, "verdict": self.verdict}
+
+
+@dataclass(frozen=True)
+class Validation:
+    """All checks of a table, and the runs behind them by name."""
+
+    table: str
+    published: PublishedTable
+    checks: tuple[Check, ...]
+    runs: Mapping[str, RunResult]
+
+    @property
+    def failed(self) -> bool:
+        """Whether a gate or an identity is missed."""
+        return any(check.verdict == "FAIL" for check in self.checks)
+
+    def as_dict(self) -> dict[str, object]:
+        """The table with published values and ours, as plain data."""
+        return {
+            "table": self.table,
+            "title": self.published.title,
+            "citation": self.published.citation,
+            "command": f"archmodel validate {self.table} -o results",
+            "passed": not self.failed,
+            "rows": [check.as_dict() for check in self.checks],
+        }
+
+
+Measured = tuple[dict[str, float], dict[str, RunResult]]
+
+# Networks and layers of the study's convolution rows, scnn_layers.csv.
+STUDY_ROWS = {
+    "alexnet": ("alexnet_scnn", "conv*"),
+    "vgg16": ("vgg16", "conv*"),
+    "googlenet": ("googlenet", "inception_*"),
+}
+CROSSOVER_SEARCH = (0.5, 1.0)  # densities; the speed-up falls through 1 between them
+CROSSOVER_STEPS = 7  # halvings: a width of 0.004
+
+
+def measure_scnn() -> Measured:
+    """Values of configs/published/scnn.toml."""
+    runs = {
+        name: simulate("scnn", net, baseline="dcnn", layers=layers) for name, (net, layers) in STUDY_ROWS.items()
+    }
+    tiled = {name: sum(int(layer.details["tiled_through_dram"]) for layer in run.layers) for name, run in runs.items()}
+    speedups = {name: run.speedup or math.nan for name, run in runs.items()}
+    values = {f"speedup.{name}": speedup for name, speedup in speedups.items()}
+    values["speedup.mean"] = sum(speedups.values()) / len(speedups)
+    values |= {"tiled.layers": sum(tiled.values()), "tiled.vgg16": tiled["vgg16"]}
+    values["bank_conflict.most"] = max(100 * run.stack["bank_conflict"] / slots(run) for run in runs.values())
+    for name, run in runs.items():
+        values[f"oracle.{name}"] = sum(-(-x.macs_effectual // x.num_multipliers) for x in run.layers) / run.cycles
+    for rule in ("published", "accumulator"):
+        runs[f"dense_{rule}"], runs[f"sparse_{rule}"] = at_density(1.0, rule), at_density(0.1, rule)
+        values[f"dense.{rule}"] = runs[f"dense_{rule}"].speedup or math.nan
+        values[f"sparse.{rule}"] = runs[f"sparse_{rule}"].speedup or math.nan
+        values[f"crossover.{rule}"] = crossover(rule)
+    return values, runs
+
+
+def slots(run: RunResult) -> int:
+    """Multiplier-slots of a run."""
+    return run.total("slots")
+
+
+def at_density(density: float, rule: str) -> RunResult:
+    """The inception convolutions of GoogLeNet with both operands at one density, under a rule for Kc."""
+    net, layers = STUDY_ROWS["googlenet"]
+    stated = f"density={density}"
+    assignments = (f"pe.Kc={rule}",)
+    return simulate(
+        "scnn", net, baseline="dcnn", layers=layers, weights=stated, activations=stated, assignments=assignments
+    )
+
+
+def crossover(rule: str) -> float:
+    """The density at which SCNN takes as long as DCNN, by halving."""
+    low, high = CROSSOVER_SEARCH
+    for _ in range(CROSSOVER_STEPS):
+        middle = (low + high) / 2
+        if (at_density(middle, rule).speedup or math.nan) > 1:
+            low = middle
+        else:
+            high = middle
+    return (low + high) / 2
+
+
+DNNSIM_POLICIES = (
+    "tile_plane=padded",
+    "pe.barrier=channel",
+    "pe.bank_hash=dnnsim",
+    "pe.queue_depth=0",
+    "pe.out_of_range=drop",
+    "pe.weight_order=rsk",
+    "pe.Kc=64",  # the accumulators hold all channels of every layer, without a halo
+    "pe.accumulator_entries=65536",
+    "weight_fifo.broadcast=ideal",
+    "compression.index_bits=16",  # no explicit zeros
+    "ppu.overlap=false",
+    "ppu.halo_words_per_cycle=1",
+    "ppu.output_words_per_cycle=0",
+)
+
+
+def measure_dnnsim() -> Measured:
+    """Values of configs/published/dnnsim.toml: products and cycles without DRAM, outputs checked."""
+    machine, memory = load_machine("scnn", DNNSIM_POLICIES), load_memory("ideal")
+    values: dict[str, float] = {}
+    lines = (config.folder("published") / "dnnsim_micro_layers.csv").read_text("utf-8").splitlines()
+    for row in csv.DictReader(line for line in lines if not line.startswith("#")):
+        layer, operands = dnnsim_layer(row)
+        result = machine.run_layer(layer, operands, Context(memory, check=True))
+        values[f"{layer.name}.products"] = result.macs_effectual
+        values[f"{layer.name}.cycles"] = int(result.details["compute_cycles"])
+    return values, {}
+
+
+def dnnsim_layer(row: Mapping[str, str]) -> tuple[Layer, Operands]:
+    """A layer of dnnsim_micro_layers.csv with its seeded operands."""
+    C, H, W, K, groups, R, S = (int(row[key]) for key in ("C", "H", "W", "K", "groups", "R", "S"))
+    stride, pad = int(row["stride"]), int(row["pad"])
+    layer = Layer(
+        row["layer"], "conv", ("image",), (C, H, W), K, R, S, (stride, stride), (pad,) * 4, groups=groups
+    )
+    rng = np.random.default_rng(int(row["seed"]))
+    inputs = rng.random((1, C, H, W)) < float(row["act_density"])
+    weights = rng.random(layer.weight_shape) < float(row["wgt_density"])
+    return layer, Operands(weights.astype(np.uint8), inputs.astype(np.uint8), output_density=1.0)
+
+
+MEASURES: dict[str, Callable[[], Measured]] = {"dnnsim": measure_dnnsim, "scnn": measure_scnn}
+
+
+def tables() -> list[str]:
+    """Names of the published tables."""
+    return config.names("published")
+
+
+def check_tables(names: list[str]) -> None:
+    """Raise ConfigError if one of the names is no table."""
+    for name in names:
+        if name not in MEASURES:
+            allowed = ", ".join(tables())
+            raise ConfigError(f"{show(name)}: unknown table; allowed: {allowed}{did_you_mean(name, tables())}")
+
+
+def validate(name: str) -> Validation:
+    """Measure every row of a table; ConfigError for an unknown one."""
+    check_tables([name])
+    published = config.load("published", name, PublishedTable)
+    values, runs = MEASURES[name]()
+    checks = tuple(Check(name, row, values[row.id]) for row in published.rows)
+    return Validation(name, published, checks, runs)

@@ -1,0 +1,66 @@
+"""Published values beside ours, as a Markdown page with the runs behind it."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from archmodel.accelerators.result import CAUSES, RunResult
+from archmodel.errors import ResultError
+from archmodel.results import save
+
+
+def write_comparison(
+    folder: str | Path, table: Mapping[str, Any], runs: Mapping[str, RunResult], notes: Sequence[str] = ()
+) -> None:
+    """Write compare.md and one HDF5 file for each run into `folder`; ResultError if that cannot be.
+
+    table : title, citation, command and rows as `Validation.as_dict` gives them; notes : paragraphs below the table
+    """
+    target = Path(folder)
+    try:
+        target.mkdir(parents=True, exist_ok=True)
+        (target / "compare.md").write_text(comparison(table, runs, notes), "utf-8")
+    except OSError as error:
+        raise ResultError(f"{target}: {error.strerror or error}") from None
+    for name, run in runs.items():
+        save(run, target / f"{name}.h5")
+
+
+def comparison(table: Mapping[str, Any], runs: Mapping[str, RunResult], notes: Sequence[str] = ()) -> str:
+    """The rows as a Markdown table, the notes, then where the slots of every run went."""
+    lines = [
+        f"# {table['title']}",
+        "",
+        f"{table['citation']}.",
+        "",
+        f"Made by `{table['command']}`. A missed gate or identity fails the command, a missed band is shown.",
+        "",
+        "| check | published | ours | deviation | accepted | kind | verdict | provenance | reason |",
+        "|---|---:|---:|---:|---:|---|---|---|---|",
+        *(_row(row) for row in table["rows"]),
+    ]
+    for note in notes:
+        lines += ["", note]
+    if runs:
+        lines += ["", "## Where the slots go", "", "Share of multiplier-slots, in %, by cause.", ""]
+        lines += ["| run | cycles | " + " | ".join(CAUSES) + " |", "|---|---:|" + "---:|" * len(CAUSES)]
+        for name, run in runs.items():
+            lines.append(_stack(name, run))
+            if run.baseline is not None:
+                lines.append(_stack(f"{name}, {run.baseline.arch}", run.baseline))
+    return "\n".join(lines) + "\n"
+
+
+def _row(row: Mapping[str, Any]) -> str:
+    published = "" if row["published"] is None else f"{row['published']:,}"
+    deviation = "" if row["deviation"] is None else f"{row['deviation']:+.1%}"
+    accepted = "" if row["accepted"] is None else " to ".join(f"{limit:.4g}" for limit in row["accepted"])
+    ours = f"{row['ours']:,}" if isinstance(row["ours"], int) else f"{row['ours']:.3f}"
+    cells = (row["what"], published, ours, deviation, accepted, row["kind"], row["verdict"])
+    return "| " + " | ".join((*cells, row["provenance"], row["reason"])) + " |"
+
+
+def _stack(name: str, run: RunResult) -> str:
+    slots = run.total("slots")
+    shares = (f"{100 * run.stack.get(cause, 0) / slots:.1f}" for cause in CAUSES)
+    return f"| {name} | {run.cycles:,} | " + " | ".join(shares) + " |"

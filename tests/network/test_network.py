@@ -1,0 +1,117 @@
+"""The graph: joins, consumers, selection, and what cannot be a network."""
+
+import pytest
+
+from archmodel.errors import WorkloadError
+from archmodel.network import Layer, Network, Zeros, joined_shape, read_network
+
+
+def relu(name, producer, shape=(4, 6, 6)):
+    return Layer(name, "activation", (producer,), shape, shape[0], mode="relu")
+
+
+def diamond():
+    """image -> fork -> (left, right) -> join."""
+    layers = (
+        relu("fork", "image"),
+        Layer("left", "conv", ("fork",), (4, 6, 6), 8, 3, 3, padding=(1, 1, 1, 1)),
+        Layer("right", "conv", ("fork",), (4, 6, 6), 2),
+        Layer("join", "concat", ("left", "right"), (10, 6, 6), 10),
+    )
+    return Network("diamond", "a diamond", "made up", {"image": (4, 6, 6)}, layers)
+
+
+def network(*layers, inputs=None, **fields):
+    return Network("net", "a net", "made up", inputs or {"image": (4, 6, 6)}, layers, **fields)
+
+
+def test_a_fork_is_read_by_several_layers_and_the_last_tensor_by_none():
+    assert diamond().consumers == {
+        "image": ("fork",),
+        "fork": ("left", "right"),
+        "left": ("join",),
+        "right": ("join",),
+        "join": (),
+    }
+
+
+def test_a_layer_that_reads_a_tensor_twice_is_one_consumer():
+    twice = Layer("sum", "add", ("r", "r"), (4, 6, 6), 4)
+    assert network(relu("r", "image"), twice).consumers["r"] == ("sum",)
+
+
+def test_totals_are_sums_over_the_layers():
+    assert diamond().macs == 36 * (8 * 4 * 9 + 2 * 4)
+    assert diamond().parameters == 8 * 4 * 9 + 8 + 2 * 4 + 2
+    assert [layer.name for layer in diamond().compute_layers] == ["left", "right"]
+
+
+def test_a_concat_adds_channels_and_a_fully_connected_layer_flattens():
+    shapes = {"a": (3, 5, 5), "b": (4, 5, 5)}
+    assert joined_shape("x", "concat", ("a", "b", "a"), shapes) == (10, 5, 5)
+    assert joined_shape("x", "fc", ("a",), shapes) == (75, 1, 1)
+    assert joined_shape("x", "conv", ("b",), shapes) == (4, 5, 5)
+    assert joined_shape("x", "add", ("a", "a"), shapes) == (3, 5, 5)
+
+
+def test_planes_that_do_not_join_are_refused():
+    shapes = {"a": (3, 5, 5), "b": (3, 5, 4), "c": (4, 5, 5)}
+    message = r"^layer 'x': inputs = \['a', 'b'\]: concat needs equal planes \(H, W\), not 3x5x5 and 3x5x4$"
+    with pytest.raises(WorkloadError, match=message):
+        joined_shape("x", "concat", ("a", "b"), shapes)
+    with pytest.raises(
+        WorkloadError, match=r"^layer 'x': inputs = \['a', 'c'\]: add needs equal shapes, not 3x5x5 and 4x5x5$"
+    ):
+        joined_shape("x", "add", ("a", "c"), shapes)
+
+
+def test_selection_keeps_execution_order_and_takes_several_globs():
+    vgg16 = read_network("vgg16")
+    assert [layer.name for layer in vgg16.select("conv3_*")] == ["conv3_1", "conv3_2", "conv3_3"]
+    assert [layer.name for layer in vgg16.select("fc?, conv1_1")] == ["conv1_1", "fc6", "fc7", "fc8"]
+
+
+@pytest.mark.parametrize("pattern", ["convv3_1", "conv1_1,convv3_1", ""])
+def test_a_glob_that_matches_nothing_is_refused(pattern):
+    with pytest.raises(WorkloadError, match=r"^vgg16: no layer matches") as caught:
+        read_network("vgg16").select(pattern)
+    assert ("did you mean 'conv3_1'?" in str(caught.value)) == bool(pattern)
+
+
+def test_an_unknown_layer_names_the_nearest():
+    assert diamond().layer("left").K == 8
+    with pytest.raises(WorkloadError, match=r"^diamond: no layer 'rigth'; did you mean 'right'\?$"):
+        diamond().layer("rigth")
+
+
+def test_layers_of_one_name_are_refused():
+    with pytest.raises(WorkloadError, match="layer 'r': name is already taken"):
+        network(relu("r", "image"), relu("r", "image"))
+    with pytest.raises(WorkloadError, match="layer 'image': name is already taken"):
+        network(relu("r", "image"), relu("image", "r"))
+
+
+def test_execution_order_is_topological_or_refused():
+    with pytest.raises(WorkloadError, match="layer 'a': inputs = \\['b'\\]: 'b' stands below or is itself"):
+        network(relu("a", "b"), relu("b", "image"))
+    with pytest.raises(WorkloadError, match="'a' stands below or is itself"):
+        network(relu("a", "a"))
+    with pytest.raises(WorkloadError, match=r"'imag' is no layer or network input.*did you mean 'image'"):
+        network(relu("a", "imag"))
+
+
+def test_shapes_must_follow_from_the_producers():
+    with pytest.raises(WorkloadError, match=r"layer 'a': input shape = \[4, 6, 5\]: its producers give \[4, 6, 6\]"):
+        network(relu("a", "image", shape=(4, 6, 5)))
+
+
+def test_a_network_input_that_nobody_reads_is_refused():
+    with pytest.raises(WorkloadError, match="network input 'mask': no layer reads it"):
+        network(relu("a", "image"), inputs={"image": (4, 6, 6), "mask": (1, 6, 6)})
+
+
+def test_zeros_belong_to_layers_of_the_network():
+    with pytest.raises(WorkloadError, match="net: no layer 'b'"):
+        network(relu("a", "image"), zeros={"b": Zeros("a paper", weight_density=0.5)})
+    with pytest.raises(WorkloadError, match="layer 'a': only conv and fc layers"):
+        network(relu("a", "image"), zeros={"a": Zeros("a paper", weight_density=0.5)})

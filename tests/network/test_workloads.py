@@ -1,0 +1,307 @@
+"""The project's own networks against what is published about them."""
+
+import csv
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from archmodel import config
+from archmodel.network import read_network
+
+NAMES = config.names("workloads")
+PREFIXES = {"alexnet": "ALEX_", "vgg16": "VGG_", "googlenet": ""}
+STUDY_NETWORKS = {"alexnet": "alexnet_scnn", "vgg16": "vgg16", "googlenet": "googlenet"}
+
+
+def table(path):
+    """The rows of a CSV file whose source stands in comment lines above its header."""
+    lines = [line for line in path.read_text(encoding="utf-8").splitlines() if not line.startswith("#")]
+    return list(csv.DictReader(lines))
+
+
+SCNN_ROWS = table(config.folder("published") / "scnn_layers.csv")
+PRUNED_ROWS = table(Path(__file__).parent / "squeezenet_pruned.csv")
+
+
+def study_name(row):
+    return row["layer"].removeprefix(PREFIXES[row["net"]]).replace("-", "/", 1)
+
+
+def half_of_the_last_digit(published):
+    """Half of the last digit that is not zero: 724_000_000 is published to the million."""
+    digits = str(published)
+    return 10 ** (len(digits) - len(digits.rstrip("0"))) // 2
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_totals_are_the_published_ones_to_their_precision(name):
+    network = read_network(name)
+    assert network.published, "every network has a published total"
+    ours = {
+        "parameters": network.parameters,
+        "macs": network.macs,
+        "conv_macs": sum(layer.macs for layer in network.layers if layer.kind == "conv"),
+    }
+    for key, published in network.published.items():
+        assert abs(ours[key] - published) <= half_of_the_last_digit(published), (key, ours[key], published)
+
+
+@pytest.mark.parametrize(
+    ("name", "parameters", "macs", "precision"),
+    [
+        ("alexnet", 60_965_224, 724e6, 0.5e6),  # Caffe's bvlc_alexnet
+        ("vgg16", 138_357_544, 15.47e9, 0.005e9),  # configuration D; torchvision
+        # Caffe's bvlc_googlenet without auxiliary classifiers; MACs: the rows of the paper's Table 1, each to half a
+        # million or so, with stem (118.0 M) and 5a (51.1 M) from their shapes, see INCEPTION below.
+        ("googlenet", 6_998_552, (118.0 + 360 + 128 + 304 + 73 + 88 + 100 + 119 + 170 + 51.1 + 71 + 1) * 1e6, 5e6),
+        ("squeezenet", 1_248_424, 0.86e9, 0.005e9),  # 1.72 GFLOP, the authors' README of version 1.1
+        ("squeezenet_pruned", 1_248_424, 0.86e9, 0.005e9),
+        ("lenet5", 431_080, 2_293_000, 0),  # Han et al., NIPS 2015, Table 3: 4,586 K FLOP
+    ],
+)
+def test_parameters_and_macs_of_the_whole_network(name, parameters, macs, precision):
+    network = read_network(name)
+    assert network.parameters == parameters
+    assert abs(network.macs - macs) <= precision
+
+
+def test_the_study_has_695_million_macs_in_six_alexnet_rows():
+    layers = read_network("alexnet_scnn").compute_layers
+    assert [layer.name for layer in layers] == ["conv1", "conv2_1", "conv2_2", "conv3", "conv4", "conv5"]
+    assert sum(layer.macs for layer in layers) == 695_112_192
+
+
+@pytest.mark.parametrize("row", SCNN_ROWS, ids=lambda row: row["layer"])
+def test_a_row_of_the_scnn_study_is_a_layer(row):
+    network = read_network(STUDY_NETWORKS[row["net"]])
+    layer, zeros = network.layer(study_name(row)), network.zeros[study_name(row)]
+    dimensions = {letter: int(row[letter]) for letter in "RSPQCK"}
+    assert {letter: getattr(layer, letter) for letter in "RSPQCK"} == dimensions
+    assert layer.stride == (1, 1)
+    assert layer.groups == 1
+    assert layer.macs == np.prod(list(dimensions.values()))
+    assert zeros.weight_nonzeros == int(row["w_nnz"])
+    assert zeros.weight_nonzeros / layer.weight_words == pytest.approx(float(row["w_density"]), abs=1e-9)
+    assert zeros.input_density == float(row["ia_density"])
+    assert zeros.output_density == float(row["oa_density"])
+
+
+@pytest.mark.parametrize("study_network", STUDY_NETWORKS)
+def test_every_convolution_with_study_counts_is_a_row(study_network):
+    network = read_network(STUDY_NETWORKS[study_network])
+    counted = {name for name, zeros in network.zeros.items() if zeros.weight_nonzeros is not None}
+    assert counted == {study_name(row) for row in SCNN_ROWS if row["net"] == study_network}
+
+
+@pytest.mark.parametrize(("name", "reduction"), [("alexnet_scnn", 3.01), ("googlenet", 4.25), ("vgg16", 4.86)])
+def test_the_ideal_reduction_of_work_is_that_of_the_study(name, reduction):
+    """Dense MACs over the MACs with both operands non-zero, computed from the study's own table."""
+    network = read_network(name)
+    dense, effectual = 0, 0.0
+    for layer in network.compute_layers:
+        zeros = network.zeros[layer.name]
+        if zeros.weight_nonzeros is not None:
+            dense += layer.macs
+            effectual += layer.macs * zeros.weight_nonzeros / layer.weight_words * zeros.input_density
+    assert dense / effectual == pytest.approx(reduction, abs=0.005)
+
+
+@pytest.mark.parametrize(
+    ("name", "published", "band"),
+    [
+        # Han et al., NIPS 2015, Table 1. Densities of fully connected layers are whole per cents there: 4 % may be 3.5.
+        ("alexnet", 6.7e6, 0.02),
+        ("vgg16", 10.3e6, 0.03),
+        ("lenet5", 36e3, 0.02),
+    ],
+)
+def test_the_pruned_networks_have_the_published_number_of_weights(name, published, band):
+    network = read_network(name)
+    nonzeros = 0.0
+    for layer in network.compute_layers:
+        zeros = network.zeros[layer.name]
+        counted = zeros.weight_nonzeros is not None
+        nonzeros += zeros.weight_nonzeros if counted else zeros.weight_density * layer.weight_words
+    assert nonzeros == pytest.approx(published, rel=band)
+
+
+def test_grouped_alexnet_has_the_weights_of_both_halves_of_the_study():
+    rows = {row["layer"]: row for row in SCNN_ROWS}
+    halves = [rows["ALEX_conv2_1"], rows["ALEX_conv2_2"]]
+    network = read_network("alexnet")
+    assert network.zeros["conv2"].weight_nonzeros == sum(int(half["w_nnz"]) for half in halves)
+    assert network.zeros["conv2"].input_density == pytest.approx(sum(float(half["ia_density"]) for half in halves) / 2)
+    for name in ("conv1", "conv3", "conv4", "conv5"):
+        zeros, row = network.zeros[name], rows[f"ALEX_{name}"]
+        assert zeros.weight_nonzeros == int(row["w_nnz"])
+        assert zeros.input_density == float(row["ia_density"])
+        assert zeros.output_density == float(row["oa_density"])
+
+
+@pytest.mark.parametrize(
+    ("name", "densities"),
+    [
+        ("alexnet", {"fc6": (0.09, 0.34), "fc7": (0.09, 0.36), "fc8": (0.25, 0.40)}),  # Table 4
+        ("vgg16", {"fc6": (0.04, 0.19), "fc7": (0.04, 0.38), "fc8": (0.23, 0.42)}),  # Table 5
+        ("lenet5", {"conv1": (0.66, 0.19), "conv2": (0.12, 0.82), "ip1": (0.08, 0.72), "ip2": (0.19, 0.55)}),  # Table 3
+    ],
+)
+def test_weights_and_inputs_have_the_densities_of_han(name, densities):
+    """Han et al., NIPS 2015: non-zero weights of a layer, non-zero activations of the layer before it."""
+    zeros = read_network(name).zeros
+    assert {layer: (zeros[layer].weight_density, zeros[layer].input_density) for layer in densities} == densities
+
+
+# Caffe's bvlc_alexnet: C, H -> K, P and parameters with biases.
+ALEXNET = {
+    "conv1": (3, 227, 96, 55, 34_944),
+    "norm1": (96, 55, 96, 55, 0),
+    "pool1": (96, 55, 96, 27, 0),
+    "conv2": (96, 27, 256, 27, 307_456),
+    "pool2": (256, 27, 256, 13, 0),
+    "conv3": (256, 13, 384, 13, 885_120),
+    "conv4": (384, 13, 384, 13, 663_936),
+    "conv5": (384, 13, 256, 13, 442_624),
+    "pool5": (256, 13, 256, 6, 0),
+    "fc6": (9216, 1, 4096, 1, 37_752_832),
+    "fc7": (4096, 1, 4096, 1, 16_781_312),
+    "fc8": (4096, 1, 1000, 1, 4_097_000),
+}
+
+
+@pytest.mark.parametrize("name", ALEXNET)
+def test_alexnet_has_the_shapes_of_caffe(name):
+    layer = read_network("alexnet").layer(name)
+    assert (layer.C, layer.H, layer.K, layer.P, layer.parameters) == ALEXNET[name]
+    assert (layer.H, layer.P) == (layer.W, layer.Q)
+
+
+def test_space_to_depth_keeps_every_weight_of_alexnet_conv1():
+    real = read_network("alexnet").layer("conv1")
+    network = read_network("alexnet_scnn")
+    rearranged, zeros = network.layer("conv1"), network.zeros["conv1"]
+    assert zeros.space_to_depth == (real.R, real.S, real.stride[0])
+    assert rearranged.input_shape[0] == real.C * real.stride[0] ** 2
+    assert zeros.weight_nonzeros <= real.weight_words
+    assert network.layer("crop1").output_shape == real.output_shape
+
+
+# Szegedy et al., CVPR 2015, Table 1 (from a transcription): module -> its channels (1x1, 3x3 reduce, 3x3, 5x5 reduce,
+# 5x5, pool proj), plane, MACs in millions. Two rows there do not follow from their own shapes: 5a, 54 M, whose channels
+# give the 51.1 M here, and the 7x7 stem, 34 M.
+INCEPTION = {
+    "3a": ((64, 96, 128, 16, 32, 32), 28, 128),
+    "3b": ((128, 128, 192, 32, 96, 64), 28, 304),
+    "4a": ((192, 96, 208, 16, 48, 64), 14, 73),
+    "4b": ((160, 112, 224, 24, 64, 64), 14, 88),
+    "4c": ((128, 128, 256, 24, 64, 64), 14, 100),
+    "4d": ((112, 144, 288, 32, 64, 64), 14, 119),
+    "4e": ((256, 160, 320, 32, 128, 128), 14, 170),
+    "5a": ((256, 160, 320, 32, 128, 128), 7, 51.1),
+    "5b": ((384, 192, 384, 48, 128, 128), 7, 71),
+}
+
+
+@pytest.mark.parametrize("module", INCEPTION)
+def test_an_inception_module_forks_four_ways_and_joins(module):
+    network = read_network("googlenet")
+    channels, plane, millions = INCEPTION[module]
+    prefix = f"inception_{module}/"
+    convolutions = [
+        network.layer(prefix + name) for name in ("1x1", "3x3_reduce", "3x3", "5x5_reduce", "5x5", "pool_proj")
+    ]
+    assert tuple(layer.K for layer in convolutions) == channels
+    (block_input,) = convolutions[0].inputs
+    branches = (prefix + "1x1", prefix + "3x3_reduce", prefix + "5x5_reduce", prefix + "pool")
+    assert network.consumers[block_input] == branches
+    join = network.layer(prefix + "output")
+    assert join.output_shape == (channels[0] + channels[2] + channels[4] + channels[5], plane, plane)
+    assert join.inputs == tuple(prefix + name for name in ("relu_1x1", "relu_3x3", "relu_5x5", "relu_pool_proj"))
+    # The table gives whole millions, cut or rounded.
+    assert sum(layer.macs for layer in convolutions) / 1e6 == pytest.approx(millions, abs=0.7)
+
+
+def test_the_stem_of_googlenet_has_the_planes_of_the_paper():
+    network = read_network("googlenet")
+    planes = {
+        "conv1/7x7_s2": 112,
+        "pool1/3x3_s2": 56,
+        "conv2/3x3": 56,
+        "pool2/3x3_s2": 28,
+        "pool3/3x3_s2": 14,
+        "pool4/3x3_s2": 7,
+    }
+    assert {name: network.layer(name).P for name in planes} == planes
+    assert network.layer("pool5/7x7_s1").output_shape == (1024, 1, 1)
+    assert network.layer("conv2/3x3_reduce").macs + network.layer("conv2/3x3").macs == pytest.approx(360e6, abs=0.5e6)
+
+
+def test_branches_that_read_one_tensor_state_one_density():
+    for name in NAMES:
+        network = read_network(name)
+        for tensor, readers in network.consumers.items():
+            stated = {network.zeros[reader].input_density for reader in readers if reader in network.zeros}
+            assert len(stated) <= 1, (name, tensor, stated)
+
+
+@pytest.mark.parametrize("name", ["squeezenet", "squeezenet_pruned"])
+def test_a_fire_module_squeezes_forks_and_joins(name):
+    network = read_network(name)
+    for index, squeezed in enumerate((16, 16, 32, 32, 48, 48, 64, 64), start=2):
+        prefix = f"fire{index}/"
+        assert network.layer(prefix + "squeeze1x1").output_shape[0] == squeezed
+        assert network.consumers[prefix + "relu_squeeze1x1"] == (prefix + "expand1x1", prefix + "expand3x3")
+        join = network.layer(prefix + "concat")
+        assert join.K == network.layer(prefix + "expand1x1").K + network.layer(prefix + "expand3x3").K == 8 * squeezed
+    planes = {"conv1": 111, "pool1": 55, "pool4": 27, "pool8": 13, "conv10": 15, "pool10": 1}
+    assert {layer: network.layer(layer).P for layer in planes} == planes
+
+
+def masked_name(row):
+    return row["layer"].replace("conv_final", "conv10")
+
+
+@pytest.mark.parametrize("row", PRUNED_ROWS, ids=lambda row: row["layer"])
+def test_a_mask_of_the_pruned_squeezenet_has_the_published_nonzeros(row):
+    network = read_network("squeezenet_pruned")
+    layer = network.layer(masked_name(row))
+    assert layer.weight_shape == tuple(int(row[letter]) for letter in "KCRS")
+    assert layer.weight_words == int(row["params"])
+    file, key = network.weight_mask_file(layer.name)
+    with np.load(file, allow_pickle=False) as masks:
+        mask = np.unpackbits(masks[key], count=layer.weight_words)
+    assert int(mask.sum()) == int(row["nonzero"])
+    # A gap counts the zeros before a non-zero; every full 16 of them store one padding entry.
+    gaps = np.diff(np.flatnonzero(mask), prepend=-1) - 1
+    assert int((gaps // 16).sum()) == int(row["padding_entries"])
+
+
+def test_the_masks_cover_every_weight_of_squeezenet():
+    assert sum(int(row["params"]) for row in PRUNED_ROWS) == 1_244_448
+    assert sum(int(row["nonzero"]) for row in PRUNED_ROWS) == 415_921
+    network = read_network("squeezenet_pruned")
+    assert [layer.name for layer in network.compute_layers] == [masked_name(row) for row in PRUNED_ROWS]
+    assert sum(layer.weight_words for layer in network.compute_layers) == 1_244_448
+    assert len({network.weight_mask_file(layer.name) for layer in network.compute_layers}) == len(PRUNED_ROWS)
+
+
+def test_dense_and_pruned_squeezenet_are_one_graph():
+    assert read_network("squeezenet").layers == read_network("squeezenet_pruned").layers
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_network_is_a_whole_graph(name):
+    network = read_network(name)
+    made = set(network.inputs)
+    for layer in network.layers:
+        assert set(layer.inputs) <= made, "execution order is topological"
+        made.add(layer.name)
+    unread = [tensor for tensor, readers in network.consumers.items() if not readers]
+    assert unread == [network.layers[-1].name], "only the last tensor leaves the network"
+    joined = Counter(layer.kind for layer in network.layers)["concat"]
+    assert joined == {"googlenet": 9, "squeezenet": 8, "squeezenet_pruned": 8, "alexnet_scnn": 1}.get(name, 0)
+    assert {layer.name for layer in network.compute_layers} == set(network.zeros), "every layer states its zeros"
+    for zeros in network.zeros.values():
+        assert zeros.input_density is not None
