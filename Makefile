@@ -5,11 +5,12 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no
 PYTEST := $(BIN)/python -m pytest
 KERNEL_TESTS := $(wildcard tests/kernels/test_*.py)
 
-.PHONY: help sim test lint clean
+.PHONY: help sim test lint bench clean
 help:
 	@echo "make sim    the first example: VGG-16 on SCNN"
 	@echo "make test   the tests, then the kernel tests without the compiler and with bounds checks"
 	@echo "make lint   style and types"
+	@echo "make bench  speed, as ratios within one run"
 	@echo "make clean  remove what the other targets made"
 
 sim: .venv/.run
@@ -25,6 +26,9 @@ endif
 lint: .venv/.lint
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+
+bench: .venv/.test
+	$(PYTEST) benchmarks -s
 
 clean:
 	rm -rf .venv build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks

@@ -1,11 +1,13 @@
 """Results beyond a run: HDF5 files, the object of `--json`, data frames, comparisons.
 
-docs/results.md describes the file. A digest covers all of it: a file loads as it was saved or not at all.
+docs/results.md describes the file. A digest covers all of it, so a file loads as it was saved or not at all. It is
+checked before HDF5 sees the file: the library loops forever on some damaged ones.
 """
 
 import hashlib
 import json
 import os
+import re
 import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -23,15 +25,15 @@ from archmodel.errors import ResultError, one_line
 from archmodel.memory.dram import Stream, StreamKind
 
 SCHEMA_VERSION = 1
-FORMAT = "archmodel result"
+# The first line of a file, in the block that HDF5 leaves to its users; the digest is of all bytes behind the block.
+HEADER = "archmodel result, schema {version}, sha256 {digest}\n"
+HEADER_BYTES = 512
+HEADER_PATTERN = re.compile(HEADER.format(version="([0-9]{1,9})", digest="([0-9a-f]{64})").encode())
 SUFFIXES = (".h5", ".hdf5")
-SIGNATURE = b"\x89HDF\r\n\x1a\n"
 MAX_NAME_BYTES = 255
 SHOWN_CHARACTERS = 200
-# gzip expands at most 1032 times: what claims to be larger than that is damaged and would only exhaust the memory.
-MAX_EXPANSION = 1100
-# What HDF5 and the checks of our own types raise over a file that is not what it seems.
-DAMAGE = (OSError, LookupError, RuntimeError, ValueError, TypeError, AttributeError, ArithmeticError, MemoryError)
+# What the system, HDF5 and the checks of our own types raise over a file that is not what it seems.
+UNREADABLE = (OSError, LookupError, RuntimeError, ValueError, TypeError, AttributeError, OverflowError, MemoryError)
 
 Array = npt.NDArray[Any]
 PathLike = str | os.PathLike[str]
@@ -89,7 +91,7 @@ for _group, (_names, _cells, _unit) in MATRICES.items():
 # One dataset for each layer that has one, named by the layer's row.
 CYCLE_MAP = Column("int64", "cycles", "[units, PEs] cycles in which a PE worked on a unit of the layer")
 ATTRIBUTES: dict[str, type] = {
-    **dict.fromkeys(("format", "archmodel", "arch", "net", "fidelity", "config", "provenance", "origins", "seed"), str),
+    **dict.fromkeys(("archmodel", "arch", "net", "fidelity", "config", "provenance", "origins", "seed"), str),
     **dict.fromkeys(("schema_version", "batch"), int),
     **dict.fromkeys(("clock_hz", "wall_s"), float),
 }
@@ -155,7 +157,9 @@ def to_dataframe(run: RunResult) -> Any:
     """A pandas.DataFrame: one row for each layer, units in the names of the columns; `attrs` has run and totals."""
     pandas = import_module("pandas")  # of the extra `plot`
     document = as_dict(run)
-    layers = [{**layer, "stall_cycles": layer.pop("stalls")} for layer in document.pop("layers")]
+    layers = document.pop("layers")
+    for layer in layers:
+        layer["stall_cycles"] = layer.pop("stalls")
     frame = pandas.json_normalize(layers, sep="_")
     frame.attrs = {key: value for key, value in document.items() if key != "baseline"}
     return frame
@@ -234,40 +238,40 @@ def _replace(target: str, image: bytes) -> None:
 
 def _image(run: RunResult) -> bytes:
     """The file, built in memory: a full disk then fails in one write of ours and not inside the library."""
-    with h5py.File(secrets.token_hex(8), "w", driver="core", backing_store=False) as file:
+    name = secrets.token_hex(8)
+    with h5py.File(name, "w", driver="core", backing_store=False, userblock_size=HEADER_BYTES) as file:
         _write(file, run)
         file.flush()
-        return bytes(file.id.get_file_image())
+        body: bytes = file.id.get_file_image()  # without the block in front
+    header = HEADER.format(version=SCHEMA_VERSION, digest=hashlib.sha256(body).hexdigest())
+    return header.encode().ljust(HEADER_BYTES, b"\0") + body
 
 
-def _write(group: h5py.Group, run: RunResult) -> str:
-    """Write a run, and its baseline into a group below; the digest of both."""
-    attributes, arrays = _attributes(run), _arrays(run)
+def _write(group: h5py.Group, run: RunResult) -> None:
+    """Write a run, and its baseline into a group below."""
+    group.attrs.update(_attributes(run))
     group.create_group("cycle_map")
-    for path, array in arrays.items():
+    for path, array in _arrays(run).items():
         column = SCHEMA.get(path, CYCLE_MAP)
         dtype = h5py.string_dtype("utf-8", array.dtype.itemsize) if column.dtype == "text" else array.dtype
         packing = {"compression": "gzip", "compression_opts": 4, "shuffle": True} if array.size else {}
         dataset = group.create_dataset(path, data=array.astype(dtype), **packing)
         dataset.attrs.update({"unit": column.unit, "description": column.description})
-    below = "" if run.baseline is None else _write(group.create_group("baseline"), run.baseline)
-    digest = _digest(attributes, arrays, below)
-    group.attrs.update({**attributes, "digest": digest})
-    return digest
+    if run.baseline is not None:
+        _write(group.create_group("baseline"), run.baseline)
 
 
 def _attributes(run: RunResult) -> dict[str, Any]:
     operands = dict.fromkeys(operand for layer in run.layers for operand in layer.origins)
     origins = {key: sorted({layer.origins[key] for layer in run.layers if key in layer.origins}) for key in operands}
     return {
-        "format": FORMAT,
         "schema_version": SCHEMA_VERSION,
         "archmodel": archmodel.__version__,
         **{name: _utf8(getattr(run, name)).decode() for name in ("arch", "net", "fidelity")},
         **{name: _json(getattr(run, name)) for name in ("config", "provenance")},
         "origins": _json(origins),
         "seed": str(run.seed),  # a seed may have more than 64 bits
-        "batch": run.batch,
+        "batch": np.int64(run.batch),
         "clock_hz": float(run.clock_hz),
         "wall_s": float(run.wall_s),
     }
@@ -313,72 +317,59 @@ def _array(values: Any, column: Column) -> Array:
     return np.array(encoded, f"S{max([1, *map(len, encoded)])}")
 
 
-def _digest(attributes: Mapping[str, Any], arrays: Mapping[str, Array], below: str) -> str:
-    """SHA-256 of everything that a run consists of; `below` is the digest of its baseline."""
-    digest = hashlib.sha256(json.dumps([attributes, below], sort_keys=True).encode())
-    for path, array in sorted(arrays.items()):
-        digest.update(f"{path} {array.dtype.str} {array.shape} ".encode())
-        digest.update(np.ascontiguousarray(array).tobytes())
-    return digest.hexdigest()
-
-
 def load(path: PathLike) -> RunResult:
     """The run that was saved to `path`; ResultError if it is not a whole result file of a schema known here."""
-    shown = one_line(os.fspath(path), SHOWN_CHARACTERS)
     try:
         if os.path.exists(path) and not os.path.isfile(path):
-            raise ResultError("is not a file")
-        with open(path, "rb") as file:
-            signature, size_bytes = file.read(len(SIGNATURE)), os.fstat(file.fileno()).st_size
-        if signature != SIGNATURE:
-            raise ResultError("is not an HDF5 file, so not a result of archmodel")
+            raise ResultError("is a folder, or something else that is not a file")
+        _check_header(path)
         with h5py.File(path, "r", locking="best-effort") as file:
-            return _read(file, MAX_EXPANSION * size_bytes)[0]
+            return _read(file)
     except ResultError as error:
-        raise ResultError(f"{shown}: {error}") from None
-    except DAMAGE as error:
+        raise ResultError(f"{one_line(os.fspath(path), SHOWN_CHARACTERS)}: {error}") from None
+    except UNREADABLE as error:
+        shown = one_line(os.fspath(path), SHOWN_CHARACTERS)
         raise ResultError(f"{shown}: cannot be read: {_reason(error)}") from None
 
 
-def _read(group: h5py.Group, most_bytes: int) -> tuple[RunResult, str]:
-    """A run with its baseline, and the digest of both, which is checked before anything is believed."""
-    if group.attrs.get("format") != FORMAT:
-        raise ResultError("is an HDF5 file, but not a result of archmodel")
-    if (version := int(group.attrs["schema_version"])) > SCHEMA_VERSION:
-        raise ResultError(f"schema_version {version}: archmodel {archmodel.__version__} reads up to {SCHEMA_VERSION}")
+def _check_header(path: PathLike) -> None:
+    with open(path, "rb") as file:
+        header = HEADER_PATTERN.match(file.read(HEADER_BYTES))
+        if header is None:
+            raise ResultError("is not a result file of archmodel")
+        version, digest = int(header[1]), header[2].decode()
+        if version > SCHEMA_VERSION:
+            raise ResultError(f"schema {version}: archmodel {archmodel.__version__} reads up to {SCHEMA_VERSION}")
+        if hashlib.file_digest(file, "sha256").hexdigest() != digest:
+            raise ResultError("truncated or changed since it was written: its content does not have its digest")
+
+
+def _read(group: h5py.Group) -> RunResult:
+    """A run with its baseline."""
     attributes = {name: convert(group.attrs[name]) for name, convert in ATTRIBUTES.items()}
-    arrays = {path: _read_array(group, path, column, most_bytes) for path, column in SCHEMA.items()}
-    maps = [f"cycle_map/{index}" for index in range(len(arrays["layers/name"]))]
-    arrays |= {path: _read_array(group, path, CYCLE_MAP, most_bytes) for path in maps if path in group}
-    baseline, below = _read(group["baseline"], most_bytes) if "baseline" in group else (None, "")
-    digest = _digest(attributes, arrays, below)
-    if group.attrs.get("digest") != digest:
-        raise ResultError("damaged: its content does not have its digest")
-    values = {path: _values(arrays[path], column) for path, column in SCHEMA.items()}
-    run = RunResult(
+    values = {path: _values(_dataset(group, path), column) for path, column in SCHEMA.items()}
+    maps = [f"cycle_map/{index}" for index in range(len(values["layers/name"]))]
+    cycle_maps = [np.asarray(_dataset(group, path)[()], np.int64) if path in group else None for path in maps]
+    return RunResult(
         **{name: attributes[name] for name in ("arch", "net", "fidelity", "batch", "clock_hz", "wall_s")},
         **{name: json.loads(attributes[name]) for name in ("config", "provenance", "seed")},
-        layers=tuple(_layers(values, [arrays.get(path) for path in maps])),
+        layers=tuple(_layers(values, cycle_maps)),
         skipped=tuple(values["skipped"]),
-        baseline=baseline,
+        baseline=_read(group["baseline"]) if "baseline" in group else None,
     )
-    return run, digest
 
 
-def _read_array(group: h5py.Group, path: str, column: Column, most_bytes: int) -> Array:
+def _dataset(group: h5py.Group, path: str) -> h5py.Dataset:
     dataset = group.get(path)
     if not isinstance(dataset, h5py.Dataset):
         raise ResultError(f"incomplete: dataset {path} is missing")
-    kind = "S" if column.dtype == "text" else np.dtype(column.dtype).kind
-    if dataset.dtype.kind != kind or dataset.nbytes > most_bytes:
-        raise ResultError(f"damaged: dataset {path} is {dataset.dtype}{list(dataset.shape)}, not {column.dtype}")
-    return np.asarray(dataset[()])
+    return dataset
 
 
-def _values(array: Array, column: Column) -> list[Any]:
+def _values(dataset: h5py.Dataset, column: Column) -> list[Any]:
     if column.dtype != "text":
-        return array.tolist()
-    texts = [bytes(text).decode() for text in array]
+        return np.asarray(dataset[()], column.dtype).tolist()
+    texts = dataset.asstr()[()].tolist()
     return [json.loads(text) for text in texts] if column.unit == "JSON" else texts
 
 

@@ -3,21 +3,25 @@
 import os
 import platform
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from importlib.metadata import version
 
 from archmodel.accelerators.context import Context
 from archmodel.accelerators.registry import Machine, load_machine, source_name
 from archmodel.accelerators.result import LayerResult, RunResult
-from archmodel.errors import ConfigError, did_you_mean, show
+from archmodel.errors import SHOWN_CHARACTERS, ConfigError, did_you_mean, one_line, show
 from archmodel.memory.dram import IdealMemoryConfig, load_memory
 from archmodel.network.footprint import Placement, StoredLayer, plan_residency
-from archmodel.network.layer import Layer
+from archmodel.network.layer import MAX_WORDS, Layer
 from archmodel.network.toml_reader import read_network
 from archmodel.operands.sources import OperandSource, Source
 
 FIDELITIES = ("exact",)
 MEMORY_PREFIX = "memory."
+MOST_THREADS = 1024
+SLOWEST_CLOCK_HZ = 1.0
+MOST_CYCLES_A_BYTE = 1e6  # keeps the cycles of a layer far below what int64 and a file hold
 Progress = Callable[[str, int, int], None]
 """Called with a layer's name, its dense MACs and those of all layers, when the layer is done."""
 
@@ -57,24 +61,37 @@ def simulate(
     if fidelity not in FIDELITIES:
         nearest = did_you_mean(fidelity, FIDELITIES)
         raise ConfigError(f"--fidelity {show(fidelity)}: allowed: {', '.join(FIDELITIES)}{nearest}")
-    for option, value, least in (("--batch", batch, 1), ("--seed", seed, 0), ("--threads", threads or 1, 1)):
-        if value < least:
+    for option, value, least in (("--batch", batch, 1), ("--seed", seed, 0), ("--threads", threads, 1)):
+        if value is not None and value < least:
             raise ConfigError(f"{option} {value}: must be at least {least}")
+    if threads is not None and threads > MOST_THREADS:
+        raise ConfigError(f"--threads {threads}: must be at most {MOST_THREADS}")
+    if baseline is None and baseline_assignments:
+        raise ConfigError(f"--set-baseline {one_line(baseline_assignments[0], SHOWN_CHARACTERS)}: needs --baseline")
     of_memory = tuple(text.removeprefix(MEMORY_PREFIX) for text in assignments if text.startswith(MEMORY_PREFIX))
     of_machine = tuple(text for text in assignments if not text.startswith(MEMORY_PREFIX))
     machines = [load_machine(arch, of_machine)]
     if baseline is not None:
-        machines.append(load_machine(baseline, tuple(baseline_assignments)))
-    dram = load_memory(memory, of_memory)
+        with errors_naming("--set-baseline "):
+            machines.append(load_machine(baseline, tuple(baseline_assignments)))
+    with errors_naming(f"--set {MEMORY_PREFIX}"):
+        dram = load_memory(memory, of_memory)
+    for machine in machines:
+        check_rates(machine, dram)
     network = read_network(net)
     chosen = network.compute_layers if layers is None else network.select(layers)
     chosen = tuple(layer for layer in chosen if layer.is_compute)
     if not chosen:
         raise ConfigError(f"--layers {show(layers)}: no convolution or fully connected layer among them")
+    for layer in chosen:
+        if batch * layer.input_words > MAX_WORDS:
+            allowed = MAX_WORDS // layer.input_words
+            raise ConfigError(f"--batch {batch}: layer {show(layer.name)} takes at most {allowed} images at a time")
     source = OperandSource(
         network, Source.parse(weights, "--weights"), Source.parse(activations, "--activations"), seed, batch
     )
-    results = run_layers(machines, chosen, source, dram, threads or available_cores(), check, progress)
+    workers = available_cores() if threads is None else threads
+    results = run_layers(machines, chosen, source, dram, workers, check, progress)
     skipped = tuple(layer.name for layer in network.layers if layer not in chosen)
     wall_s = time.perf_counter() - start
 
@@ -96,6 +113,28 @@ def simulate(
         )
 
     return as_run(0, as_run(1, None) if baseline is not None else None)
+
+
+@contextmanager
+def errors_naming(option: str) -> Iterator[None]:
+    """Let an error about an override name the option as the user spelt it."""
+    try:
+        yield
+    except ConfigError as error:
+        raise ConfigError(str(error).replace("--set ", option)) from None
+
+
+def check_rates(machine: Machine, memory: IdealMemoryConfig) -> None:
+    """Raise ConfigError for a clock or a memory so slow that times and cycles are no longer numbers."""
+    clock_hz = machine.config.clock_hz
+    if clock_hz < SLOWEST_CLOCK_HZ:
+        raise ConfigError(f"{machine.arch}: clock_hz = {clock_hz:g}: must be at least {SLOWEST_CLOCK_HZ:g}")
+    if clock_hz / memory.bytes_per_s > MOST_CYCLES_A_BYTE:
+        least = clock_hz / MOST_CYCLES_A_BYTE
+        raise ConfigError(
+            f"memory.bytes_per_s = {memory.bytes_per_s:g}: must be at least {least:g} for {machine.arch}"
+            f" at {clock_hz:g} Hz"
+        )
 
 
 def run_layers(

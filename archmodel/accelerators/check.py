@@ -31,8 +31,7 @@ def values_of(layer: Layer, operands: Operands, seed: int) -> tuple[Values, Valu
 
 def reference_outputs(layer: Layer, weights: Values, image: Values) -> Outputs:
     """Convolution or fc layer of one image by its definition, kernel position by kernel position.  int64[K, P, Q]"""
-    largest = float(np.abs(weights).max(initial=0)) * float(np.abs(image).max(initial=0)) * layer.C * layer.R * layer.S
-    exact = np.float64 if largest < EXACT_IN_FLOAT64 else np.int64
+    exact = exact_type(layer, weights, image)
     outputs: npt.NDArray[Any] = np.zeros((layer.K, layer.P, layer.Q), exact)
     channels, kernels = layer.C // layer.groups, layer.K // layer.groups
     for group in range(layer.groups):
@@ -47,6 +46,12 @@ def reference_outputs(layer: Layer, weights: Values, image: Values) -> Outputs:
                 part = np.tensordot(weights[of_group, :, r, s].astype(exact), inputs[:, rows, columns], 1)
                 outputs[of_group, p : p + part.shape[1], q : q + part.shape[2]] += part
     return outputs.astype(np.int64)
+
+
+def exact_type(layer: Layer, weights: Values, image: Values) -> type[np.float64] | type[np.int64]:
+    """A type that holds every sum of products of the layer: float64, whose products are fast, or int64."""
+    largest = float(np.abs(weights).max(initial=0)) * float(np.abs(image).max(initial=0)) * layer.C * layer.R * layer.S
+    return np.float64 if largest < EXACT_IN_FLOAT64 else np.int64
 
 
 def first_output(kernel_index: int, stride: int, dilation: int, padding: int) -> int:

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
-from archmodel.accelerators.check import Outputs, compare_outputs, reference_outputs, values_of
+from archmodel.accelerators.check import Outputs, compare_outputs, exact_type, reference_outputs, values_of
 from archmodel.accelerators.context import Context, layer_cycles
 from archmodel.accelerators.planar import (
     PlanarTiling,
@@ -96,12 +96,12 @@ def run_layer(config: Config, layer: Layer, operands: Operands, context: Context
     depth = layer.C if conv is None else conv.C // conv.groups * conv.R * conv.S
     dots = dot_cycles(config, conv, depth)
     outputs = outputs_of_pes(config, layer)
-    drain = exposed_drain(config, layer, int(outputs.max()))
+    drains = exposed_drains(config, layer, int(outputs.max()), batch)
     num_tiles = -(-config.stored_bytes(layer.input_words + layer.output_words, 1.0) // config.activation_bytes)
-    working = int(outputs.max()) * dots * batch
-    compute = [working // (num_tiles * batch)] * (num_tiles * batch)
-    compute[-1] += working - sum(compute)
-    compute[-1] += drain
+    working = int(outputs.max()) * dots
+    compute = [share(working, tile, num_tiles) for tile in range(num_tiles)] * batch
+    for image, drain in enumerate(drains):
+        compute[(image + 1) * num_tiles - 1] += drain
     streams = dense_streams(config, layer, num_tiles, batch, context)
     cycles = layer_cycles(compute, streams, context, config.clock_hz)
     if context.check:
@@ -113,8 +113,8 @@ def run_layer(config: Config, layer: Layer, operands: Operands, context: Context
         "busy": effectual,
         "stored_zero": multiplied - effectual,
         "fragmentation": multiplying - multiplied,
-        "imbalance": working * config.num_multipliers - multiplying,
-        "drain": drain * config.num_multipliers,
+        "imbalance": working * batch * config.num_multipliers - multiplying,
+        "drain": sum(drains) * config.num_multipliers,
         "memory": (cycles - sum(compute)) * config.num_multipliers,
     }
     return LayerResult(
@@ -159,32 +159,42 @@ def outputs_of_pes(config: Config, layer: Layer) -> Int64:
     return sub_plane.tile_sizes(pe.rows, pe.cols) * layer.K
 
 
-def exposed_drain(config: Config, layer: Layer, most_outputs: int) -> int:
-    """Cycles in which outputs leave and nothing is multiplied.
+def exposed_drains(config: Config, layer: Layer, most_outputs: int, batch: int) -> list[int]:
+    """Cycles in which the outputs of each image leave and nothing is multiplied.
 
-    A dot product takes at least a cycle and the PPU at least a word a cycle, so only the last group is exposed when
-    the accumulators are double-buffered.
+    A dot product takes at least a cycle and the PPU at least a word a cycle, so only the last group of the last image
+    is exposed when the accumulators are double-buffered. The neurons of an fc layer are one group.
     """
-    rate = config.ppu.output_words_per_cycle
+    rate, Kc = config.ppu.output_words_per_cycle, config.pe.Kc
     if not rate:
-        return 0
-    if layer.kind == "fc" or not config.ppu.overlap:
-        return -(-most_outputs // rate)
-    last_group = (layer.K - 1) % config.pe.Kc + 1
-    return -(-most_outputs // layer.K * last_group // rate)
+        return [0] * batch
+    if layer.kind == "fc":
+        groups = [most_outputs]
+    else:
+        tile = most_outputs // layer.K
+        groups = [tile * min(Kc, layer.K - first) for first in range(0, layer.K, Kc)]
+    drains = [-(-words // rate) for words in groups]
+    return [0] * (batch - 1) + [drains[-1]] if config.ppu.overlap else [sum(drains)] * batch
+
+
+def share(total: int, part: int, num_parts: int) -> int:
+    """What one of nearly equal parts has of a total; the parts sum to it."""
+    return total * (part + 1) // num_parts - total * part // num_parts
 
 
 def dense_streams(config: Config, layer: Layer, num_tiles: int, batch: int, context: Context) -> tuple[Stream, ...]:
     """Dense words of every temporal tile; a convolution fetches its weights for each, an fc layer once."""
     streams = []
-    weights = config.stored_bytes(layer.weight_words, 1.0)
+    weights, inputs, outputs = (
+        config.stored_bytes(words, 1.0) for words in (layer.weight_words, layer.input_words, layer.output_words)
+    )
     for tile in range(num_tiles * batch):
         if layer.kind == "conv" or tile == 0:
             streams.append(Stream("weight", "read", weights, tile))
         if not context.input_on_chip:
-            streams.append(Stream("input", "read", config.stored_bytes(layer.input_words, 1.0) // num_tiles, tile))
+            streams.append(Stream("input", "read", share(inputs, tile % num_tiles, num_tiles), tile))
         if not context.output_on_chip:
-            streams.append(Stream("output", "write", config.stored_bytes(layer.output_words, 1.0) // num_tiles, tile))
+            streams.append(Stream("output", "write", share(outputs, tile % num_tiles, num_tiles), tile))
     return tuple(stream for stream in streams if stream.num_bytes)
 
 
@@ -204,9 +214,10 @@ def check(
 
 def tiled_outputs(config: Config, layer: Layer, conv: UnitStrideConv, weights: Values, image: Values) -> Outputs:
     """Outputs PE by PE: each takes its tile of outputs and the inputs under it, halo included.  int64[K, P, Q]"""
-    kernels = unfold_weights(layer, conv, weights).astype(np.float64)
+    exact = exact_type(layer, weights, image)
+    kernels = unfold_weights(layer, conv, weights).astype(exact)
     around = ((0, 0), (conv.pad_top, conv.R), (conv.pad_left, conv.S))
-    plane = np.pad(unfold_inputs(layer, conv, image), around).astype(np.float64)
+    plane = np.pad(unfold_inputs(layer, conv, image), around).astype(exact)
     outputs = np.zeros((layer.K, layer.P, layer.Q), np.int64)
     tile_h, tile_w = -(-layer.P // config.pe.rows), -(-layer.Q // config.pe.cols)
     channels, per_group = conv.C // conv.groups, conv.K // conv.groups

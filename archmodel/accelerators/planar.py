@@ -46,12 +46,15 @@ class UnitStrideConv:
 
 
 def unit_stride(layer: Layer, pad_inputs: bool = False) -> UnitStrideConv:
-    """Geometry of `layer` after space-to-depth; with a stride, or `pad_inputs`, the padding is part of the plane."""
+    """Geometry of `layer` after space-to-depth.
+
+    With a stride, with padding beyond the reach of the kernel, or `pad_inputs`, the padding is part of the plane.
+    """
     stride_v, stride_h = layer.stride
     top, bottom, left, right = layer.padding
     reach_v, reach_h = (layer.R - 1) * layer.dilation[0] + 1, (layer.S - 1) * layer.dilation[1] + 1
     height, width, own_top, own_left = layer.H, layer.W, 0, 0
-    if pad_inputs or layer.stride != (1, 1):
+    if pad_inputs or layer.stride != (1, 1) or top >= reach_v or left >= reach_h:
         height, width = height + top + bottom, width + left + right
         own_top, own_left, top, left = top // stride_v, left // stride_h, 0, 0
     phases = stride_v * stride_h
@@ -161,16 +164,21 @@ def _cuts(size: int, num_pes: int, splits: int) -> list[tuple[int, int, int]]:
 
 
 def tilings(plane: tuple[int, int], rows: int, cols: int) -> Iterator[PlanarTiling]:
-    """Tilings with more and more sub-planes; their sides differ at most by a factor of two, to keep halos short."""
+    """Tilings with more and more sub-planes.
+
+    The numbers of parts along the two axes differ at most by a factor of two, to keep halos short, unless the tile
+    cannot be cut further along one of them.
+    """
     tallest, widest = -(-plane[0] // rows), -(-plane[1] // cols)
-    candidates = [
-        (splits_v, splits_h)
-        for splits_v in range(1, tallest + 1)
-        for splits_h in range(1, widest + 1)
-        if max(splits_v, splits_h) <= 2 * min(splits_v, splits_h)
-    ]
-    for splits_v, splits_h in sorted(candidates, key=lambda cut: (cut[0] * cut[1], abs(cut[0] - cut[1]), cut)):
-        yield PlanarTiling(plane, rows, cols, splits_v, splits_h)
+    for parts in range(1, tallest * widest + 1):
+        pairs = [
+            (splits_v, parts // splits_v)
+            for splits_v in range(max(1, parts // widest), min(tallest, parts) + 1)
+            if parts % splits_v == 0 and parts // splits_v <= widest
+        ]
+        for splits_v, splits_h in sorted(pairs, key=lambda pair: (abs(pair[0] - pair[1]), pair)):
+            if (splits_v <= 2 * splits_h or splits_h == widest) and (splits_h <= 2 * splits_v or splits_v == tallest):
+                yield PlanarTiling(plane, rows, cols, splits_v, splits_h)
 
 
 def tile_masks(sub_plane: SubPlane, plane: Array, rows: int, cols: int) -> Array:

@@ -1,6 +1,7 @@
 """SCNN's convolutions: what every PE does in every output-channel group, walked cycle by cycle."""
 
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from archmodel.accelerators.cartesian import (
     activation_vectors,
     drop_outside,
     weight_cells,
+    weight_coordinates,
     weight_vectors,
 )
 from archmodel.accelerators.context import Context
@@ -121,10 +123,9 @@ def run_parts(config: Config, conv: UnitStrideConv, parts: list[Part], context: 
         )  # fmt: skip
         return GroupWork(*measured)
 
-    walked = context.run(walk, tasks)
+    walked = zip(context.run(walk, tasks), owner, strict=True)
     joined = [
-        GroupWork.join([work for work, index in zip(walked, owner, strict=True) if index == part])
-        for part in range(len(parts))
+        GroupWork.join([work for work, _ in of_part]) for _, of_part in groupby(walked, key=lambda piece: piece[1])
     ]
     return [work.without_barriers() for work in joined] if config.pe.barrier == "layer" else joined
 
@@ -153,3 +154,25 @@ def bank_tables(config: Config, conv: UnitStrideConv, part: Part) -> npt.NDArray
                 drop_outside(table, accumulators, *inside)
             tables.append(table)
     return np.stack(tables)
+
+
+def products_in_range(config: Config, conv: UnitStrideConv, part: Part) -> int:
+    """Products of stored entries whose output exists: those that reach the banks when others are dropped."""
+    accumulators, sub_plane = part.accumulators, part.sub_plane
+    channels = part.activations.shape[0]
+    _, below, right = weight_coordinates(part.weights, accumulators, config.pe.weight_order)
+    of_weight = np.repeat(np.arange(part.weights.num_entries.size) % channels, part.weights.num_entries.ravel())
+    taps = np.zeros((channels, conv.R, conv.S), np.int64)
+    np.add.at(taps, (of_weight, below, right), 1)
+    tile = np.repeat(np.arange(part.activations.num_entries.size), part.activations.num_entries.ravel())
+    of_activation, pe = np.divmod(tile, config.pe.num_pes)
+    y, x = np.divmod(part.activations.position, sub_plane.tile_w)
+    row = sub_plane.top + pe // config.pe.cols * sub_plane.tile_h + y + conv.pad_top - conv.R + 1
+    column = sub_plane.left + pe % config.pe.cols * sub_plane.tile_w + x + conv.pad_left - conv.S + 1
+    total = 0
+    for tap_row in range(conv.R):
+        for tap_column in range(conv.S):
+            p, q = row + tap_row, column + tap_column
+            inside = (p >= 0) & (p < conv.P) & (q >= 0) & (q < conv.Q)
+            total += int(np.bincount(of_activation[inside], minlength=channels) @ taps[:, tap_row, tap_column])
+    return total

@@ -18,7 +18,7 @@ from archmodel.accelerators.planar import (
 )
 from archmodel.accelerators.result import LayerResult
 from archmodel.accelerators.scnn_config import Config
-from archmodel.accelerators.scnn_conv import GroupWork, Part
+from archmodel.accelerators.scnn_conv import GroupWork, Part, products_in_range
 from archmodel.accelerators.scnn_tiling import Cut
 from archmodel.memory.dram import Stream
 from archmodel.network.layer import Layer
@@ -46,7 +46,10 @@ class Tally:
         issued = int(part.weights.num_entries.sum(axis=0) @ part.activations.num_entries.sum(axis=1))
         self.issued += issued
         self.works.append(work)
-        self.drains.append(self._drain_cycles(part, num_units=work.span.size))
+        drains = self._drain_cycles(part)
+        if work.span.size < drains.size:  # no barriers between the groups: they drain on the way, or all at the end
+            drains = drains[-1:] if self.config.ppu.overlap else drains.sum(keepdims=True)
+        self.drains.append(drains)
         self.tiles.append(self.num_tiles)
         self._count_words(part, issued, output_density)
         self._add_streams(part, output_density, context)
@@ -58,14 +61,14 @@ class Tally:
         first = np.arange(num_groups) * self.cut.Kc
         return np.minimum(self.cut.Kc, self.conv.K // self.conv.groups - first)
 
-    def _drain_cycles(self, part: Part, num_units: int) -> Int64:
-        """Cycles from the barrier until halos are exchanged and the outputs are in the OARAM, for each unit.
+    def _drain_cycles(self, part: Part) -> Int64:
+        """Cycles from the barrier until halos are exchanged and the outputs are in the OARAM, for each group.
 
         A PE has a link to each of its eight neighbours; the largest halo region decides.
         """
         ppu, tile = self.config.ppu, part.sub_plane
-        channels = self._group_channels(part.weights.shape[0])[-num_units:]
-        cycles = np.zeros(num_units, np.int64)
+        channels = self._group_channels(part.weights.shape[0])
+        cycles = np.zeros(channels.size, np.int64)
         if ppu.halo_words_per_cycle:
             cycles += -(-channels * largest_halo(self.conv, tile) // ppu.halo_words_per_cycle)
         if ppu.output_words_per_cycle:
@@ -74,14 +77,17 @@ class Tally:
 
     def _count_words(self, part: Part, issued: int, output_density: float) -> None:
         pe, weights, activations = self.config.pe, part.weights, part.activations
-        used = -(-weights.num_vectors(pe.F) // self.config.weight_fifo.entries)  # passes over a channel's activations
-        self.read["iaram"] += int(used.sum(axis=0) @ activations.num_entries.sum(axis=1))
+        vectors = weights.num_vectors(pe.F)
+        entries = self.config.fifo[0]
+        passes = -(-vectors // entries) if entries else np.minimum(vectors, 1)  # over a channel's activations
+        self.read["iaram"] += int(passes.sum(axis=0) @ activations.num_entries.sum(axis=1))
         weight_words = weights.num_entries.sum(axis=0)
         self.written["weight_fifo"] += int(weight_words.sum()) * pe.num_pes
         self.read["weight_fifo"] += int(weight_words @ activations.num_vectors(pe.I).sum(axis=1))
-        self.written["crossbar"] += issued
-        self.read["accumulators"] += issued
-        self.written["accumulators"] += issued
+        accumulated = issued if pe.out_of_range == "accumulate" else products_in_range(self.config, self.conv, part)
+        self.written["crossbar"] += accumulated
+        self.read["accumulators"] += accumulated
+        self.written["accumulators"] += accumulated
         channels = self.conv.K // self.conv.groups
         tile, accumulators = part.sub_plane, part.accumulators
         halo = accumulators.height * accumulators.width - tile.tile_h * tile.tile_w

@@ -6,10 +6,13 @@ from rich.console import Console
 from rich.table import Table
 
 from archmodel.accelerators.result import LayerResult, RunResult
+from archmodel.errors import SHOWN_CHARACTERS, one_line
 
 WIDE = 120  # columns of a terminal that has room for every cause
-NARROW_CAUSES = 3  # causes with a column of their own on a narrower one, the largest
+NARROW_CAUSES = (3, 2, 1)  # causes with a column of their own on a narrower one: as many as leave the names whole
+SHORTEST_NAME = 8
 OTHER = "other"
+ROUNDS_UP = 0.9995  # of the next prefix: what three digits would show as 1000 of the one below
 HEADINGS = {
     "stored_zero": "zeros",
     "out_of_range": "out",
@@ -27,7 +30,7 @@ Layers = Sequence[LayerResult]
 def si(value: float, unit: str = "") -> str:
     """A number with a decimal prefix, for instance 15.3 G."""
     for factor, prefix in ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")):
-        if abs(value) >= factor:
+        if abs(value) >= ROUNDS_UP * factor:
             return f"{value / factor:.3g} {prefix}{unit}"
     return f"{value:.3g} {unit}".rstrip()
 
@@ -35,7 +38,7 @@ def si(value: float, unit: str = "") -> str:
 def seconds(value: float) -> str:
     """A time with a decimal prefix."""
     for factor, prefix in ((1.0, ""), (1e-3, "m"), (1e-6, "u")):
-        if value >= factor:
+        if value >= ROUNDS_UP * factor:
             return f"{value / factor:.3g} {prefix}s"
     return f"{value / 1e-9:.3g} ns"
 
@@ -46,44 +49,60 @@ def percent(part: float, whole: float) -> str:
     return f"{share:.1f}" if share >= 0.05 else ""
 
 
-def shown_causes(run: RunResult, width: int) -> list[str]:
-    """Causes of lost slots with a column: all that occur on a wide terminal, else the largest and the rest as one."""
+def shown_causes(run: RunResult, most: int | None) -> list[str]:
+    """Causes of lost slots with a column: all that occur, or the `most` largest and the rest as one."""
     losses = [cause for cause, slots in run.stack.items() if slots and cause != "busy"]
-    if width >= WIDE or len(losses) <= NARROW_CAUSES + 1:
+    if most is None or len(losses) <= most + 1:
         return losses
-    largest = sorted(losses, key=lambda cause: -run.stack[cause])[:NARROW_CAUSES]
+    largest = sorted(losses, key=lambda cause: -run.stack[cause])[:most]
     return [cause for cause in losses if cause in largest] + [OTHER]
 
 
 def print_run(run: RunResult, console: Console) -> None:
     """Print the layers of a run, its totals and its speed-up."""
-    causes = shown_causes(run, console.width)
-    headings = ["MACs", "w", "in", "cycles", "util", *(HEADINGS[cause] for cause in causes), "DRAM"]
-    if run.baseline is not None:
-        headings.append("vs base")
     gap = 2 if console.width >= WIDE else 1
-    rows, sections = body(run, causes)
-    columns = zip(headings, *(row for _, row in rows), strict=True)
-    widths = [max(len(cell) for cell in column) for column in columns]
-    room = max(8, console.width - sum(widths) - gap * (len(widths) + 1))
+    for most in (None,) if console.width >= WIDE else NARROW_CAUSES:
+        causes = shown_causes(run, most)
+        headings = ["MACs", "w", "in", "cycles", "util", *(HEADINGS[cause] for cause in causes), "DRAM"]
+        if run.baseline is not None:
+            headings.append("vs base")
+        rows, sections = body(run, causes)
+        columns = zip(headings, *(row for _, row in rows), strict=True)
+        widths = [max(len(cell) for cell in column) for column in columns]
+        room = max(SHORTEST_NAME, console.width - sum(widths) - gap * (len(widths) + 1))
+        if all(len(name) <= room for name, _ in rows):
+            break
     table = Table(box=None, pad_edge=False, padding=(0, gap, 0, 0))
     table.add_column("layer", no_wrap=True)
     for heading, width in zip(headings, widths, strict=True):
         table.add_column(heading, justify="right", no_wrap=True, min_width=width)
-    for index, (name, row) in enumerate(rows):
-        shown = name if len(name) <= room else "…" + name[1 - room :]
-        table.add_row(shown, *row, style="bold" if index >= sections else None)
-    console.print(title(run), soft_wrap=True)
+    names = shortened([name for name, _ in rows], room)
+    for index, (name, (_, row)) in enumerate(zip(names, rows, strict=True)):
+        table.add_row(name, *row, style="bold" if index >= sections else None)
+    console.print(title(run))
     console.print(table)
     for line in summary(run):
         console.print(line, soft_wrap=True)
 
 
+def shortened(names: Sequence[str], room: int) -> list[str]:
+    """Names that fit and still differ: a part near the middle is left out, the same in all that are too long."""
+
+    def cut(name: str, tail: int) -> str:
+        return name if len(name) <= room else name[: room - 1 - tail] + "…" + name[len(name) - tail :]
+
+    middle = room // 2
+    cuts = [[cut(name, tail) for name in names] for tail in sorted(range(room), key=lambda tail: abs(tail - middle))]
+    return max(cuts, key=lambda shown: len(set(shown)))
+
+
 def body(run: RunResult, causes: list[str]) -> tuple[list[tuple[str, list[str]]], int]:
     """Names and cells of the layers and of the sums below them, and the number of layers."""
 
-    def beside(indices: Sequence[int]) -> Layers | None:
-        return None if run.baseline is None else [run.baseline.layers[index] for index in indices]
+    def beside(indices: Sequence[int]) -> float | None:
+        if run.baseline is None:
+            return None
+        return sum(run.baseline.layers[index].cycles for index in indices) * run.clock_hz / run.baseline.clock_hz
 
     rows = [(layer.name, cells([layer], causes, beside([index]))) for index, layer in enumerate(run.layers)]
     kinds = {kind: [i for i, layer in enumerate(run.layers) if layer.kind == kind] for kind in ("conv", "fc")}
@@ -94,8 +113,8 @@ def body(run: RunResult, causes: list[str]) -> tuple[list[tuple[str, list[str]]]
     return rows, len(run.layers)
 
 
-def cells(layers: Layers, causes: list[str], beside: Layers | None) -> list[str]:
-    """Cells of one layer, or of the sum of several."""
+def cells(layers: Layers, causes: list[str], beside: float | None) -> list[str]:
+    """Cells of one layer, or of the sum of several; `beside` is the baseline's time in cycles of this machine."""
     slots, cycles = sum(layer.slots for layer in layers), sum(layer.cycles for layer in layers)
     lost = {cause: sum(layer.stack.get(cause, 0) for layer in layers) for cause in HEADINGS}
     lost[OTHER] = sum(amount for cause, amount in lost.items() if cause not in causes)
@@ -110,7 +129,7 @@ def cells(layers: Layers, causes: list[str], beside: Layers | None) -> list[str]
         si(sum(layer.dram_bytes for layer in layers), "B"),
     ]
     if beside is not None:
-        row.append(f"{sum(layer.cycles for layer in beside) / cycles:.2f}x")
+        row.append(f"{beside / cycles:.2f}x" if cycles else "")
     return row
 
 
@@ -119,7 +138,7 @@ def title(run: RunResult) -> str:
     parts = [f"{run.net} on {run.arch}", run.fidelity, f"batch {run.batch}", f"seed {run.seed}"]
     if run.baseline is not None:
         parts.append(f"baseline {run.baseline.arch}")
-    return ", ".join([*parts, str(run.config["memory"]["name"])])
+    return one_line(", ".join([*parts, str(run.config["memory"]["name"])]), 4 * SHOWN_CHARACTERS)
 
 
 def summary(run: RunResult) -> list[str]:
@@ -128,7 +147,7 @@ def summary(run: RunResult) -> list[str]:
     multipliers = run.layers[0].num_multipliers
     oracle = sum(-(-layer.macs_effectual // multipliers) for layer in run.layers)
     utilization = percent(effectual, sum(layer.slots for layer in run.layers)) or "0.0"
-    rate = si(2 * dense / run.time_s, "OP/s")
+    rate = si(2 * dense / run.time_s if run.cycles else 0.0, "OP/s")
     lines = [
         f"time         {seconds(run.time_s)}, {run.cycles:,} cycles at {si(run.clock_hz, 'Hz')}",
         f"work         {si(effectual)} effectual of {si(dense)} MACs; {rate} dense-equivalent",
@@ -137,7 +156,7 @@ def summary(run: RunResult) -> list[str]:
         "columns      w, in: densities; util: effectual MACs in % of multiplier-slots;",
         "             then the slots lost, in %, by cause",
     ]
-    if run.speedup is not None and run.baseline is not None:
+    if run.cycles and run.speedup is not None and run.baseline is not None:
         lines.insert(1, f"speed-up     {run.speedup:.2f}x over {run.baseline.arch}, {seconds(run.baseline.time_s)}")
     if all(layer.checked for layer in run.layers):
         lines.append("check        outputs of the modelled dataflow equal the reference, bit for bit")

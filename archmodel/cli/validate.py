@@ -22,10 +22,12 @@ def validate(tables: tuple[str, ...], *, output: str | None, as_json: bool) -> i
     identity  equal to the digit    report  nothing published, or a difference explained
     """
     from archmodel import validation
-    from archmodel.views.comparison import write_comparison
+    from archmodel.views.comparison import check_folder, write_comparison
 
     names = list(dict.fromkeys(tables)) or validation.tables()
     validation.check_tables(names)
+    if output is not None:
+        check_folder(output)
     done = []
     for name in names:
         measured = validation.validate(name)
@@ -55,7 +57,7 @@ def print_table(measured: "Validation") -> None:
         deviation = "" if check.deviation is None else f"{check.deviation:+.1%}"
         published = "" if row.published is None else number(row.published)
         table.add_row(row.what, published, number(check.ours), deviation, accepted, row.kind, check.verdict)
-    out.print(f"{measured.published.title}: {measured.published.citation}", soft_wrap=True)
+    out.print(f"{measured.published.title}: {measured.published.citation}")
     out.print(table)
     out.print()
 

@@ -3,7 +3,8 @@
 Time is counted in multiplier cycles from the start of an output-channel group. In a cycle a PE issues one pair of an
 activation vector and a weight vector; every product enters the queue of its accumulator bank, every bank retires one
 product. While a queue holds more than its depth the multipliers wait. Weight vectors are broadcast, some a cycle, as
-long as every PE has room in its FIFO; a PE frees an entry when its last activation vector of that channel used it.
+long as every PE has room in its FIFO; a PE frees an entry when its last activation vector of that channel used it. A PE
+without activations in a channel drops its weights as soon as it gets there; they arrive in order, so this delays nobody.
 """
 
 import numpy as np
@@ -113,7 +114,8 @@ def broadcast(fifo, first, end, entries, per_cycle):
         if vector < entries:
             fifo[0, vector] = -1
         else:
-            arrival = max(fifo[0, vector - 1], fifo[1, vector - entries] + 1)
+            leaves = max(fifo[0, vector - entries], fifo[1, vector - entries])  # a dropped one, as it arrives
+            arrival = max(fifo[0, vector - 1], leaves + 1)
             if vector >= per_cycle:
                 arrival = max(arrival, fifo[0, vector - per_cycle] + 1)
             fifo[0, vector] = arrival
@@ -144,7 +146,7 @@ def run_hindered_block(queues, pe, activations, rows, weights, span, bank_of, de
     while row < rows[1]:
         end_row, of_row = rows[1], span
         if outcome == NOT_ISSUED:
-            if row == rows[0] and now < ready:  # the PE runs behind the broadcast, by as many vectors as are there
+            if row == rows[0] and now - (step - span[0]) < ready:  # behind the broadcast: by as many as are there
                 wait = max(fifo[0, step - base] - now, 0)
                 retire(queues, pe, wait)
                 now += wait
@@ -219,7 +221,7 @@ def bank_group_cycles(
     weight_ptr : int64[G, B + 1]           first weight vector of block (input channel) b in group g
     weight_vectors : uint8[W, 4] rotations, or int32[W, F] address addends (see `issue`)
     activation_ptr : int64[B, T + 1]       first activation vector of block b in PE t
-    activation_vectors : uint8[V, 96] bank counts, or int32[V, I] address addends
+    activation_vectors : uint8[V, 128] bank counts, or int32[V, I] address addends
     bank_of : uint8[T, addresses]          bank of every accumulator; not read with rotations
     queue_depth : int                      products that a bank's queue holds; 0 charges the fullest bank at once
     weight_fifo : (int, int)               entries, and vectors broadcast a cycle; 0 entries: weights are always there
@@ -245,14 +247,13 @@ def bank_group_cycles(
         base = weight_ptr[group, 0]
         fifo = np.full((2, weight_ptr[group, num_blocks] - base if entries else 0), -1, np.int64)
         clock, counted = np.zeros(num_pes, np.int64), np.zeros(num_pes, np.int64)
-        explained, latest = np.int64(0), np.int64(0)
+        explained = np.int64(0)
         for block in range(num_blocks):
             start, stop = weight_ptr[group, block], weight_ptr[group, block + 1]
             for first in range(start, stop, entries if entries else max(stop - start, 1)):
                 end = min(first + entries, stop) if entries else stop  # a block larger than the FIFO comes in pieces
                 ready = broadcast(fifo, first - base, end - base, entries, per_cycle) if entries else 0
                 last_pass = np.int64(-1)
-                before = latest
                 for index in range(first_busy[block], first_busy[block + 1]):
                     pe, row, end_row = busy[index, 0], busy[index, 1], busy[index, 2]
                     now, issuing = clock[pe], (end_row - row) * (end - first)
@@ -276,15 +277,10 @@ def bank_group_cycles(
                         stalls[group, pe] += stalled
                     clock[pe] = now
                     work[group, pe] += issuing
-                    latest = max(latest, now)
-                if entries:
-                    if last_pass >= 0:
-                        mark_freed(fifo, first - base, end - base, last_pass)
-                    for vector in range(first - base, end - base):  # PEs without activations drop the block on arrival
-                        fifo[1, vector] = max(fifo[1, vector], before - 1)
+                if entries and last_pass >= 0:
+                    mark_freed(fifo, first - base, end - base, last_pass)
             if barrier_blocks and (block + 1) % barrier_blocks == 0:
                 explained += meet(queues, clock, work[group], stalls[group], counted)
-                latest = max(latest, clock[0])
         longest = np.int64(0)
         for pe in range(num_pes):
             emptying[group, pe] = longest_queue(queues, pe)

@@ -35,7 +35,7 @@ def pack_bank_counts(entry_ptr, rotation, width):
     """Activation vectors as the bank counts that `lanes.issue_rotated_in_python` rotates.
 
     entry_ptr : int64[B + 1]; rotation : uint8[E], bank of each entry for a weight of bank 0; width : entries a vector
-    Returns the first vector of each block, int64[B + 1], and the counts, uint8[V, 96].
+    Returns the first vector of each block, int64[B + 1], and the counts, uint8[V, 128].
     """
     first = vector_ptr(entry_ptr, width)
     counts = np.zeros((first[-1], ROW_BYTES), np.uint8)

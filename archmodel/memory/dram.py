@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -26,7 +27,7 @@ class IdealMemoryConfig(config.FrozenModel):
 
     model: Literal["ideal"]
     name: str
-    bytes_per_s: Annotated[float, Field(gt=0, le=1e15)]
+    bytes_per_s: Annotated[float, Field(ge=1e6, le=1e15)]
     latency_s: Annotated[float, Field(ge=0, le=1e-3)]
 
     def transfer_cycles(self, num_bytes: int, clock_hz: float) -> int:
@@ -35,7 +36,8 @@ class IdealMemoryConfig(config.FrozenModel):
 
     def latency_cycles(self, clock_hz: float) -> int:
         """Cycles from a request to its first byte."""
-        return math.ceil(self.latency_s * clock_hz)
+        # The decimal number that was written: 61e-9 s as a binary float is 61.00000000000001 cycles of 1 GHz.
+        return math.ceil(Fraction(str(self.latency_s)) * Fraction(clock_hz))
 
 
 def load_memory(name_or_path: str, assignments: tuple[str, ...] = ()) -> IdealMemoryConfig:

@@ -8,16 +8,19 @@ from archmodel.network.network import Network
 
 
 def compute_consumers(network: Network, tensor: str) -> tuple[Layer, ...]:
-    """The conv and fc layers that read `tensor`, directly or through layers that machines apply on the way.
+    """The conv and fc layers that read `tensor`, directly or through layers that machines apply on the way, in order.
 
     Activations, pools, norms, joins and slices are applied as outputs are stored; they own no tensor here.
     """
-    found: dict[str, Layer] = {}
-    for name in network.consumers[tensor]:
-        consumer = network.layer(name)
-        for layer in (consumer,) if consumer.is_compute else compute_consumers(network, name):
-            found[layer.name] = layer
-    return tuple(found.values())
+    reached, consumers = {tensor}, []
+    for layer in network.layers:
+        if reached.isdisjoint(layer.inputs):
+            continue
+        if layer.is_compute:
+            consumers.append(layer)
+        else:
+            reached.add(layer.name)
+    return tuple(consumers)
 
 
 @dataclass(frozen=True)
@@ -38,9 +41,7 @@ class StoredLayer:
     output_fits: bool
 
 
-def plan_residency(
-    network: Network, stored: Mapping[str, StoredLayer], capacity_bytes: int
-) -> dict[str, Placement]:
+def plan_residency(network: Network, stored: Mapping[str, StoredLayer], capacity_bytes: int) -> dict[str, Placement]:
     """Placement of every layer in `stored`, in the order of execution.
 
     Outputs stay on chip if the producer's buffers and those of all consumers take them and if they fit, beside what
@@ -49,10 +50,9 @@ def plan_residency(
     """
     order = [layer.name for layer in network.compute_layers if layer.name in stored]
     step = {name: index for index, name in enumerate(order)}
-    readers = {
-        tensor: [layer.name for layer in compute_consumers(network, tensor)] for tensor in (*network.inputs, *order)
-    }
-    sources: dict[str, list[str]] = {name: [] for name in order}
+    tensors = (*network.inputs, *(layer.name for layer in network.compute_layers))
+    readers = {tensor: [layer.name for layer in compute_consumers(network, tensor)] for tensor in tensors}
+    sources: dict[str, list[str]] = {}
     for tensor, names in readers.items():
         for name in names:
             sources.setdefault(name, []).append(tensor)
@@ -69,7 +69,4 @@ def plan_residency(
             for index in held:
                 needed[index] += stored[name].output_bytes
             kept.add(name)
-    return {
-        name: Placement(bool(sources[name]) and all(tensor in kept for tensor in sources[name]), name in kept)
-        for name in order
-    }
+    return {name: Placement(all(tensor in kept for tensor in sources[name]), name in kept) for name in order}

@@ -13,7 +13,7 @@ from archmodel.operands.archive import Archive, mask_and_values, packed_mask
 from archmodel.operands.operands import Mask, Operands, Values
 from archmodel.operands.synthetic import generator, place, place_among, space_to_depth_cells
 
-FORMS = "network, density=<0..1>, or the path of an npz file"
+FORMS = "density=<0..1> or the path of an npz file"
 WEIGHTS, INPUTS = 0, 1  # operand numbers of the random streams
 
 
@@ -39,7 +39,7 @@ class Source:
             return cls(density=density)
         if text.endswith(".npz"):
             return cls(path=Path(text))
-        raise WorkloadError(f"{option} {show(text)}: allowed: {FORMS}")
+        raise WorkloadError(f"{option} {show(text)}: allowed: network, {FORMS}")
 
     @cached_property
     def archive(self) -> Archive:
@@ -76,23 +76,24 @@ class OperandSource:
         if self.weights.path is not None:
             key = f"{layer.name}.weights"
             mask, values = mask_and_values(self.weights.archive.read(key, str(shape), [shape]))
-            return mask, values, f"file: {self.weights.path.name}"
+            return mask, values, f"file: {self.weights.archive.name}"
         if self.weights.density is not None:
             density = self.weights.density
             return place(rng, shape, round(density * layer.weight_words)), None, f"synthetic: density {density:g}"
         real = self.network.weight_mask_file(layer.name)
         if real is not None:
             return packed_mask(*real, shape), None, f"real: {zeros.source}"
+        kernel = zeros.space_to_depth
+        allowed = None if kernel is None else space_to_depth_cells(shape, kernel)
         if zeros.weight_nonzeros is not None:
             count, stated = zeros.weight_nonzeros, f"{zeros.weight_nonzeros} non-zeros"
         elif zeros.weight_density is not None:
-            count, stated = round(zeros.weight_density * layer.weight_words), f"density {zeros.weight_density:g}"
+            positions = layer.weight_words if allowed is None else int(allowed.sum())
+            count, stated = round(zeros.weight_density * positions), f"density {zeros.weight_density:g}"
         else:
             raise self._unknown(layer, "weight", "--weights")
         origin = f"profile: {stated}, uniform positions; {zeros.source}"
-        if zeros.space_to_depth is not None:
-            return place_among(rng, space_to_depth_cells(shape, zeros.space_to_depth), count), None, origin
-        return place(rng, shape, count), None, origin
+        return place(rng, shape, count) if allowed is None else place_among(rng, allowed, count), None, origin
 
     def _inputs(self, layer: Layer, index: int) -> tuple[Mask, Values | None, str]:
         shape = (self.batch, *layer.input_shape)
@@ -100,9 +101,9 @@ class OperandSource:
             key, one_image = f"{layer.name}.inputs", layer.input_shape
             read = self.activations.archive.read(key, f"{shape} or, for one image, {one_image}", [shape, one_image])
             if read.ndim == len(one_image) and self.batch > 1:
-                raise WorkloadError(f"{self.activations.path.name}: {key}: one image; --batch is {self.batch}")
+                raise WorkloadError(f"{self.activations.archive.name}: {key}: one image; --batch is {self.batch}")
             mask, values = mask_and_values(read.reshape(shape))
-            return mask, values, f"file: {self.activations.path.name}"
+            return mask, values, f"file: {self.activations.archive.name}"
         density, origin = self._input_density(layer)
         cells = self.batch * layer.input_words
         return place(generator(self.seed, index, INPUTS), shape, round(density * cells)), None, origin
@@ -137,7 +138,5 @@ class OperandSource:
 
     def _unknown(self, layer: Layer, operand: str, option: str) -> WorkloadError:
         return WorkloadError(
-            f"{self.network.name}: {layer.name}: no {operand} density is stated; give {option}: {FORMS}"
+            f"{self.network.name}: {layer.name}: no {operand} density is stated; give {option} {FORMS}"
         )
-
-

@@ -1,12 +1,23 @@
 """Published values beside ours, as a Markdown page with the runs behind it."""
 
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from archmodel.accelerators.result import CAUSES, RunResult
-from archmodel.errors import ResultError
+from archmodel.errors import SHOWN_CHARACTERS, ResultError, one_line
 from archmodel.results import save
+
+
+def check_folder(folder: str | Path) -> None:
+    """Raise ResultError unless `write_comparison` can be expected to write into `folder`; call it before long work."""
+    target = Path(os.path.abspath(os.fspath(folder).replace("\0", "\ufffd")))
+    nearest = next(path for path in (target, *target.parents) if os.path.lexists(path))
+    if not (nearest.is_dir() and os.access(nearest, os.W_OK | os.X_OK)) or "\0" in os.fspath(folder):
+        shown = one_line(os.fspath(folder), SHOWN_CHARACTERS)
+        reason = f"{one_line(str(nearest), SHOWN_CHARACTERS)} is no folder to write in"
+        raise ResultError(f"{shown}: cannot be written: {reason}")
 
 
 def write_comparison(

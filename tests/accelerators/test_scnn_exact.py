@@ -245,14 +245,14 @@ def test_a_layer_kept_on_chip_moves_weights_and_partial_sums_only(seed):
 
 
 def padded_pointwise():
-    """SqueezeNet's conv10: a 1x1 kernel on a padded plane, so that every output belongs to a neighbouring position."""
+    """SqueezeNet's conv10: a 1x1 kernel on a padded plane."""
     layer = Layer("conv10", "conv", ("x",), (2, 4, 4), 3, 1, 1, padding=(1, 1, 1, 1))
     ones = Operands(np.ones(layer.weight_shape, np.uint8), np.ones((1, *layer.input_shape), np.uint8), 0.5)
     machine = {"pe.rows": 2, "pe.cols": 2, "ppu.halo_words_per_cycle": 1, "ppu.output_words_per_cycle": 0}
     return Case(machine, layer, ones, Context(memory()))
 
 
-def test_outputs_that_padding_moves_to_a_neighbour_cross_the_halo():
+def test_padding_beyond_the_reach_of_the_kernel_is_part_of_the_plane():
     case = padded_pointwise()
     result, twin = account(case.run()), expected_of(case)
     for quantity, value in twin.items():

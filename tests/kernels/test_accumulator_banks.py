@@ -27,7 +27,7 @@ class Case:
     height: int
     width: int
     F: int = 4
-    I: int = 4  # noqa: E741 - the study's name
+    I: int = 4
     depth: int = 2
     capacity: int = 0  # entries of the FIFO; 0 for weights that are always there
     per_cycle: int = 1  # vectors broadcast a cycle

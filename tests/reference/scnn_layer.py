@@ -24,7 +24,8 @@ class Geometry:
         columns = layer.W + layer.padding[2] + layer.padding[3]
         self.P = len(range(0, rows - self.dilation[0] * (layer.R - 1), self.stride[0]))
         self.Q = len(range(0, columns - self.dilation[1] * (layer.S - 1), self.stride[1]))
-        self.pads_are_cells = config.tile_plane == "padded" or self.stride != (1, 1)
+        beyond = self.top > self.dilation[0] * (layer.R - 1) or self.left > self.dilation[1] * (layer.S - 1)
+        self.pads_are_cells = config.tile_plane == "padded" or self.stride != (1, 1) or beyond
         self.pad = (0, 0) if self.pads_are_cells else (self.top, self.left)
         last_cell = (rows - 1, columns - 1) if self.pads_are_cells else (layer.H - 1, layer.W - 1)
         last_tap = self.dilation[0] * (layer.R - 1), self.dilation[1] * (layer.S - 1)
@@ -108,7 +109,10 @@ def candidate_cuts(config, geometry):
     for number in range(1, most[0] * most[1] + 1):
         pairs = [(v, number // v) for v in range(1, number + 1) if number % v == 0]
         for v, h in sorted(pairs, key=lambda pair: (abs(pair[0] - pair[1]), pair[0])):
-            if v <= most[0] and h <= most[1] and v <= 2 * h and h <= 2 * v:
+            if v > most[0] or h > most[1]:
+                continue
+            # Nearly square, unless the tile is one position wide already and can be cut along its length only.
+            if max(v, h) <= 2 * min(v, h) or (v > h and h == most[1]) or (h > v and v == most[0]):
                 vertical, horizontal = dealt(plane[0], config.pe.rows, v), dealt(plane[1], config.pe.cols, h)
                 yield [Tile(config, one, other) for one in vertical for other in horizontal]
 
@@ -157,19 +161,18 @@ def stored_weights(config, geometry, taps, kernels, channel, Kc):
 class Unit:
     """What a barrier separates: a group of output channels on a sub-plane; or all groups, with barrier = "layer"."""
 
-    def __init__(self, measured, num_channels):
-        self.span, self.waiting, self.num_channels = measured.span, measured.waiting, num_channels
+    def __init__(self, measured, drain):
+        self.span, self.waiting, self.drain = measured.span, measured.waiting, drain
         self.work, self.stalls, self.emptying = measured.work, measured.stalls, measured.emptying
-        self.drain = 0
 
-    def merge(self, other):
-        """Append a group that follows without a barrier."""
+    def merge(self, other, overlap):
+        """Append a group that follows without a barrier; its outputs drain beside it, unless nothing overlaps."""
         self.work = [a + b for a, b in zip(self.work, other.work, strict=True)]
         self.stalls = [a + b for a, b in zip(self.stalls, other.stalls, strict=True)]
         self.emptying = [a + b for a, b in zip(self.emptying, other.emptying, strict=True)]
         self.waiting += other.waiting
         self.span = max(self.work) + self.waiting
-        self.num_channels = other.num_channels
+        self.drain = other.drain if overlap else self.drain + other.drain
 
 
 class Account:
@@ -196,14 +199,12 @@ class Account:
             weights = [stored_weights(config, geometry, taps, kernels, c, self.Kc) for c in range(geometry.channels)]
             weight_entries += sum(map(len, weights))
             measured = self.step(tile, weights, by_pe)
-            units.append(Unit(measured, len(kernels)))
+            units.append(Unit(measured, self.drain_cycles(tile, len(kernels))))
             self.count_group(tile, kernels, first_channel, weights, by_pe, measured, cells, taps)
         if config.pe.barrier == "layer":
             while len(units) > 1:
-                units[0].merge(units.pop(1))
-        for unit in units:
-            unit.drain = self.drain_cycles(tile, unit.num_channels)
-            self.units.append((number, unit))
+                units[0].merge(units.pop(1), config.ppu.overlap)
+        self.units += [(number, unit) for unit in units]
         self.count_part(number, tile, weight_entries, by_pe)
 
     def step(self, tile, weights, by_pe):

@@ -1,0 +1,228 @@
+"""`archmodel show`: what is behind a name, or in a result file."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from archmodel import config, errors
+from archmodel.cli.common import console, json_option, print_json
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from archmodel.accelerators.result import RunResult
+    from archmodel.network import Layer, Network
+
+# In this order: the first that has the name is meant.
+KINDS = ("accelerators", "workloads", "memory", "links", "devices", "systems", "technology")
+RESULT_SUFFIXES = (".h5", ".hdf5")
+WIDE = 120  # columns of a terminal that has room for every column of a network
+MOST_ORIGINS = 2  # different origins of one kind that are spelt out
+
+
+@click.command("show")
+@click.argument("name")
+@json_option
+def show(name: str, *, as_json: bool) -> None:
+    """Describe a machine, a network, a memory, or the result in a file.
+
+    NAME is a name of `archmodel list`, or the path of a .h5 or .toml file.
+    """
+    kind = kind_of(name)
+    if kind == "result":
+        show_result(name, as_json)
+    elif kind == "workloads":
+        show_network(name, as_json)
+    else:
+        show_file(kind, name, as_json)
+
+
+def kind_of(name: str) -> str:
+    """A kind of archmodel.config, or for a path `configuration` or `result`; ConfigError with the nearest name."""
+    known = {kind: config.names(kind) for kind in KINDS}
+    for kind, names in known.items():
+        if name in names:
+            return kind
+    if name.endswith(".toml"):
+        data, _ = config.read("workloads", name)
+        return "workloads" if "layers" in data else "configuration"
+    if name.endswith(RESULT_SUFFIXES) or "/" in name:
+        return "result"
+    allowed = "a name of 'archmodel list', the path of a .h5 or .toml file"
+    nearest = errors.did_you_mean(name, [one for names in known.values() for one in names])
+    raise errors.ConfigError(f"{errors.show(name)}: unknown name; allowed: {allowed}{nearest}")
+
+
+# Configurations
+
+
+def show_file(kind: str, name: str, as_json: bool) -> None:
+    """Print a configuration as it is written: its comments are the sources of its values."""
+    folder = kind if kind in KINDS else KINDS[0]  # where a path is not looked for
+    data, source = config.read(folder, name)
+    if as_json:
+        print_json({"kind": config.SINGULAR.get(kind, kind.removesuffix("s")), "file": source, "values": data})
+        return
+    path, _ = config.locate(folder, name)
+    click.echo(f"# {source}\n\n{path.read_text('utf-8-sig').rstrip()}")
+
+
+# Networks
+
+
+def show_network(name: str, as_json: bool) -> None:
+    """Print the layers of a network, its sums, and what is known of its zeros."""
+    from archmodel.network import read_network
+
+    network = read_network(name)
+    _, source = config.locate("workloads", name)
+    layers = [describe_layer(network, layer) for layer in network.layers]
+    if as_json:
+        print_json(
+            {
+                "kind": "network",
+                "file": source,
+                "name": network.name,
+                "title": network.title,
+                "source": network.source,
+                "inputs": network.inputs,
+                "totals": network_totals(layers),
+                "published": network.published,
+                "layers": layers,
+            }
+        )
+        return
+    print_network(console(), network, source, layers)
+
+
+def describe_layer(network: "Network", layer: "Layer") -> dict[str, Any]:
+    """A layer with what is published or stated about its zeros; `weights_from` is count, real or stated."""
+    zeros = network.zeros.get(layer.name)
+    weights_from, nonzeros = weight_nonzeros(network, layer)
+    return {
+        "name": layer.name,
+        "kind": layer.kind,
+        "inputs": layer.inputs,
+        "input_shape": layer.input_shape,
+        "K": layer.K,
+        **{key: getattr(layer, key) for key in ("R", "S", "stride", "padding", "dilation", "groups", "mode")},
+        "output_shape": layer.output_shape,
+        "macs": layer.macs,
+        "parameters": layer.parameters,
+        "weight_words": layer.weight_words,
+        "weight_nonzeros": nonzeros,
+        "weight_density": None if nonzeros is None else nonzeros / layer.weight_words,
+        "weights_from": weights_from,
+        "input_density": zeros.input_density if zeros else None,
+        "output_density": zeros.output_density if zeros else None,
+        "zeros_source": zeros.source if zeros else None,
+    }
+
+
+def weight_nonzeros(network: "Network", layer: "Layer") -> tuple[str | None, int | None]:
+    """How the non-zero weights are known, and how many they are."""
+    zeros = network.zeros.get(layer.name)
+    mask = network.weight_mask_file(layer.name)
+    if mask is not None:
+        from archmodel.operands.archive import packed_mask
+
+        return "real", int(packed_mask(*mask, layer.weight_shape).sum(dtype="int64"))
+    if zeros is not None and zeros.weight_nonzeros is not None:
+        return "count", zeros.weight_nonzeros
+    if zeros is not None and zeros.weight_density is not None:
+        return "stated", round(zeros.weight_density * layer.weight_words)
+    return None, None
+
+
+def network_totals(layers: Sequence[Mapping[str, Any]]) -> dict[str, int | None]:
+    """Sums over the layers, for one image; non-zero weights where those of every layer are known."""
+    totals: dict[str, int | None] = {
+        key: sum(layer[key] for layer in layers) for key in ("macs", "parameters", "weight_words")
+    }
+    counts = [layer["weight_nonzeros"] for layer in layers if layer["weight_words"]]
+    return totals | {"weight_nonzeros": None if None in counts else sum(counts)}
+
+
+def print_network(out: "Console", network: "Network", source: str, layers: Sequence[Mapping[str, Any]]) -> None:
+    """The table of a network; a narrow terminal shows no inputs, and the stride behind the kernel."""
+    from archmodel.cli.compare import print_columns
+
+    wide = out.width >= WIDE
+    headings = ["layer", "kind", *(["inputs"] if wide else []), "zeros"]
+    num_texts = len(headings)
+    headings += [*(["K"] if wide else []), "kernel", *(["stride"] if wide else [])]
+    headings += ["output", "MACs", "parameters", "w", "in"]
+    sums = network_totals(layers)
+    rows = [layer_cells(layer, wide) for layer in layers]
+    density = "" if sums["weight_nonzeros"] is None else f"{sums['weight_nonzeros'] / (sums['weight_words'] or 1):.2f}"
+    blanks = [""] * (len(headings) - 5)
+    rows.append(["total", *blanks, f"{sums['macs']:,}", f"{sums['parameters']:,}", density, ""])
+    inputs = ", ".join(f"{name} {'x'.join(map(str, shape))}" for name, shape in network.inputs.items())
+    out.print(f"{network.title} ({source})", soft_wrap=True)
+    flexible = (0, headings.index("inputs")) if wide else (0,)
+    print_columns(out, headings, rows, num_texts=num_texts, flexible=flexible, num_bold=1)
+    for line in (f"inputs       {inputs}", "sums         for one image", f"source       {network.source}"):
+        out.print(line, soft_wrap=True)
+    for stated in dict.fromkeys(layer["zeros_source"] for layer in layers if layer["zeros_source"]):
+        out.print(f"zeros        {stated}", soft_wrap=True)
+    out.print("columns      w, in: densities of weights and inputs; zeros: what is known of the")
+    out.print("             weights, a published count, a real mask, or a stated density")
+
+
+def layer_cells(layer: Mapping[str, Any], wide: bool) -> list[str]:
+    """Cells of a layer; blank what its kind does not have."""
+    has_kernel = layer["kind"] in ("conv", "pool")
+    kernel, stride = (f"{layer['R']}x{layer['S']}", by(layer["stride"])) if has_kernel else ("", "")
+    if not wide and stride not in ("", "1"):
+        kernel += f"/{stride}"
+    densities = ["" if layer[key] is None else f"{layer[key]:.2f}" for key in ("weight_density", "input_density")]
+    return [
+        *(layer["name"], layer["kind"], *([",".join(layer["inputs"])] if wide else []), layer["weights_from"] or ""),
+        *([str(layer["K"]), kernel, stride] if wide else [kernel]),
+        "x".join(map(str, layer["output_shape"])),
+        *(f"{layer[key]:,}" if layer[key] else "" for key in ("macs", "parameters")),
+        *densities,
+    ]
+
+
+def by(stride: Sequence[int]) -> str:
+    """2 for a stride that is the same both ways, else 2x1."""
+    return str(stride[0]) if stride[0] == stride[1] else f"{stride[0]}x{stride[1]}"
+
+
+# Results
+
+
+def show_result(path: str, as_json: bool) -> None:
+    """Print the table of a result file, what made it, and what its zeros rest on."""
+    from archmodel import results
+
+    run = results.load(path)
+    if as_json:
+        print_json({"kind": "result", "file": path, "wall_s": run.wall_s, **results.as_dict(run)})
+        return
+    from archmodel.cli.tables import print_run
+
+    out = console()
+    print_run(run, out)
+    versions = ", ".join(f"{name} {version}" for name, version in run.provenance.items())
+    out.print(f"made by      {versions}", soft_wrap=True)
+    for line in origin_lines(run):
+        out.print(line, soft_wrap=True)
+
+
+def origin_lines(run: "RunResult") -> list[str]:
+    """What weights, inputs and outputs rest on: `profile (6 layers): SCNN study`."""
+    lines = []
+    for operand in dict.fromkeys(operand for layer in run.layers for operand in layer.origins):
+        texts = [layer.origins[operand] for layer in run.layers if operand in layer.origins]
+        for kind, count in Counter(text.partition(":")[0] for text in texts).items():
+            # An origin is "kind: numbers of the layer; source", or "kind: source".
+            sources = dict.fromkeys(
+                text.partition(": ")[2].rpartition("; ")[2] for text in texts if text.partition(":")[0] == kind
+            )
+            spelt = f": {'; '.join(sources)}" if len(sources) <= MOST_ORIGINS else ""
+            lines.append(f"{operand:12} {kind} ({count} layer{'s' if count > 1 else ''}){spelt}")
+    return lines

@@ -1,0 +1,98 @@
+"""Speed of the exact SCNN model, as ratios within one run: `make bench`.
+
+Times depend on the machine and on what else it does; the ratios to the innermost loop, between one and two threads
+and between kernels are what a change should keep.
+"""
+
+import os
+import resource
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+from archmodel.accelerators.context import Context
+from archmodel.accelerators.registry import load_machine
+from archmodel.kernels import lanes
+from archmodel.kernels.accumulator_banks import bank_group_cycles
+from archmodel.memory.dram import load_memory
+from archmodel.network.toml_reader import read_network
+from archmodel.operands.sources import OperandSource
+
+ROUNDS = 5
+
+
+@pytest.fixture(scope="module")
+def vgg16():
+    """Convolutions of VGG-16 with the published non-zero counts; made before anything is timed."""
+    network = read_network("vgg16")
+    source = OperandSource(network)
+    return [(layer, source.operands(layer)) for layer in network.compute_layers if layer.kind == "conv"]
+
+
+def run_all(layers, threads):
+    machine, context = load_machine("scnn"), Context(load_memory("ideal"), threads=threads)
+    return [machine.run_layer(layer, operands, context) for layer, operands in layers]
+
+
+def cpu_and_wall(function, rounds=ROUNDS):
+    """Median CPU and wall seconds of a warm function."""
+    function()
+    measured = []
+    for _ in range(rounds):
+        cpu, wall = time.process_time(), time.perf_counter()
+        function()
+        measured.append((time.process_time() - cpu, time.perf_counter() - wall))
+    return tuple(np.median(measured, axis=0))
+
+
+def innermost_loop_s():
+    """Seconds of one PE-cycle where nothing but the innermost loop runs: one PE, one long block."""
+    rng = np.random.default_rng(0)
+    num_rows, num_vectors = 2000, 2000
+    counts = np.zeros((num_rows, lanes.ROW_BYTES), np.uint8)
+    for bank in rng.integers(0, lanes.NUM_LANES, (4, num_rows)):
+        np.add.at(counts, (np.arange(num_rows), bank), 1)
+        np.add.at(counts, (np.arange(num_rows), bank + lanes.NUM_LANES), 1)
+    offsets = rng.integers(1, lanes.NUM_LANES + 1, (num_vectors, 4)).astype(np.uint8)
+    weight_ptr, row_ptr = np.array([[0, num_vectors]]), np.array([[0, num_rows]])
+    banks = np.zeros((1, 1), np.uint8)
+    call = (weight_ptr, offsets, row_ptr, counts, banks, 200, (0, 0), 0)
+    return cpu_and_wall(lambda: bank_group_cycles(*call))[0] / (num_rows * num_vectors)
+
+
+def test_exact_vgg16_against_the_innermost_loop(benchmark, vgg16):
+    results = run_all(vgg16, threads=1)
+    pe_cycles = sum(int(r.cycle_map.sum()) - r.stack["bank_conflict"] // 16 for r in results)
+    macs = sum(r.macs_dense for r in results)
+    cpu_s, _ = cpu_and_wall(lambda: run_all(vgg16, threads=1))
+    limit_s = innermost_loop_s()
+    benchmark.extra_info |= {
+        "dense_gmacs_per_cpu_s": round(macs / cpu_s / 1e9, 2),
+        "ns_per_pe_cycle": round(cpu_s / pe_cycles * 1e9, 2),
+        "ns_per_pe_cycle_of_the_innermost_loop": round(limit_s * 1e9, 2),
+        "share_of_the_limit": round(limit_s * pe_cycles / cpu_s, 2),
+    }
+    benchmark.pedantic(run_all, (vgg16, 1), rounds=ROUNDS)
+    print(benchmark.extra_info)
+
+
+@pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="needs two cores")
+def test_a_second_thread(benchmark, vgg16):
+    pairs = []
+    for _ in range(ROUNDS):
+        one, two = (cpu_and_wall(lambda threads=threads: run_all(vgg16, threads), 1)[1] for threads in (1, 2))
+        pairs.append(one / two)
+    benchmark.extra_info |= {"speedup_of_two_threads": round(float(np.median(pairs)), 2)}
+    benchmark.pedantic(run_all, (vgg16, 2), rounds=ROUNDS)
+    print(benchmark.extra_info)
+
+
+def test_the_whole_command(benchmark):
+    command = [sys.executable, "-m", "archmodel", "sim", "--arch", "scnn", "--net", "vgg16"]
+    benchmark.pedantic(subprocess.run, (command,), {"check": True, "capture_output": True}, rounds=3, warmup_rounds=1)
+    peak_bytes = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024
+    benchmark.extra_info |= {"peak_mb_of_any_child": round(peak_bytes / 1e6)}
+    print(benchmark.extra_info)

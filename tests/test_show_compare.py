@@ -1,0 +1,330 @@
+"""`archmodel show` and `archmodel compare` as a user meets them: tables at two widths, one object, one-line errors."""
+
+import dataclasses
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from archmodel import config, results
+from archmodel.cli import main
+from archmodel.network import read_network
+from tests.test_results import a_layer, a_run
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture
+def archmodel_run(capsys, monkeypatch):
+    """Run the command line on a terminal of some width: exit code, standard output, standard error."""
+
+    def call(*arguments: object, width: int = 80) -> tuple[int, str, str]:
+        monkeypatch.setenv("COLUMNS", str(width))
+        code = main.run([str(argument) for argument in arguments])
+        captured = capsys.readouterr()
+        return code, captured.out, captured.err
+
+    return call
+
+
+def output_of(call, *arguments: object, width: int = 80) -> str:
+    code, output, errors = call(*arguments, width=width)
+    assert (code, errors) == (0, "")
+    return output
+
+
+def object_of(call, *arguments: object) -> dict:
+    return json.loads(output_of(call, *arguments, "--json"))
+
+
+def assert_refused(call, expected: str, *arguments: object) -> None:
+    code, output, errors = call(*arguments)
+    assert (code, output) == (2, "")
+    assert errors.startswith("archmodel: error: ")
+    assert errors.count("\n") == 1
+    assert expected in errors
+
+
+def table_of(output: str, first_heading: str = "layer") -> list[str]:
+    """The heading and the rows of a table, up to its total."""
+    lines = output.splitlines()
+    start = next(index for index, line in enumerate(lines) if line.startswith(first_heading))
+    stop = next(index for index in range(start, len(lines)) if lines[index].startswith("total"))
+    return lines[start : stop + 1]
+
+
+def assert_numbers_line_up(rows: list[str], heading: str) -> None:
+    """Every number below a heading ends where the heading ends, whole."""
+    end = rows[0].index(heading) + len(heading)
+    for row in rows[1:]:
+        cell = row[:end].rpartition(" ")[2]
+        assert row[end : end + 1] in ("", " ")
+        assert re.fullmatch(r"(\d{1,3}(,\d{3})*)?", cell), row
+
+
+# show: configurations
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"), [(kind, name) for kind in ("accelerators", "memory") for name in config.names(kind)]
+)
+def test_a_configuration_is_shown_as_it_is_written(archmodel_run, kind, name):
+    output = output_of(archmodel_run, "show", name)
+    written = (config.folder(kind) / f"{name}.toml").read_text("utf-8")
+    assert output == f"# configs/{kind}/{name}.toml\n\n{written.rstrip()}\n"
+    assert config.parse(output, "") == config.parse(written, "")
+    document = object_of(archmodel_run, "show", name)
+    assert document["values"] == config.parse(written, "")
+    assert document["kind"] == config.SINGULAR.get(kind, kind.removesuffix("s"))
+    assert document["file"] == f"configs/{kind}/{name}.toml"
+
+
+def test_a_configuration_of_the_users_own_is_a_path(archmodel_run, tmp_path):
+    path = tmp_path / "mine.toml"
+    path.write_text("# größer\nmodel = 'scnn'\n", "utf-8")
+    assert output_of(archmodel_run, "show", path) == f"# {path}\n\n# größer\nmodel = 'scnn'\n"
+    assert object_of(archmodel_run, "show", path)["kind"] == "configuration"
+    path.write_text("model = \n")
+    assert_refused(archmodel_run, "line 1, column 9", "show", path)
+
+
+def test_show_of_a_machine_needs_no_arrays():
+    code = (
+        "import sys\nfrom archmodel.cli.main import run\nrun(['show', 'scnn'])\n"
+        "print('modules:', *{'numpy', 'numba', 'h5py', 'rich'} & sys.modules.keys())"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "modules:"
+
+
+# show: networks
+
+
+@pytest.mark.parametrize("name", config.names("workloads"))
+def test_a_network_has_a_row_for_each_layer(archmodel_run, name):
+    network = read_network(name)
+    for width in (80, 160):
+        rows = table_of(output_of(archmodel_run, "show", name, width=width))
+        assert len(rows) == len(network.layers) + 2
+        assert f" {network.macs:,} " in rows[-1]
+        assert f" {network.parameters:,} " in rows[-1]
+        for heading in ("MACs", "parameters"):
+            assert_numbers_line_up(rows, heading)
+        if width == 160:
+            assert [row.split()[0] for row in rows[1:-1]] == [layer.name for layer in network.layers]
+
+
+@pytest.mark.parametrize("width", [80, 160])
+@pytest.mark.parametrize("name", config.names("workloads"))
+def test_the_table_of_a_network_fits_the_terminal(archmodel_run, name, width):
+    output = output_of(archmodel_run, "show", name, width=width)
+    assert max(len(line.rstrip()) for line in table_of(output)) <= width
+
+
+def test_a_network_as_json_has_what_its_file_says(archmodel_run):
+    document = object_of(archmodel_run, "show", "alexnet_scnn")
+    network = read_network("alexnet_scnn")
+    assert document["kind"] == "network"
+    assert document["totals"]["macs"] == 695_112_192
+    layers = {layer["name"]: layer for layer in document["layers"]}
+    assert list(layers) == [layer.name for layer in network.layers]
+    conv1 = layers["conv1"]
+    assert (conv1["weights_from"], conv1["weight_nonzeros"]) == ("count", 29_452)
+    assert conv1["weight_density"] == 29_452 / (96 * 48 * 3 * 3)
+    assert conv1["output_shape"] == [96, 57, 57]
+    assert conv1["inputs"] == ["image"]
+    assert layers["concat2"]["inputs"] == ["relu2_1", "relu2_2"]
+    assert layers["relu1"]["weights_from"] is None
+    assert "Parashar" in conv1["zeros_source"]
+
+
+def test_real_masks_are_counted(archmodel_run):
+    document = object_of(archmodel_run, "show", "squeezenet_pruned")
+    assert document["totals"]["weight_nonzeros"] == 415_921
+    assert {layer["weights_from"] for layer in document["layers"] if layer["weight_words"]} == {"real"}
+    assert " 0.33 " in table_of(output_of(archmodel_run, "show", "squeezenet_pruned"))[-1]
+
+
+def test_a_network_of_the_users_own_is_a_path(archmodel_run, tmp_path):
+    path = tmp_path / "net.toml"
+    path.write_text(
+        "title = 'Mine'\nsource = 'me'\nzeros_source = 'a guess'\ninputs = {image = [4, 8, 8]}\nlayers = [\n"
+        "{name = 'a', kind = 'conv', K = 6, kernel = [1, 3], stride = [2, 1], weight_density = 0.25},\n"
+        "{name = 'b', kind = 'fc', K = 10},\n]\n"
+    )
+    document = object_of(archmodel_run, "show", path)
+    a, b = document["layers"]
+    assert (a["weights_from"], a["weight_density"]) == ("stated", 0.25)
+    assert (b["weights_from"], b["weight_density"]) == (None, None)
+    assert document["totals"]["weight_nonzeros"] is None
+    assert "1x3/2x1" in output_of(archmodel_run, "show", path)
+    assert " 2x1 " in output_of(archmodel_run, "show", path, width=160)
+    path.write_text(path.read_text().replace("K = 10", "K = 0"))
+    assert_refused(archmodel_run, "'b': K = 0", "show", path)
+
+
+# show: results
+
+
+@pytest.fixture
+def file(tmp_path):
+    """Save a run under a name."""
+
+    def save(run, name: str = "out.h5") -> Path:
+        results.save(run, tmp_path / name)
+        return tmp_path / name
+
+    return save
+
+
+def test_a_result_is_a_table_with_its_provenance_and_origins(archmodel_run, file):
+    run = a_run(1, baseline=a_run(1, arch="dcnn"))
+    for width in (80, 160):
+        output = output_of(archmodel_run, "show", file(run), width=width)
+        assert all(f"\n{layer.name} " in output for layer in run.layers)
+        assert "archmodel 0.1.0, numpy 2.4.6" in output
+        assert "weights      profile (3 layers): Han et al. – 2015\n" in output
+        assert "inputs       synthetic (3 layers): density 0.5\n" in output
+
+
+def test_many_different_origins_are_counted(archmodel_run, file):
+    origins = [{"weights": f"profile: the input density of conv{index}"} for index in range(5)]
+    layers = tuple(a_layer(index, f"conv{index}", origins=origin) for index, origin in enumerate(origins))
+    assert "weights      profile (5 layers)\n" in output_of(archmodel_run, "show", file(a_run(layers=layers)))
+
+
+def test_a_result_as_json_is_that_of_sim(archmodel_run, file):
+    run = a_run(2, baseline=a_run(3))
+    document = object_of(archmodel_run, "show", file(run))
+    assert (document.pop("kind"), document.pop("wall_s")) == ("result", run.wall_s)
+    assert document.pop("file").endswith("out.h5")
+    assert document == results.as_dict(run)
+
+
+# show: names that are not
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("scn", "'scn': unknown name"),
+        ("scn", "did you mean 'scnn'?"),
+        ("vgg_16", "did you mean 'vgg16'?"),
+        ("ideaal", "did you mean 'ideal'?"),
+        ("", "'': unknown name"),
+        ("\x1b[31m\n", "unknown name"),
+        ("missing.h5", "missing.h5: cannot be read: No such file"),
+        ("missing/out", "cannot be read: No such file"),
+        ("missing.toml", "missing.toml: no such file"),
+        ("/", "is a folder"),
+        ("a\0.h5", "cannot be read"),
+    ],
+)
+def test_a_name_that_is_not_is_one_line(archmodel_run, name, expected):
+    assert_refused(archmodel_run, expected, "show", name)
+    assert_refused(archmodel_run, expected, "show", name, "--json")
+
+
+def test_a_damaged_result_is_one_line(archmodel_run, file):
+    path = file(a_run())
+    path.write_bytes(path.read_bytes()[:-1])
+    assert_refused(archmodel_run, "truncated or changed", "show", path)
+    assert_refused(archmodel_run, "truncated or changed", "compare", path, path)
+
+
+# compare
+
+
+@pytest.fixture
+def pair(file):
+    """Two runs of one network: b has one layer less, one more, one that is equal, and another K."""
+    a = a_run(layers=tuple(a_layer(index, name) for index, name in enumerate(["conv1", "conv2", "fc3", "fc4"])))
+    settings = {**a.config, "accelerator": {**a.config["accelerator"], "pe": {"rows": 16}}}
+    changed = (a.layers[0], dataclasses.replace(a.layers[1], macs_dense=5), a_layer(9, "fc3"), a_layer(7, "fc9"))
+    b = dataclasses.replace(a, layers=changed, config=settings, seed=5)
+    return a, b, file(a, "a.h5"), file(b, "b.h5")
+
+
+def test_runs_are_compared_layer_by_layer(archmodel_run, pair):
+    a, b, *paths = pair
+    output = output_of(archmodel_run, "compare", *paths)
+    rows = table_of(output)
+    assert [row.split()[0] for row in rows[1:]] == ["conv1", "conv2", "fc3", "fc4", "fc9", "total"]
+    assert rows[1].split()[1:4] == [f"{a.layers[0].cycles:,}", f"{a.layers[0].cycles:,}", "1.000x"]
+    common = [sum(layer.cycles for layer in run.layers[:3]) for run in (a, b)]
+    assert rows[-1].split()[3:6] == [f"{common[0]:,}", f"{common[1]:,}", f"{common[0] / common[1]:.3f}x"]
+    assert "seed: 0 in a, 5 in b\n" in output
+    assert "accelerator.pe.rows: 8 in a, 16 in b\n" in output
+    assert "layers in both: 3, with equal results: 1, only in a: 1, only in b: 1\n" in output
+    assert "macs_dense" in output_of(archmodel_run, "compare", *paths, width=160)
+
+
+@pytest.mark.parametrize("width", [80, 160])
+def test_the_tables_of_a_comparison_fit_the_terminal(archmodel_run, file, width):
+    long = "a_name_that_is_longer_than_any_column/of_a_terminal_has_room_for"
+    layers = tuple(a_layer(index, f"{long}{index}") for index in range(3))
+    paths = [file(a_run(layers=layers, net="n" * 60), f"{'x' * 90}{index}.h5") for index in range(3)]
+    output = output_of(archmodel_run, "compare", *paths, width=width)
+    assert max(len(line.rstrip()) for line in output.splitlines()) <= width
+    rows = table_of(output)
+    assert all(row.startswith(("…", "layer", "total")) or long in row for row in rows)
+    assert_numbers_line_up(rows, "cycles a")
+    assert_numbers_line_up(rows, "cycles b")
+    assert all(f"{run_layer.cycles:,}" in output for run_layer in layers)
+    assert len([line for line in output.splitlines() if line.startswith("total of both")]) == 2
+
+
+def test_a_comparison_as_json(archmodel_run, pair):
+    a, b, *paths = pair
+    document = object_of(archmodel_run, "compare", *paths)
+    assert [run["file"] for run in document["runs"]] == [str(path) for path in paths]
+    assert document["runs"][1]["totals"] == json.loads(json.dumps(results.as_dict(b)["totals"]))
+    (comparison,) = document["comparisons"]
+    assert (comparison["first"], comparison["second"]) == tuple(map(str, paths))
+    assert comparison["differences"] == {"seed": [0, 5], "accelerator.pe.rows": [8, 16]}
+    assert comparison["layers"] == json.loads(json.dumps(results.compare(a, b)))
+    totals = comparison["totals"]
+    assert totals["num_layers"] == 3
+    assert totals["cycles"] == [sum(layer.cycles for layer in run.layers[:3]) for run in (a, b)]
+    assert totals["speedup"] == pytest.approx(totals["cycles"][0] / totals["cycles"][1])
+
+
+def test_machines_of_two_models_are_not_listed_key_by_key(archmodel_run, file):
+    a = a_run(1)
+    b = dataclasses.replace(a, arch="dcnn", clock_hz=2e9, config={"accelerator": {"model": "dcnn"}, "memory": {"x": 1}})
+    document = object_of(archmodel_run, "compare", file(a, "a.h5"), file(b, "b.h5"))
+    (comparison,) = document["comparisons"]
+    assert comparison["differences"] == {
+        "arch": ["scnn", "dcnn"],
+        "clock_hz": [1e9, 2e9],
+        "memory.name": ["Ideal", None],
+        "memory.x": [None, 1],
+    }
+    assert comparison["totals"]["speedup"] == 2.0
+
+
+def test_many_differences_are_cut_with_their_number(archmodel_run, file):
+    other = a_run(1, config={"memory": {f"key{index}": index for index in range(30)}})
+    output = output_of(archmodel_run, "compare", file(a_run(1), "a.h5"), file(other, "b.h5"))
+    assert "... and 23 more keys: see --json\n" in output
+
+
+def test_different_networks_are_compared_where_layers_share_a_name(archmodel_run, file):
+    a, b = a_run(1), a_run(2, net="other", num_layers=1)
+    output = output_of(archmodel_run, "compare", file(a, "a.h5"), file(b, "b.h5"))
+    assert "net: 'lenet5' in a, 'other' in b\n" in output
+    assert "layers in both: 1" in output
+    none = a_run(3, layers=(a_layer(1, "else"),))
+    assert_refused(archmodel_run, "no layer name is in both", "compare", file(a, "a.h5"), file(none, "b.h5"))
+
+
+def test_impossible_comparisons_are_one_line(archmodel_run, file):
+    path = file(a_run())
+    assert_refused(archmodel_run, "give 2 to 26 result files (see 'archmodel compare --help')", "compare")
+    assert_refused(archmodel_run, "1 files: give 2 to 26", "compare", path)
+    assert_refused(archmodel_run, "27 files: give 2 to 26", "compare", *[path] * 27)
+    assert_refused(archmodel_run, "missing.h5: cannot be read", "compare", path, "missing.h5")
+    assert_refused(archmodel_run, "vgg16: cannot be read", "compare", path, "vgg16")
