@@ -120,8 +120,21 @@ def test_a_network_has_a_row_for_each_layer(archmodel_run, name):
 @pytest.mark.parametrize("width", [80, 160])
 @pytest.mark.parametrize("name", config.names("workloads"))
 def test_the_table_of_a_network_fits_the_terminal(archmodel_run, name, width):
-    output = output_of(archmodel_run, "show", name, width=width)
-    assert max(len(line.rstrip()) for line in table_of(output)) <= width
+    rows = table_of(output_of(archmodel_run, "show", name, width=width))
+    assert max(len(row.rstrip()) for row in rows) <= width
+    assert rows[0].rstrip().endswith(" in")
+    for row, layer in zip(rows[1:], object_of(archmodel_run, "show", name)["layers"], strict=False):
+        assert layer["inputs"][-1] in row or width == 80
+        assert " " + "x".join(map(str, layer["output_shape"])) in row
+        assert layer["input_density"] is None or row.endswith(f" {layer['input_density']:.2f}")
+        assert layer["kind"] in row
+
+
+def test_a_table_too_wide_for_a_terminal_keeps_its_numbers(archmodel_run):
+    narrow = table_of(output_of(archmodel_run, "show", "vgg16", width=30))
+    assert [row.split()[-4:] for row in narrow] == [
+        row.split()[-4:] for row in table_of(output_of(archmodel_run, "show", "vgg16", width=80))
+    ]
 
 
 def test_a_network_as_json_has_what_its_file_says(archmodel_run):
@@ -160,8 +173,10 @@ def test_a_network_of_the_users_own_is_a_path(archmodel_run, tmp_path):
     assert (a["weights_from"], a["weight_density"]) == ("stated", 0.25)
     assert (b["weights_from"], b["weight_density"]) == (None, None)
     assert document["totals"]["weight_nonzeros"] is None
-    assert "1x3/2x1" in output_of(archmodel_run, "show", path)
-    assert " 2x1 " in output_of(archmodel_run, "show", path, width=160)
+    assert "a     conv 1x3/2x1" in output_of(archmodel_run, "show", path)
+    assert "1x3     2x1" in output_of(archmodel_run, "show", path, width=160)
+    assert "conv 11x11/4 " in output_of(archmodel_run, "show", "alexnet")
+    assert "conv 5x5 " in output_of(archmodel_run, "show", "alexnet")
     path.write_text(path.read_text().replace("K = 10", "K = 0"))
     assert_refused(archmodel_run, "'b': K = 0", "show", path)
 
@@ -304,6 +319,14 @@ def test_machines_of_two_models_are_not_listed_key_by_key(archmodel_run, file):
         "memory.x": [None, 1],
     }
     assert comparison["totals"]["speedup"] == 2.0
+
+
+def test_a_clock_is_compared_once(archmodel_run, file):
+    a = a_run(1)
+    fast = {**a.config, "accelerator": {**a.config["accelerator"], "clock_hz": 2e9}}
+    paths = file(a, "a.h5"), file(dataclasses.replace(a, clock_hz=2e9, config=fast), "b.h5")
+    (comparison,) = object_of(archmodel_run, "compare", *paths)["comparisons"]
+    assert comparison["differences"] == {"clock_hz": [1e9, 2e9]}
 
 
 def test_many_differences_are_cut_with_their_number(archmodel_run, file):

@@ -135,13 +135,14 @@ def weight_cells(weights: Cells, Kc: int, order: WeightOrder) -> Cells:
     return np.ascontiguousarray(split).reshape(num_groups * C, Kc * R * S)
 
 
-def weight_coordinates(blocks: Blocks, accumulators: Accumulators, order: WeightOrder) -> tuple[Int64, Int64, Int64]:
-    """Channel, row and column that each weight adds to an activation's place in the accumulators."""
+def weight_coordinates(accumulators: Accumulators, order: WeightOrder) -> tuple[Int64, Int64, Int64]:
+    """Channel, row and column that a weight in each cell of a block adds to an activation's place.  int64[Kc * R * S]"""
     R, S, Kc = accumulators.R, accumulators.S, accumulators.Kc
+    cells = np.arange(Kc * R * S)
     if order == "krs":
-        k, r, s = np.unravel_index(blocks.position, (Kc, R, S))
+        k, r, s = np.unravel_index(cells, (Kc, R, S))
     else:
-        r, s, k = np.unravel_index(blocks.position, (R, S, Kc))
+        r, s, k = np.unravel_index(cells, (R, S, Kc))
     return k, R - 1 - r, S - 1 - s
 
 
@@ -149,26 +150,28 @@ def weight_vectors(
     blocks: Blocks, accumulators: Accumulators, order: WeightOrder, F: int, rotate: bool
 ) -> tuple[Int64, npt.NDArray[Any]]:
     """Weight vectors as `bank_group_cycles` takes them: rotations, or address addends."""
-    coordinates = weight_coordinates(blocks, accumulators, order)
-    if rotate:
-        bank = accumulators.linear_bank(*coordinates) % lanes.NUM_LANES
-        ptr, packed = blocks.pack((lanes.NUM_LANES - bank).astype(np.uint8), F, lanes.NO_WEIGHT)
-        padded = np.full((packed.shape[0], lanes.WEIGHTS_PER_STEP), lanes.NO_WEIGHT, np.uint8)
-        padded[:, :F] = packed
-        return ptr, padded
-    return blocks.pack(accumulators.address(*coordinates).astype(np.int32), F, UNUSED)
+    coordinates = weight_coordinates(accumulators, order)
+    if not rotate:
+        return blocks.pack(accumulators.address(*coordinates).astype(np.int32)[blocks.position], F, UNUSED)
+    bank = accumulators.linear_bank(*coordinates) % lanes.NUM_LANES
+    ptr, packed = blocks.pack((lanes.NUM_LANES - bank).astype(np.uint8)[blocks.position], F, lanes.NO_WEIGHT)
+    if F == lanes.WEIGHTS_PER_STEP:
+        return ptr, packed
+    padded = np.full((packed.shape[0], lanes.WEIGHTS_PER_STEP), lanes.NO_WEIGHT, np.uint8)
+    padded[:, :F] = packed
+    return ptr, padded
 
 
 def activation_vectors(
     blocks: Blocks, accumulators: Accumulators, I: int, rotate: bool
 ) -> tuple[Int64, npt.NDArray[Any]]:
     """Activation vectors as `bank_group_cycles` takes them: bank counts, or address addends."""
-    y, x = np.divmod(blocks.position, accumulators.tile_w)
-    if rotate:
-        bank = accumulators.linear_bank(0, y, x) % lanes.NUM_LANES
-        first, packed = vectors.pack_bank_counts(blocks.entry_ptr, bank.astype(np.uint8), I)
-        return blocks.ptr(first), packed
-    return blocks.pack(accumulators.address(0, y, x).astype(np.int32), I, UNUSED)
+    y, x = np.divmod(np.arange(accumulators.tile_h * accumulators.tile_w), accumulators.tile_w)
+    if not rotate:
+        return blocks.pack(accumulators.address(0, y, x).astype(np.int32)[blocks.position], I, UNUSED)
+    bank = (accumulators.linear_bank(0, y, x) % lanes.NUM_LANES).astype(np.uint8)
+    first, packed = vectors.pack_bank_counts(blocks.entry_ptr, bank[blocks.position], I)
+    return blocks.ptr(first), packed
 
 
 def drop_outside(banks: npt.NDArray[np.uint8], accumulators: Accumulators, rows: slice, columns: slice) -> None:

@@ -53,6 +53,15 @@ class LayerResult:
         if sum(self.stack.values()) != self.slots or min(self.stack.values()) < 0:
             raise ValueError(f"{self.name}: the stack {dict(self.stack)} does not sum to {self.slots} slots")
 
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, LayerResult):
+            return NotImplemented
+        mine, others = vars(self).copy(), vars(other).copy()
+        mine_map, other_map = mine.pop("cycle_map"), others.pop("cycle_map")
+        if mine_map is None or other_map is None:
+            return mine == others and mine_map is other_map
+        return mine == others and np.array_equal(mine_map, other_map)
+
     @property
     def slots(self) -> int:
         """Multiplier-slots: cycles times multipliers."""
@@ -114,7 +123,7 @@ class RunResult:
     @property
     def speedup(self) -> float | None:
         """Baseline cycles over cycles, at each machine's clock."""
-        return None if self.baseline is None else self.baseline.time_s / self.time_s
+        return None if self.baseline is None or not self.cycles else self.baseline.time_s / self.time_s
 
     def total(self, quantity: str) -> int:
         """Sum of an integer quantity of the layers, for instance macs_effectual or dram_bytes."""

@@ -108,8 +108,8 @@ def run_parts(config: Config, conv: UnitStrideConv, parts: list[Part], context: 
     """Walk every PE-cycle of the parts; the result does not depend on how threads share them."""
     pieces = -(-TASKS_PER_THREAD * context.threads // len(parts)) if context.threads > 1 else 1
     tasks, owner = [], []
-    for index, part in enumerate(parts):
-        operands = kernel_operands(config, conv, part)
+    packed = context.run(lambda part: kernel_operands(config, conv, part), parts)
+    for index, (part, operands) in enumerate(zip(parts, packed, strict=True)):
         for groups in np.array_split(np.arange(part.weights.shape[0]), min(pieces, part.weights.shape[0])):
             tasks.append((operands, slice(groups[0], groups[-1] + 1)))
             owner.append(index)
@@ -160,10 +160,10 @@ def products_in_range(config: Config, conv: UnitStrideConv, part: Part) -> int:
     """Products of stored entries whose output exists: those that reach the banks when others are dropped."""
     accumulators, sub_plane = part.accumulators, part.sub_plane
     channels = part.activations.shape[0]
-    _, below, right = weight_coordinates(part.weights, accumulators, config.pe.weight_order)
+    _, below, right = weight_coordinates(accumulators, config.pe.weight_order)
     of_weight = np.repeat(np.arange(part.weights.num_entries.size) % channels, part.weights.num_entries.ravel())
     taps = np.zeros((channels, conv.R, conv.S), np.int64)
-    np.add.at(taps, (of_weight, below, right), 1)
+    np.add.at(taps, (of_weight, below[part.weights.position], right[part.weights.position]), 1)
     tile = np.repeat(np.arange(part.activations.num_entries.size), part.activations.num_entries.ravel())
     of_activation, pe = np.divmod(tile, config.pe.num_pes)
     y, x = np.divmod(part.activations.position, sub_plane.tile_w)

@@ -71,20 +71,22 @@ def fits_buffers(
     if tile_h * tile_w * conv.K * output_density * entry_bits > 8 * config.buffers.oaram_bytes:
         return False
     most_entries = 8 * config.buffers.iaram_bytes // entry_bits
-    return all(fullest_tile(config, tiling, plane, most_entries) <= most_entries for plane in planes)
+    return all(fits_iaram(config, tiling, plane, most_entries) for plane in planes)
 
 
-def fullest_tile(config: Config, tiling: PlanarTiling, plane: Mask, enough: int) -> int:
-    """Stored entries of all channels in the fullest tile of a PE; any count above `enough` where there are more."""
-    pe = config.pe
+def fits_iaram(config: Config, tiling: PlanarTiling, plane: Mask, most_entries: int) -> bool:
+    """Whether no PE stores more than `most_entries` of a tile of all channels, explicit zeros included."""
+    pe, longest_run = config.pe, config.compression.longest_run
     nonzeros = plane.sum(axis=0, dtype=np.int32)[np.newaxis]
-    most = 0
-    for sub_plane in tiling.sub_planes():
-        most = max(most, int(tile_masks(sub_plane, nonzeros, pe.rows, pe.cols).sum(axis=1).max()))
-        if most > enough:
-            return most
-    for sub_plane in tiling.sub_planes():  # explicit zeros of long runs come on top
+    sub_planes = list(tiling.sub_planes())
+    fullest = max(int(tile_masks(sub, nonzeros, pe.rows, pe.cols).sum(axis=1).max()) for sub in sub_planes)
+    tile_h, tile_w = tiling.largest_tile
+    most_explicit = plane.shape[0] * (tile_h * tile_w // (longest_run + 1))
+    if fullest > most_entries or fullest + most_explicit <= most_entries:
+        return fullest <= most_entries
+    for sub_plane in sub_planes:
         tiles = tile_masks(sub_plane, plane, pe.rows, pe.cols)
-        blocks = Blocks.compress(tiles, (plane.shape[0], pe.num_pes), config.compression.longest_run)
-        most = max(most, int(blocks.num_entries.sum(axis=0).max()))
-    return most
+        stored = Blocks.compress(tiles, (plane.shape[0], pe.num_pes), longest_run).num_entries
+        if stored.sum(axis=0).max() > most_entries:
+            return False
+    return True

@@ -172,11 +172,13 @@ def print_columns(
     gap = 2 if out.width >= WIDE else 1
     lines = [list(row) for row in rows]
     widths = [max(len(line[index]) for line in (headings, *lines)) for index in range(len(headings))]
-    while (excess := sum(widths) + gap * (len(widths) - 1) - out.width) > 0:
+    gaps = gap * (len(widths) - 1)
+    while sum(widths) + gaps > out.width:
         longest = max(flexible, key=lambda index: widths[index])
         if widths[longest] <= LEAST_TEXT:
-            break
-        widths[longest] -= 1 if len(flexible) > 1 else min(excess, widths[longest] - LEAST_TEXT)
+            out.width = sum(widths) + gaps  # a line that a terminal wraps is better than a number without its end
+        else:
+            widths[longest] -= 1
     table = Table(box=None, pad_edge=False, padding=(0, gap, 0, 0))
     for index, (heading, width) in enumerate(zip(headings, widths, strict=True)):
         is_text = index < num_texts or (index in flexible and index > 0)

@@ -146,14 +146,13 @@ def network_totals(layers: Sequence[Mapping[str, Any]]) -> dict[str, int | None]
 
 
 def print_network(out: "Console", network: "Network", source: str, layers: Sequence[Mapping[str, Any]]) -> None:
-    """The table of a network; a narrow terminal shows no inputs, and the stride behind the kernel."""
+    """The table of a network; a narrow terminal shows no inputs, and kernel and stride behind the kind."""
     from archmodel.cli.compare import print_columns
 
     wide = out.width >= WIDE
     headings = ["layer", "kind", *(["inputs"] if wide else []), "zeros"]
     num_texts = len(headings)
-    headings += [*(["K"] if wide else []), "kernel", *(["stride"] if wide else [])]
-    headings += ["output", "MACs", "parameters", "w", "in"]
+    headings += [*(["K", "kernel", "stride"] if wide else []), "output", "MACs", "parameters", "w", "in"]
     sums = network_totals(layers)
     rows = [layer_cells(layer, wide) for layer in layers]
     density = "" if sums["weight_nonzeros"] is None else f"{sums['weight_nonzeros'] / (sums['weight_words'] or 1):.2f}"
@@ -175,12 +174,11 @@ def layer_cells(layer: Mapping[str, Any], wide: bool) -> list[str]:
     """Cells of a layer; blank what its kind does not have."""
     has_kernel = layer["kind"] in ("conv", "pool")
     kernel, stride = (f"{layer['R']}x{layer['S']}", by(layer["stride"])) if has_kernel else ("", "")
-    if not wide and stride not in ("", "1"):
-        kernel += f"/{stride}"
+    short = " ".join([layer["kind"], *([kernel if stride == "1" else f"{kernel}/{stride}"] if has_kernel else [])])
     densities = ["" if layer[key] is None else f"{layer[key]:.2f}" for key in ("weight_density", "input_density")]
     return [
-        *(layer["name"], layer["kind"], *([",".join(layer["inputs"])] if wide else []), layer["weights_from"] or ""),
-        *([str(layer["K"]), kernel, stride] if wide else [kernel]),
+        *(layer["name"], *([layer["kind"], ",".join(layer["inputs"])] if wide else [short])),
+        *(layer["weights_from"] or "", *([str(layer["K"]), kernel, stride] if wide else [])),
         "x".join(map(str, layer["output_shape"])),
         *(f"{layer[key]:,}" if layer[key] else "" for key in ("macs", "parameters")),
         *densities,

@@ -13,7 +13,7 @@ def run_length_entries(mask, longest_run):
 
     Parameters
     ----------
-    mask : uint8[B, L]     non-zeros of B blocks of L cells
+    mask : uint8[B, L]     non-zeros of B blocks of L cells, 0 or 1
     longest_run : int      2**bits - 1 of the run field
 
     Returns
@@ -22,24 +22,44 @@ def run_length_entries(mask, longest_run):
     position : int32[E]        cell of each entry in its block, explicit zeros included
     """
     num_blocks, length = mask.shape
+    nonzero_ptr = np.zeros(num_blocks + 1, np.int64)
+    for block in range(num_blocks):
+        nonzeros = np.int64(0)
+        for cell in range(length):
+            nonzeros += mask[block, cell]
+        nonzero_ptr[block + 1] = nonzero_ptr[block] + nonzeros
+    nonzero = np.empty(nonzero_ptr[num_blocks] + 1, np.int32)
+    stored = np.int64(0)
+    for block in range(num_blocks):
+        for cell in range(length):  # without a branch, which random zeros would make the processor mispredict
+            nonzero[stored] = cell
+            stored += mask[block, cell]
+    if length <= longest_run + 1:
+        return nonzero_ptr, nonzero[:stored]
+    return with_explicit_zeros(nonzero_ptr, nonzero, longest_run)
+
+
+@njit(nogil=True)
+def with_explicit_zeros(nonzero_ptr, nonzero, longest_run):
+    """Entries of `run_length_entries` from the cells of the non-zeros, by adding the explicit zeros."""
+    num_blocks = nonzero_ptr.size - 1
     entry_ptr = np.zeros(num_blocks + 1, np.int64)
     for block in range(num_blocks):
-        stored, after_last = 0, 0
-        for cell in range(length):
-            if mask[block, cell]:
-                stored += 1 + (cell - after_last) // (longest_run + 1)
-                after_last = cell + 1
+        stored, after_last = np.int64(0), np.int64(0)
+        for index in range(nonzero_ptr[block], nonzero_ptr[block + 1]):
+            stored += 1 + (nonzero[index] - after_last) // (longest_run + 1)
+            after_last = nonzero[index] + 1
         entry_ptr[block + 1] = entry_ptr[block] + stored
     position = np.empty(entry_ptr[num_blocks], np.int32)
+    entry = 0
     for block in range(num_blocks):
-        entry, after_last = entry_ptr[block], 0
-        for cell in range(length):
-            if mask[block, cell]:
-                while cell - after_last > longest_run:
-                    position[entry] = after_last + longest_run
-                    after_last += longest_run + 1
-                    entry += 1
-                position[entry] = cell
-                after_last = cell + 1
+        after_last = np.int64(0)
+        for index in range(nonzero_ptr[block], nonzero_ptr[block + 1]):
+            while nonzero[index] - after_last > longest_run:
+                position[entry] = after_last + longest_run
+                after_last += longest_run + 1
                 entry += 1
+            position[entry] = nonzero[index]
+            after_last = nonzero[index] + 1
+            entry += 1
     return entry_ptr, position

@@ -34,12 +34,13 @@ def refusal(act, *arguments):
 
 
 def harmless(path):
-    """Whether the array of `path` is read as it was; a WorkloadError says in one line that it is not."""
+    """Whether the array of `path` is read as it was saved; if it is not, a refusal says so."""
     try:
-        assert np.array_equal(read(path), ARRAY)
-    except WorkloadError as error:
-        assert str(error).isprintable()
+        found = read(path)
+    except WorkloadError:
+        refusal(read, path)
         return False
+    assert np.array_equal(found, ARRAY)
     return True
 
 
@@ -155,7 +156,7 @@ def test_damaged_compressed_data_is_noticed_or_does_no_harm(path, compression):
     for at in range(start, end):
         path.write_bytes(data[:at] + bytes([data[at] ^ 0xFF]) + data[at + 1 :])
         noticed += not harmless(path)
-    assert noticed >= end - start - 2  # LZMA's two bytes of its version
+    assert noticed > 0.9 * (end - start)  # LZMA ignores its version and the last bytes
 
 
 @pytest.mark.parametrize("flag", [0x01, 0x20, 0x40])

@@ -1,0 +1,564 @@
+"""`archmodel sim` as a user meets it: table, JSON object, file, and one line for whatever is wrong."""
+
+import contextlib
+import dataclasses
+import io
+import json
+import math
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import tomllib
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import archmodel
+from archmodel import config, results, simulation
+from archmodel.accelerators.result import CAUSES
+from archmodel.cli import main, tables
+from archmodel.network.toml_reader import read_network
+
+LENET = ["--arch", "scnn", "--net", "lenet5"]
+FAST = [*LENET, "--layers", "ip2"]
+SUBPROCESS = [sys.executable, "-c", "import sys; from archmodel.cli.main import run; sys.exit(run())"]
+
+
+@pytest.fixture(autouse=True)
+def empty_folder(tmp_path, monkeypatch):
+    """Every test runs in an empty folder of its own, on a terminal of 80 columns that is none."""
+    folder = tmp_path / "cwd"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    monkeypatch.setenv("COLUMNS", "80")
+    return folder
+
+
+def sim(*arguments):
+    """Exit code, standard output and standard error of `archmodel sim`."""
+    output, errors = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(output), contextlib.redirect_stderr(errors):
+        code = main.run(["sim", *arguments])
+    return code, output.getvalue(), errors.getvalue()
+
+
+def succeeded(*arguments):
+    """Standard output of a run that must succeed in silence."""
+    code, output, errors = sim(*arguments)
+    assert (code, errors) == (0, "")
+    return output
+
+
+def assert_one_line(code, output, errors):
+    assert (code, output) == (2, "")
+    assert errors.startswith("archmodel: error: ")
+    assert errors.endswith("\n")
+    assert errors[:-1].isprintable()
+    assert len(errors) < 6000
+
+
+# The table
+
+
+def rows_of(output):
+    """Names and the rest of every line of the table, the sums included."""
+    lines = output.splitlines()
+    start = next(index for index, line in enumerate(lines) if line.startswith("layer "))
+    end = next(index for index, line in enumerate(lines) if line.startswith("time "))
+    rows = lines[start + 1 : end]
+    return {line[: line.index(" ", 4 if line.startswith("all ") else 0)]: line for line in rows}
+
+
+def test_the_table_has_every_layer_and_the_sums():
+    output = succeeded(*LENET, "--baseline", "dcnn")
+    run = archmodel.simulate("scnn", "lenet5", baseline="dcnn")
+    rows = rows_of(output)
+    assert list(rows) == ["conv1", "conv2", "ip1", "ip2", "all conv", "all fc", "total"]
+    for layer, beside in zip(run.layers, run.baseline.layers, strict=True):
+        cells = rows[layer.name].split()
+        assert f"{layer.cycles:,}" in cells
+        assert f"{100 * layer.multiplier_utilization:.1f}" in cells
+        assert f"{layer.weight_density:.2f}" in cells
+        assert f"{layer.input_density:.2f}" in cells
+        assert cells[-1] == f"{beside.cycles / layer.cycles:.2f}x"
+    assert f"{run.cycles:,}" in rows["total"].split()
+    assert rows["total"].split()[-1] == f"{run.speedup:.2f}x"
+    convs, fcs = (sum(layer.cycles for layer in run.layers if layer.kind == kind) for kind in ("conv", "fc"))
+    assert f" {convs:,} " in rows["all conv"]
+    assert f" {fcs:,} " in rows["all fc"]
+    assert "2.29 M" in rows["total"]
+
+
+def test_the_totals_have_units_and_agree_with_the_run():
+    output = succeeded(*LENET, "--baseline", "dcnn", "--check", "--batch", "2", "--seed", "3")
+    run = archmodel.simulate("scnn", "lenet5", baseline="dcnn", batch=2, seed=3)
+    assert "lenet5 on scnn, exact, batch 2, seed 3, baseline dcnn, Ideal DRAM, 50 GB/s" in output
+    assert f"time         {run.time_s * 1e6:.3g} us, {run.cycles:,} cycles at 1 GHz" in output
+    assert f"speed-up     {run.speedup:.2f}x over dcnn, {run.baseline.time_s * 1e6:.3g} us" in output
+    assert re.search(r"^work +\d+ k effectual of 4\.59 M MACs; [\d.]+ TOP/s dense-equivalent$", output, re.M)
+    assert f"of 1,024 multipliers; the oracle needs {results.as_dict(run)['totals']['oracle_cycles']:,} cycles" in output
+    assert "outputs of the modelled dataflow equal the reference, bit for bit" in output
+    assert re.search(r"^simulated    in [\d.]+ m?s$", output, re.M)
+    assert re.search(r"^DRAM         [\d.]+ kB$", output, re.M)
+
+
+def test_without_baseline_or_check_the_table_has_neither():
+    output = succeeded(*FAST)
+    for word in ("speed-up", "vs base", "bit for bit", "all conv"):
+        assert word not in output
+    assert list(rows_of(output)) == ["ip2", "total"]
+
+
+def test_slots_lost_in_a_row_and_the_utilization_are_all_slots():
+    for columns in ("80", "160"):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("COLUMNS", columns)
+            rows = rows_of(succeeded(*LENET))
+        for line in rows.values():
+            bare = re.sub(r"[\d.]+ ([kMGT]B?|B)(?= |$)", "", line)
+            shares = [float(cell) for cell in re.findall(r"(?<= )\d+\.\d(?= |$)", bare)]
+            assert 98 < sum(shares) < 102, line
+
+
+@pytest.mark.parametrize("columns", [80, 100, 160])
+@pytest.mark.parametrize(
+    ("net", "layers", "memory"),
+    [
+        ("lenet5", "*", "50e9"),
+        ("googlenet", "inception_3*,inception_5b/*,conv*,loss3*", "50e9"),
+        ("squeezenet_pruned", "fire2/*,fire9/*", "50e9"),
+        ("alexnet_scnn", "conv3,conv4", "1e6"),  # cycles of eleven digits
+    ],
+    ids=["lenet5", "googlenet", "squeezenet_pruned", "slow memory"],
+)
+def test_a_table_fits_its_terminal_and_cuts_no_number(monkeypatch, columns, net, layers, memory):
+    monkeypatch.setenv("COLUMNS", str(columns))
+    rate = ["--set", f"memory.bytes_per_s={memory}"]
+    output = succeeded("--arch", "scnn", "--net", net, "--layers", layers, "--baseline", "dcnn", *rate)
+    assert max(len(line) for line in output.splitlines()) <= columns
+    run = archmodel.simulate("scnn", net, layers=layers, assignments=(f"memory.bytes_per_s={memory}",))
+    rows = rows_of(output)
+    lines = list(rows.values())
+    for layer, line in zip(run.layers, lines, strict=False):
+        name, *cells = line.split()
+        assert f"{layer.cycles:,}" in cells
+        assert not any("…" in cell for cell in cells)
+        head, _, tail = name.partition("…")
+        assert layer.name.startswith(head)
+        assert layer.name.endswith(tail)
+        assert columns < 160 or name == layer.name
+    assert len(rows) >= len(run.layers) + 1  # names that fit differ from one another
+
+
+def test_names_that_do_not_fit_still_differ():
+    names = [layer.name for layer in read_network("googlenet").compute_layers]
+    for room in range(17, 24):
+        shown = tables.shortened(names, room)
+        assert len(set(shown)) == len(names)
+        assert max(map(len, shown)) <= room
+        assert all(short == name for short, name in zip(shown, names, strict=True) if len(name) <= room)
+    assert tables.shortened(names, 30) == names
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(0, "0 B"), (999, "999 B"), (999.6, "1 kB"), (1000, "1 kB"), (15.3e9, "15.3 GB"), (999.6e6, "1 GB"), (2e12, "2 TB")],
+)
+def test_a_quantity_has_three_digits_and_a_prefix(value, text):
+    assert tables.si(value, "B") == text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(0.0, "0 ns"), (2e-9, "2 ns"), (3.23e-6, "3.23 us"), (0.9996e-3, "1 ms"), (12.0, "12 s")]
+)
+def test_a_time_has_three_digits_and_a_prefix(value, text):
+    assert tables.seconds(value) == text
+
+
+def test_the_column_of_the_baseline_is_in_times_as_the_speed_up():
+    halved = succeeded(*FAST, "--baseline", "dcnn", "--set-baseline", "clock_hz=5e8")
+    run = archmodel.simulate("scnn", "lenet5", layers="ip2", baseline="dcnn", baseline_assignments=("clock_hz=5e8",))
+    assert rows_of(halved)["total"].split()[-1] == f"{run.speedup:.2f}x"
+
+
+def test_layers_that_take_no_time_are_shown():
+    free = ["--set", "ppu.output_words_per_cycle=0", "--set", "ppu.halo_words_per_cycle=0"]
+    zeros = ["--weights", "density=0", "--activations", "density=0", *free]
+    assert "0 cycles" in succeeded(*LENET, *zeros, "--baseline", "dcnn")
+    assert json.loads(succeeded(*LENET, *zeros, "--baseline", "dcnn", "--json"))["speedup"] is None
+
+
+def test_a_name_of_several_lines_stays_on_one(tmp_path):
+    path = tmp_path / "memory.toml"
+    text = (config.folder("memory") / "ideal.toml").read_text()
+    path.write_text(text.replace('"Ideal DRAM, 50 GB/s"', r'"two\nlines \u001b[31m"'))
+    assert r"two lines \x1b[31m" in succeeded(*FAST, "--memory", str(path)).splitlines()[0]
+
+
+# JSON
+
+RUN_KEYS = {"arch", "net", "fidelity", "seed", "totals", "layers", "baseline", "speedup"}
+TOTAL_KEYS = {
+    *("cycles", "time_s", "macs_dense", "macs_effectual", "multiplier_utilization", "energy_pj", "dram_bytes"),
+    "stalls",
+}
+
+
+def test_json_is_one_object_with_the_promised_keys():
+    document = json.loads(succeeded(*LENET, "--baseline", "dcnn", "--json"))
+    assert document.keys() >= RUN_KEYS
+    for side in (document, document["baseline"]):
+        assert side.keys() >= RUN_KEYS
+        assert side["totals"].keys() >= TOTAL_KEYS
+        assert [layer["name"] for layer in side["layers"]] == ["conv1", "conv2", "ip1", "ip2"]
+        for layer in side["layers"]:
+            assert layer.keys() >= {"name", "kind"} | TOTAL_KEYS
+            assert layer["stalls"].keys() <= set(CAUSES)
+            assert sum(layer["stalls"].values()) == pytest.approx(layer["cycles"])
+        for key in ("cycles", "macs_dense", "macs_effectual", "dram_bytes"):
+            assert side["totals"][key] == sum(layer[key] for layer in side["layers"])
+    assert document["baseline"]["baseline"] is None
+    assert document["speedup"] == pytest.approx(document["baseline"]["totals"]["time_s"] / document["totals"]["time_s"])
+    assert json.loads(succeeded(*FAST, "--json"))["speedup"] is None
+
+
+def test_json_is_the_same_every_time():
+    first, again = (succeeded(*FAST, "--json", "--threads", threads) for threads in ("1", "2"))
+    assert first == again
+
+
+# Files
+
+
+def same(loaded, run):
+    """Whether two runs are equal in all but the time that they took."""
+    sides = []
+    for one in (loaded, run):
+        known = dataclasses.asdict(dataclasses.replace(one, wall_s=0.0, baseline=None))
+        for layer in known["layers"]:
+            layer["cycle_map"] = layer["cycle_map"].tolist()
+        sides.append(known)
+    return sides[0] == sides[1]
+
+
+def test_a_written_file_reads_back_equal(empty_folder):
+    succeeded(*LENET, "--baseline", "dcnn", "--set", "pe.queue_depth=2", "-o", "out.h5")
+    assert os.listdir(empty_folder) == ["out.h5"]
+    loaded = archmodel.load("out.h5")
+    run = archmodel.simulate("scnn", "lenet5", baseline="dcnn", assignments=("pe.queue_depth=2",))
+    assert same(loaded, run)
+    assert same(loaded.baseline, run.baseline)
+
+
+def test_nothing_is_written_without_being_asked(empty_folder):
+    succeeded(*FAST)
+    succeeded(*FAST, "--json")
+    assert os.listdir(empty_folder) == []
+
+
+def test_json_and_a_file_at_once():
+    document = json.loads(succeeded(*FAST, "--json", "-o", "out.h5"))
+    assert document == json.loads(json.dumps(results.as_dict(archmodel.load("out.h5"))))
+
+
+@pytest.mark.parametrize(
+    "output", ["", "out", "out.txt", "none/out.h5", "/dev/null/out.h5", "folder.h5", "x" * 300 + ".h5"], ids=repr
+)
+def test_an_output_that_cannot_be_written_fails_before_the_simulation(monkeypatch, empty_folder, output):
+    (empty_folder / "folder.h5").mkdir()
+    monkeypatch.setattr(simulation, "simulate", lambda *_, **__: pytest.fail("simulated"))
+    code, printed, errors = sim(*FAST, "-o", output)
+    assert_one_line(code, printed, errors)
+    assert "cannot be written" in errors
+    assert os.listdir(empty_folder) == ["folder.h5"]
+
+
+@pytest.mark.parametrize("wrong", [["--layers", "nothing"], ["--set", "pe.rows=0"], ["--weights", "none.npz"]], ids=str)
+def test_a_failed_run_leaves_no_file_and_keeps_the_old_one(empty_folder, wrong):
+    assert_one_line(*sim(*LENET, *wrong, "-o", "new.h5"))
+    assert os.listdir(empty_folder) == []
+    (empty_folder / "old.h5").write_text("kept")
+    assert_one_line(*sim(*LENET, *wrong, "-o", "old.h5"))
+    assert (empty_folder / "old.h5").read_text() == "kept"
+    assert os.listdir(empty_folder) == ["old.h5"]
+
+
+# The progress bar
+
+
+class Terminal(io.StringIO):
+    """A stream that says it is a terminal."""
+
+    def isatty(self):
+        return True
+
+
+def stderr_of_a_terminal(monkeypatch, *arguments):
+    terminal = Terminal()
+    monkeypatch.setenv("TERM", "xterm")
+    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(terminal):
+        assert main.run(["sim", *arguments]) == 0
+    return terminal.getvalue()
+
+
+def test_a_terminal_sees_progress_and_a_pipe_none(monkeypatch):
+    assert re.search("compiling kernels|conv1|ip2", stderr_of_a_terminal(monkeypatch, *LENET))
+    assert succeeded(*LENET)  # redirected: standard error stays empty
+
+
+def test_json_has_no_progress_even_on_a_terminal(monkeypatch):
+    assert stderr_of_a_terminal(monkeypatch, *LENET, "--json") == ""
+
+
+# Whatever is thrown at it: one line, exit code 2, nothing written. First files, derived from the project's own.
+
+
+def spelt(value):
+    """A value as TOML."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, str):
+        return json.dumps(value)
+    if isinstance(value, list):
+        return "[" + ", ".join(map(spelt, value)) + "]"
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{json.dumps(key)} = {spelt(one)}" for key, one in value.items()) + "}"
+    return repr(value)
+
+
+def places(node, path=()):
+    """Paths of all keys and list elements."""
+    children = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ()
+    for key, child in children:
+        yield (*path, key)
+        yield from places(child, (*path, key))
+
+
+def at(node, path):
+    for key in path:
+        node = node[key]
+    return node
+
+
+WRONG_NUMBERS = [-1, -(10**30), 10**16, 2**63, 10**30, math.nan, math.inf, -math.inf, -0.5, 1e308, -1e-300]
+WRONG_TYPES = ["", "text", True, [], [1, "a"], {}, {"a": 1}, 3.5, "8", [[1]], None]
+
+
+@st.composite
+def broken(draw, text):
+    """A broken TOML file as bytes, and whether no reading of it is a valid one."""
+    data = tomllib.loads(text)
+    how = draw(st.sampled_from(["drop", "add", "retype", "number", "zero", "tiny", "word", "move", "cut", "twice", "junk"]))
+    if how in ("cut", "twice", "junk"):
+        return broken_text(draw, text, how)
+    every = list(places(data))
+    path = draw(st.sampled_from(every))
+    parent, key = at(data, path[:-1]), path[-1]
+    value = parent[key]
+    certain = True
+    if how == "drop":
+        del parent[key]
+        certain = "layers" not in path and "published" not in path  # some keys of a network are optional
+    elif how == "add":
+        parent = draw(st.sampled_from([node for node in (data, *(at(data, p) for p in every)) if isinstance(node, dict)]))
+        parent[draw(st.sampled_from(["rowz", "bandwidth", "x", "MODEL", "ké"]))] = draw(st.sampled_from([1, "x", {}]))
+        certain = "inputs" not in data  # a second input of a network is an error of another kind, or a new key of it
+    elif how == "move":
+        del parent[key]
+        data[f"{key}"] = value
+        certain = len(path) > 1 and "layers" not in path and "published" not in path
+    elif how == "retype":
+        wrong = draw(st.sampled_from([one for one in WRONG_TYPES if type(one) is not type(value)]))
+        parent[key] = {"none": {}} if wrong is None else wrong
+        certain = not (isinstance(value, float | int | str) and isinstance(wrong, float | str)) and "layers" not in path
+    else:
+        numbers = [p for p in every if type(at(data, p)) in (int, float)]
+        words = [p for p in every if isinstance(at(data, p), str) and p[-1] in ("model", "kind", "bank_hash", "barrier")]
+        path = draw(st.sampled_from(words if how == "word" and words else numbers))
+        changes = {"number": WRONG_NUMBERS, "zero": [0, 0.0], "tiny": [5e-324, 1e-300], "word": ["scn", "", "é\n"]}
+        at(data, path[:-1])[path[-1]] = draw(st.sampled_from(changes[how]))
+        certain = how in ("number", "word") and "layers" not in path and "published" not in path
+    return "\n".join(f"{json.dumps(key)} = {spelt(value)}" for key, value in data.items()).encode(), certain
+
+
+def broken_text(draw, text, how):
+    raw = text.encode()
+    if how == "cut":
+        return raw[: draw(st.integers(0, len(raw) - 1))], False
+    if how == "twice":
+        lines = [line for line in text.splitlines() if re.match(r"\w+ = [^{\[]*$", line)]
+        line = draw(st.sampled_from(lines[:3]))
+        return f"{line}\n{text}".encode(), True
+    junk = draw(st.one_of(st.binary(min_size=1, max_size=20), st.sampled_from([b"\0", b"\xff\xfe", b"[[", b"= =", b"\x1b[2J"])))
+    place = draw(st.integers(0, len(raw)))
+    return raw[:place] + junk + raw[place:], False
+
+
+def attempted(arguments, *, certain):
+    """Run in an empty folder with an output file: refused in one line, or a success with its file."""
+    with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
+        code, output, errors = sim(*arguments, "-o", "out.h5")
+        written = os.listdir(folder)
+    if code == 0 and not certain:
+        assert (errors, written) == ("", ["out.h5"])
+        assert output
+        return "accepted"
+    assert_one_line(code, output, errors)
+    assert written == []
+    return "refused"
+
+
+def fuzz(attempt, strategy, examples, least_refused):
+    """Attempt many examples; most are to be refused, or the mutations say nothing."""
+    outcomes = Counter()
+
+    @settings(max_examples=examples, deadline=None, database=None)
+    @given(strategy)
+    def each(example):
+        outcomes[attempt(example)] += 1
+
+    each()
+    assert sum(outcomes.values()) >= examples // 2
+    assert outcomes["refused"] >= least_refused * sum(outcomes.values()), outcomes
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "option", "least_refused"),
+    [
+        ("accelerators", "scnn", "--arch", 0.7),
+        ("accelerators", "dcnn", "--arch", 0.7),
+        ("accelerators", "dcnn", "--baseline", 0.7),
+        ("workloads", "lenet5", "--net", 0.6),
+        ("memory", "ideal", "--memory", 0.6),
+    ],
+)
+def test_a_broken_file_is_one_line(tmp_path, kind, name, option, least_refused):
+    text = (config.folder(kind) / f"{name}.toml").read_text()
+    path = tmp_path / "broken.toml"
+    base = {"--arch": "scnn", "--net": "lenet5"} | {option: str(path)}
+    arguments = [word for pair in base.items() for word in pair]
+
+    def attempt(example):
+        content, certain = example
+        path.write_bytes(content)
+        return attempted([*arguments, "--layers", "ip2"], certain=certain)
+
+    fuzz(attempt, broken(text), 200, least_refused)
+
+
+# Then overrides
+
+
+KEYS = ["pe.rows", "pe.Kc", "pe.F", "clock_hz", "pe.bank_hash", "buffers.iaram_bytes", "ppu.overlap", "memory.latency_s"]
+WRONG_VALUES = ["-1", "nan", "-inf", "'", "[", "{}", "1e999", "9" * 5000, "", " ", "'text'", "=", "1979-05-27", "é", "\0", "\n"]
+overrides = st.one_of(
+    st.builds("{}={}".format, st.sampled_from(KEYS), st.sampled_from(WRONG_VALUES)),
+    st.builds("{}={}".format, st.sampled_from(["pe.row", "rows", "pe", "memory", "memory.x", "a.b.c", "."]), st.just("1")),
+    st.text(max_size=30).filter(lambda text: text.partition("=")[0] not in KEYS),
+    st.sampled_from(["pe.rows.x=1", "pe..rows=1", "pe.rows==1", "pe.rows", "=", "=1", "." * 50 + "=1", "pe=1", "a." * 99 + "a=1"]),
+)
+
+
+@pytest.mark.parametrize("option", ["--set", "--set-baseline"])
+def test_a_broken_override_is_one_line(option):
+    def attempt(assignments):
+        words = [word for assignment in assignments for word in (option, assignment)]
+        return attempted([*FAST, "--baseline", "scnn", *words], certain=True)
+
+    fuzz(attempt, st.lists(overrides, min_size=1, max_size=3), 200, 1.0)
+
+
+# Then arguments
+
+
+OPTIONS = ["--arch", "--net", "--baseline", "--memory", "--fidelity", "--layers", "--weights", "--activations"]
+NUMBERS = ["--batch", "--seed", "--threads"]
+WRONG_WORDS = ["", ".", "/", "..", "a/b", "none.toml", "/dev/null", "x" * 5000, "scnn ", "SCNN", "\0", "a\nb", "é", "[", "-", "\x1b[2J", "*.npz"]
+WRONG_COUNTS = ["0.5", "1e3", "-1", "x", "", "9" * 5000, "0x10", "nan", "-" + "9" * 100, "ten"]
+arguments_that_are_wrong = st.one_of(
+    st.tuples(st.sampled_from([option for option in OPTIONS if option != "--layers"]), st.sampled_from(WRONG_WORDS)),
+    st.tuples(st.sampled_from(NUMBERS), st.sampled_from(WRONG_COUNTS)),
+    st.tuples(st.sampled_from(["--weights", "--activations"]), st.sampled_from(["density=", "density=2", "density=-0.1", "density=x"])),
+    st.tuples(st.just("--batch"), st.sampled_from(["0", "99999999999", "9" * 4000])),
+    st.tuples(st.just("--threads"), st.sampled_from(["0", "1025", "1000000000"])),
+    st.tuples(st.text(min_size=1, max_size=12).filter(lambda text: text not in ("--json", "--check", "--help") and text[:2] != "-o")),
+)  # fmt: skip
+# What follows an option of the base call replaces it, so that any text is an attempt on that option.
+any_text = st.tuples(st.sampled_from([*OPTIONS, *NUMBERS]), st.text(max_size=20).filter(lambda text: not text.isdigit()))
+
+
+def test_a_wrong_argument_is_one_line():
+    def attempt(words):
+        return attempted([*FAST, *words], certain=True)
+
+    fuzz(attempt, arguments_that_are_wrong, 300, 1.0)
+
+
+def test_any_text_for_an_option_is_a_run_or_one_line():
+    def attempt(words):
+        return attempted([*FAST, *words], certain=False)
+
+    fuzz(attempt, any_text, 200, 0.8)
+
+
+# Values at the end of what is accepted: they end, in time
+
+
+@pytest.mark.parametrize(
+    "assignments",
+    [
+        ["pe.rows=256", "pe.cols=256", "pe.F=16", "pe.I=15", "pe.queue_depth=0"],
+        ["pe.rows=1", "pe.cols=1", "pe.F=1", "pe.I=1", "pe.Kc=1"],
+        ["pe.Kc=accumulator", "pe.accumulator_entries=1048576"],
+        ["pe.Kc=65536"],
+        ["pe.accumulator_banks=254", "pe.queue_depth=200"],
+        ["pe.accumulator_banks=1", "pe.queue_depth=0"],
+        ["weight_fifo.entries=1", "weight_fifo.vectors_per_cycle=1"],
+        ["weight_fifo.entries=1048576", "weight_fifo.vectors_per_cycle=4096"],
+        ["buffers.iaram_bytes=64", "buffers.oaram_bytes=64"],
+        ["compression.index_bits=16", "compression.data_bits=64"],
+        ["compression.index_bits=1", "compression.data_bits=1"],
+        ["clock_hz=1e12", "memory.bytes_per_s=1e6", "memory.latency_s=1e-3"],
+        ["clock_hz=1.0", "memory.bytes_per_s=1e15"],
+    ],
+    ids=lambda assignments: ",".join(assignments),
+)
+def test_extreme_values_end_in_a_table_or_one_line(assignments):
+    words = [word for assignment in assignments for word in ("--set", assignment)]
+    assert attempted([*LENET, "--layers", "conv2,ip2", *words], certain=False) in ("accepted", "refused")
+
+
+@pytest.mark.parametrize("assignments", [["buffers.activation_bytes=64", "buffers.word_bits=64"], ["pe.Kc=65536"]], ids=str)
+def test_extreme_values_of_the_dense_machine_end(assignments):
+    words = [word for assignment in assignments for word in ("--set", assignment)]
+    assert attempted(["--arch", "dcnn", "--net", "vgg16", "--layers", "conv5_1", *words], certain=False) == "accepted"
+
+
+# A few through a process of their own
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--arch", "scnn", "--net", "lenet"],
+        ["--arch", "broken.toml", "--net", "lenet5"],
+        [*LENET, "--set", "memory.bytes_per_s=-1"],
+        [*LENET, "--threads", "0", "-o", "out.h5"],
+        [*LENET, "-o", "none/out.h5"],
+    ],
+    ids=" ".join,
+)
+def test_a_process_of_its_own_fails_in_one_line(empty_folder, arguments):
+    (empty_folder / "broken.toml").write_bytes(b"model = 'scnn'\npe = {\xff")
+    root = Path(archmodel.__file__).parents[1]
+    environment = {**os.environ, "PYTHONPATH": str(root)}
+    done = subprocess.run(
+        [*SUBPROCESS, "sim", *arguments], cwd=empty_folder, capture_output=True, text=True, env=environment
+    )
+    assert_one_line(done.returncode, done.stdout, done.stderr)
+    assert os.listdir(empty_folder) == ["broken.toml"]

@@ -1,0 +1,265 @@
+"""A run as a whole: threads, seeds, batches, the baseline, residency, and every argument that can be wrong."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from archmodel import results, simulate, simulation
+from archmodel.errors import ArchmodelError
+from archmodel.network.toml_reader import read_network
+
+LENET = ("conv1", "conv2", "ip1", "ip2")
+
+
+def facts(run):
+    """A run as plain data, less the time it took."""
+    known = dataclasses.asdict(dataclasses.replace(run, wall_s=0.0))
+    for side in (known, known["baseline"] or {"layers": ()}):
+        side["wall_s"] = 0.0
+        for layer in side["layers"]:
+            layer["cycle_map"] = layer["cycle_map"].tolist()
+    return known
+
+
+def effectual(run):
+    return {layer.name: layer.macs_effectual for layer in run.layers}
+
+
+# Threads and seeds
+
+
+@pytest.mark.parametrize(
+    ("net", "layers"), [("lenet5", None), ("vgg16", "conv5_1"), ("googlenet", "inception_4a/*")], ids=str
+)
+def test_the_number_of_threads_changes_no_number(net, layers):
+    one, two, four = (
+        facts(simulate("scnn", net, baseline="dcnn", layers=layers, threads=threads)) for threads in (1, 2, 4)
+    )
+    assert one == two
+    assert one == four
+
+
+def test_all_cores_are_used_where_no_number_is_given(monkeypatch):
+    used = []
+    monkeypatch.setattr(simulation, "available_cores", lambda: 3)
+    monkeypatch.setattr(simulation, "run_layers", lambda *arguments: used.append(arguments[4]) or [[]])
+    simulate("scnn", "lenet5")
+    simulate("scnn", "lenet5", threads=2)
+    assert used == [3, 2]
+
+
+def test_the_seed_places_the_zeros():
+    first, again, other = (facts(simulate("scnn", "lenet5", seed=seed)) for seed in (0, 0, 1))
+    assert first == again
+    for name in ("macs_effectual", "cycles"):
+        assert [layer[name] for layer in first["layers"]] != [layer[name] for layer in other["layers"]]
+    for name in ("weight_density", "input_density", "macs_dense"):  # counts are stated, positions are not
+        assert [layer[name] for layer in first["layers"]] == [layer[name] for layer in other["layers"]]
+
+
+def test_a_seed_of_more_than_64_bits_is_a_seed():
+    runs = [simulate("scnn", "lenet5", layers="ip2", seed=seed) for seed in (2**64, 2**64 + 1, 0)]
+    assert len({run.cycles for run in runs} | {run.layers[0].macs_effectual for run in runs}) > 1
+    assert results.as_dict(runs[0])["seed"] == 2**64
+
+
+# Layers, batch and baseline
+
+
+def test_chosen_layers_have_the_zeros_of_the_whole_network():
+    whole, alone = simulate("scnn", "lenet5"), simulate("scnn", "lenet5", layers="conv2,ip2")
+    assert [layer.name for layer in alone.layers] == ["conv2", "ip2"]
+    for name in ("conv2", "ip2"):
+        assert effectual(alone)[name] == effectual(whole)[name]
+    assert {layer.name: layer.weight_density for layer in alone.layers}.items() <= {
+        layer.name: layer.weight_density for layer in whole.layers
+    }.items()
+
+
+def test_layers_that_do_not_run_are_listed():
+    assert simulate("scnn", "lenet5").skipped == ("pool1", "pool2", "relu1", "prob")
+    assert simulate("scnn", "lenet5", layers="conv*,pool1").skipped == ("pool1", "pool2", "ip1", "relu1", "ip2", "prob")
+
+
+def test_a_layer_between_chosen_ones_takes_their_tensors_through_dram():
+    # All of LeNet-5 fits on chip: only what comes from and goes to layers that are not simulated moves.
+    whole, ends = simulate("scnn", "lenet5"), simulate("scnn", "lenet5", layers="conv1,ip1")
+
+    def moved(run, kind):
+        return [layer.name for layer in run.layers if layer.dram_bytes_of(kind)]
+
+    assert (moved(whole, "input"), moved(whole, "output")) == (["conv1"], ["ip2"])
+    assert (moved(ends, "input"), moved(ends, "output")) == (["conv1", "ip1"], ["conv1", "ip1"])
+
+
+def test_totals_cover_all_images_of_a_batch():
+    one, three = (simulate("scnn", "lenet5", baseline="dcnn", batch=batch) for batch in (1, 3))
+    for first, all_of_them in zip(one.layers, three.layers, strict=True):
+        assert all_of_them.macs_dense == 3 * first.macs_dense
+        assert all_of_them.macs_effectual == pytest.approx(3 * first.macs_effectual, rel=0.2)
+        assert all_of_them.weight_density == first.weight_density
+        assert first.cycles <= all_of_them.cycles <= 3.5 * first.cycles
+    for first, all_of_them in zip(one.baseline.layers, three.baseline.layers, strict=True):
+        assert (all_of_them.cycle_map == 3 * first.cycle_map).all()
+    weights = [run.layers[2].dram_bytes_of("weight") for run in (one, three)]
+    assert weights[0] == weights[1]  # an fc layer fetches its weights once for the images its accumulators hold
+    assert results.as_dict(three)["batch"] == 3
+
+
+@pytest.mark.parametrize(
+    ("net", "layers"), [("lenet5", None), ("googlenet", "inception_4a/*"), ("squeezenet_pruned", "fire9/*")], ids=str
+)
+def test_both_machines_see_the_same_zeros(net, layers):
+    run = simulate("scnn", net, layers=layers, baseline="dcnn")
+    swapped = simulate("dcnn", net, layers=layers, baseline="scnn")
+    assert effectual(run) == effectual(run.baseline) == effectual(swapped)
+    for layer, beside in zip(run.layers, run.baseline.layers, strict=True):
+        assert (layer.name, layer.kind, layer.origins) == (beside.name, beside.kind, beside.origins)
+        assert (layer.weight_density, layer.input_density) == (beside.weight_density, beside.input_density)
+        assert layer.macs_dense == beside.macs_dense
+    assert run.speedup * swapped.speedup == pytest.approx(1)
+
+
+def test_the_speed_up_is_baseline_cycles_over_cycles():
+    run = simulate("scnn", "lenet5", baseline="dcnn")
+    assert run.speedup == pytest.approx(run.baseline.cycles / run.cycles)
+    assert run.speedup > 1
+    assert simulate("scnn", "lenet5").speedup is None
+
+
+def test_every_assignment_reaches_its_target():
+    run = simulate(
+        "scnn",
+        "lenet5",
+        layers="ip2",
+        baseline="dcnn",
+        assignments=("pe.rows=4", "memory.bytes_per_s=1e9", "clock_hz=5e8"),
+        baseline_assignments=("pe.rows=2", "clock_hz=2e9"),
+    )
+    assert run.config["accelerator"]["pe"]["rows"] == 4
+    assert run.baseline.config["accelerator"]["pe"]["rows"] == 2
+    assert run.config["memory"]["bytes_per_s"] == run.baseline.config["memory"]["bytes_per_s"] == 1e9
+    assert (run.clock_hz, run.baseline.clock_hz) == (5e8, 2e9)
+    assert run.speedup == pytest.approx(run.baseline.cycles / run.cycles / 4)
+
+
+def test_less_bandwidth_costs_both_machines():
+    fast, slow = (
+        simulate("scnn", "lenet5", baseline="dcnn", assignments=(f"memory.bytes_per_s={rate}",))
+        for rate in ("50e9", "1e9")
+    )
+    assert slow.cycles > fast.cycles
+    assert slow.baseline.cycles > fast.baseline.cycles
+
+
+# Residency
+
+
+def test_feature_maps_that_fit_stay_on_chip():
+    run = simulate("scnn", "googlenet", layers="inception_4a/*", baseline="dcnn")
+    for side in (run, run.baseline):
+        inputs = {layer.name.partition("/")[2]: layer.dram_bytes_of("input") for layer in side.layers}
+        outputs = {layer.name.partition("/")[2]: layer.dram_bytes_of("output") for layer in side.layers}
+        assert inputs["3x3"] == inputs["5x5"] == 0  # made by the 3x3_reduce and the 5x5_reduce just before
+        assert outputs["3x3_reduce"] == outputs["5x5_reduce"] == 0
+        assert min(inputs[name] for name in ("1x1", "3x3_reduce", "5x5_reduce", "pool_proj")) > 0
+        assert min(outputs[name] for name in ("1x1", "3x3", "5x5", "pool_proj")) > 0
+
+
+def test_tiny_buffers_send_every_feature_map_through_dram():
+    tiny = ("buffers.iaram_bytes=64", "buffers.oaram_bytes=64")
+    run = simulate("scnn", "googlenet", layers="inception_4a/*", assignments=tiny)
+    assert min(layer.dram_bytes_of("input") for layer in run.layers) > 0
+    assert min(layer.dram_bytes_of("output") for layer in run.layers) > 0
+
+
+# Provenance and progress
+
+
+def test_a_run_says_what_made_it():
+    run = simulate("scnn", "lenet5", layers="ip2", seed=7)
+    assert (run.arch, run.net, run.fidelity, run.seed, run.batch) == ("scnn", "lenet5", "exact", 7, 1)
+    assert {"archmodel", "numpy", "numba", "python"} <= run.provenance.keys()
+    assert run.provenance["numpy"] == np.__version__
+    assert run.config["memory"]["model"] == "ideal"
+    assert run.wall_s > 0
+
+
+def test_progress_reports_every_layer_when_it_is_done():
+    seen = []
+    simulate("scnn", "lenet5", baseline="dcnn", progress=lambda *report: seen.append(report))
+    network = read_network("lenet5")
+    assert seen == [(name, network.layer(name).macs, network.macs) for name in LENET]
+
+
+# Arguments that are wrong: one line
+
+
+@pytest.mark.parametrize(
+    ("wrong", "expected"),
+    [
+        ({"arch": "scn"}, "'scn': unknown accelerator; allowed: dcnn, scnn"),
+        ({"net": "lenet"}, "'lenet': unknown network"),
+        ({"baseline": "dcn"}, "'dcn': unknown accelerator"),
+        ({"memory": "idael"}, "'idael': unknown memory; allowed: ideal"),
+        ({"fidelity": "exac"}, "--fidelity 'exac': allowed: exact; did you mean 'exact'?"),
+        ({"fidelity": ""}, "--fidelity '': allowed: exact"),
+        ({"batch": 0}, "--batch 0: must be at least 1"),
+        ({"batch": -1}, "--batch -1: must be at least 1"),
+        ({"batch": 10**9}, "--batch 1000000000: layer 'conv1' takes at most 2739137 images"),
+        ({"seed": -1}, "--seed -1: must be at least 0"),
+        ({"threads": 0}, "--threads 0: must be at least 1"),
+        ({"threads": -3}, "--threads -3: must be at least 1"),
+        ({"threads": 10**6}, "--threads 1000000: must be at most 1024"),
+        ({"layers": "conv9"}, "lenet5: no layer matches 'conv9'; did you mean 'conv2'?"),
+        ({"layers": ""}, "lenet5: no layer matches ''"),
+        ({"layers": "pool*"}, "--layers 'pool*': no convolution or fully connected layer among them"),
+        ({"assignments": ("pe.rows",)}, "--set pe.rows: expected section.key=value"),
+        ({"assignments": ("pe.rows=0",)}, "--set pe.rows=0: must be at least 1"),
+        ({"assignments": ("memory.bytes=1",)}, "--set memory.bytes=1: unknown key at the top level; allowed: model"),
+        ({"assignments": ("memory.bytes_per_s=0",)}, "--set memory.bytes_per_s=0: must be"),
+        ({"assignments": ("memory.bytes_per_s=1e-300",)}, "bytes_per_s"),
+        ({"assignments": ("clock_hz=0.5",)}, "clock_hz"),
+        ({"baseline": "dcnn", "baseline_assignments": ("clock_hz=0.5",)}, "clock_hz"),
+        ({"assignments": ("clock_hz=5e-324",)}, "clock_hz"),
+        ({"baseline_assignments": ("pe.rows=4",)}, "--set-baseline pe.rows=4: needs --baseline"),
+        (
+            {"baseline": "dcnn", "baseline_assignments": ("pe.rows=0",)},
+            "--set-baseline pe.rows=0: must be at least 1",
+        ),
+        ({"weights": "dense"}, "--weights 'dense': allowed: network, density=<0..1> or the path of an npz file"),
+        ({"weights": "density=1.2"}, "--weights 'density=1.2': a density is from 0 to 1"),
+        ({"activations": "density=nan"}, "--activations 'density=nan': a density is from 0 to 1"),
+        ({"activations": "none.npz"}, "none.npz: No such file or directory"),
+    ],
+    ids=str,
+)
+def test_a_wrong_argument_is_one_line(wrong, expected):
+    arguments = {"arch": "scnn", "net": "lenet5"} | wrong
+    with pytest.raises(ArchmodelError) as error:
+        simulate(arguments.pop("arch"), arguments.pop("net"), **arguments)
+    assert expected in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_the_slowest_clock_and_the_most_threads_are_accepted():
+    assert simulate("scnn", "lenet5", layers="ip2", assignments=("clock_hz=1.0",)).time_s >= 1
+    assert simulate("scnn", "lenet5", layers="ip2", threads=simulation.MOST_THREADS).cycles > 0
+
+
+@pytest.mark.parametrize(("most", "refused"), [(499, True), (500, False)])
+def test_the_images_of_a_batch_are_bounded_by_the_words_of_a_layer(monkeypatch, most, refused):
+    monkeypatch.setattr(simulation, "MAX_WORDS", most)  # ip2 has 500 inputs
+    if refused:
+        with pytest.raises(ArchmodelError, match="--batch 1: layer 'ip2' takes at most 0 images"):
+            simulate("scnn", "lenet5", layers="ip2")
+    else:
+        assert simulate("scnn", "lenet5", layers="ip2").batch == 1
+
+
+def test_layers_with_nothing_to_do_take_no_time():
+    free = ("ppu.output_words_per_cycle=0", "ppu.halo_words_per_cycle=0")
+    run = simulate("scnn", "lenet5", weights="density=0", activations="density=0", assignments=free, check=True)
+    assert run.cycles == 0
+    assert effectual(run) == dict.fromkeys(LENET, 0)

@@ -1,0 +1,434 @@
+"""The published tables: every row measured, verdicts two-sided, and the tables themselves, one test a row."""
+
+import csv
+import dataclasses
+import functools
+import json
+import math
+import os
+
+import pytest
+from pydantic import ValidationError
+
+import archmodel
+from archmodel import config, simulate, validation
+from archmodel.accelerators.result import CAUSES
+from archmodel.cli import main
+from archmodel.errors import ConfigError, ResultError
+from archmodel.validation import Check, PublishedRow, PublishedTable, Validation
+from archmodel.views.comparison import check_folder, comparison, write_comparison
+
+TABLES = {name: config.load("published", name, PublishedTable) for name in config.names("published")}
+
+
+@functools.cache
+def measured(name):
+    """A table measured once for all tests of it: about 15 s for the study of SCNN."""
+    return validation.validate(name)
+
+
+def csv_rows(name):
+    lines = (config.folder("published") / name).read_text("utf-8").splitlines()
+    return list(csv.DictReader(line for line in lines if not line.startswith("#")))
+
+
+# The tables
+
+
+@pytest.mark.parametrize(("table", "row"), [(name, row.id) for name, table in TABLES.items() for row in table.rows])
+def test_published(table, row):
+    check = next(check for check in measured(table).checks if check.row.id == row)
+    assert math.isfinite(check.ours)
+    assert check.verdict != "FAIL", (check.row.what, check.row.limits, check.ours)
+    if check.row.kind in ("gate", "identity"):
+        low, high = check.row.limits
+        assert low <= check.ours <= high
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_every_row_states_its_ground_and_is_measured_once(name):
+    rows = TABLES[name].rows
+    assert len({row.id for row in rows}) == len(rows)
+    assert {row.id for row in rows} == set(validation.MEASURES[name]()[0] if name == "dnnsim" else scnn_values())
+    for row in rows:
+        assert row.reason
+        assert row.provenance or row.published is None
+        assert "|" not in f"{row.what}{row.provenance}{row.reason}"  # it would break the written table
+
+
+def scnn_values():
+    return {check.row.id for check in measured("scnn").checks}
+
+
+def test_every_table_has_a_measure():
+    assert validation.tables() == sorted(validation.MEASURES) == sorted(TABLES)
+
+
+def test_the_runs_of_the_study_are_its_rows():
+    runs = measured("scnn").runs
+    for name in ("alexnet", "vgg16", "googlenet"):
+        rows = {
+            row["layer"].removeprefix("ALEX_").removeprefix("VGG_").replace("-", "/"): row
+            for row in csv_rows("scnn_layers.csv")
+            if row["net"] == name
+        }
+        layers = {layer.name: layer for layer in runs[name].layers}
+        assert layers.keys() == rows.keys()
+        for key, row in rows.items():
+            R, S, P, Q, C, K, nonzeros = (int(row[column]) for column in ("R", "S", "P", "Q", "C", "K", "w_nnz"))
+            assert layers[key].macs_dense == R * S * P * Q * C * K
+            assert layers[key].weight_density == nonzeros / (R * S * C * K)
+            assert layers[key].input_density == pytest.approx(float(row["ia_density"]), abs=1e-4)
+        assert runs[name].baseline is not None
+
+
+def test_values_of_the_study_follow_from_its_runs():
+    runs, ours = measured("scnn").runs, {check.row.id: check.ours for check in measured("scnn").checks}
+    speedups = [runs[name].baseline.cycles / runs[name].cycles for name in ("alexnet", "vgg16", "googlenet")]
+    assert ours["speedup.vgg16"] == pytest.approx(speedups[1])
+    assert ours["speedup.mean"] == pytest.approx(sum(speedups) / 3)
+    tiled = {name: [x.name for x in runs[name].layers if x.details["tiled_through_dram"]] for name in runs}
+    assert ours["tiled.vgg16"] == len(tiled["vgg16"])
+    assert ours["tiled.layers"] == len(tiled["alexnet"] + tiled["vgg16"] + tiled["googlenet"])
+    assert isinstance(ours["tiled.layers"], int)
+    conflicts = [runs[name].stack["bank_conflict"] / runs[name].total("slots") for name in ("alexnet", "vgg16", "googlenet")]
+    assert ours["bank_conflict.most"] == pytest.approx(100 * max(conflicts))
+    for name in ("alexnet", "vgg16", "googlenet"):
+        assert ours[f"oracle.{name}"] == pytest.approx(
+            sum(math.ceil(layer.macs_effectual / 1024) for layer in runs[name].layers) / runs[name].cycles
+        )
+        assert ours[f"oracle.{name}"] < 1
+
+
+@pytest.mark.parametrize("rule", ["published", "accumulator"])
+def test_the_density_sweep_runs_both_operands_under_its_rule(rule):
+    runs, ours = measured("scnn").runs, {check.row.id: check.ours for check in measured("scnn").checks}
+    for name, density in (("dense", 1.0), ("sparse", 0.1)):
+        run = runs[f"{name}_{rule}"]
+        assert run.config["accelerator"]["pe"]["Kc"] == rule
+        assert ours[f"{name}.{rule}"] == pytest.approx(run.speedup)
+        assert [layer.name for layer in run.layers] == [layer.name for layer in runs["googlenet"].layers]
+        for layer in run.layers:
+            assert layer.weight_density == pytest.approx(density, abs=0.001)
+            assert layer.input_density == pytest.approx(density, abs=0.001)
+
+
+@pytest.mark.parametrize("true_density", [0.55, 0.74, 0.9])
+def test_the_crossover_is_found_by_halving(monkeypatch, true_density):
+    asked = []
+
+    def speedup_at(density, rule):
+        asked.append(rule)
+        return dataclasses.replace(
+            RUN, baseline=dataclasses.replace(RUN, clock_hz=RUN.clock_hz * density / true_density)
+        )
+
+    monkeypatch.setattr(validation, "at_density", speedup_at)
+    assert validation.crossover("accumulator") == pytest.approx(true_density, abs=0.004)
+    assert set(asked) == {"accumulator"}
+
+
+RUN = simulate("scnn", "lenet5", layers="ip2", baseline="dcnn")
+
+
+@pytest.mark.parametrize("row", csv_rows("dnnsim_micro_layers.csv"), ids=lambda row: row["layer"])
+def test_a_micro_layer_has_the_seeded_non_zeros(row):
+    layer, operands = validation.dnnsim_layer(row)
+    assert operands.weight_nonzeros == int(row["nnz_wgt"])
+    assert operands.input_nonzeros == int(row["nnz_act"])
+    assert layer.stride == (int(row["stride"]),) * 2
+    assert layer.groups == int(row["groups"])
+
+
+# Rows and verdicts
+
+
+def row(**stated):
+    return PublishedRow(**({"id": "x", "what": "x", "kind": "gate", "reason": "test"} | stated))
+
+
+def verdict(ours, **stated):
+    return Check("test", row(**stated), ours).verdict
+
+
+@pytest.mark.parametrize(("kind", "miss"), [("gate", "FAIL"), ("band", "outside")])
+def test_a_tolerance_is_two_sided(kind, miss):
+    stated = {"kind": kind, "published": 2.0, "tolerance": 0.1}
+    found = {ours: verdict(ours, **stated) for ours in (1.79, 1.81, 2.0, 2.19, 2.21)}
+    assert found == {1.79: miss, 1.81: "pass", 2.0: "pass", 2.19: "pass", 2.21: miss}
+
+
+@pytest.mark.parametrize(("kind", "miss"), [("gate", "FAIL"), ("band", "outside")])
+def test_limits_are_two_sided_and_belong_to_the_band(kind, miss):
+    stated = {"kind": kind, "published": 24.0, "low": 14.0, "high": 26.0}
+    found = [verdict(ours, **stated) for ours in (13.999, 14.0, 26.0, 26.001)]
+    assert found == [miss, "pass", "pass", miss]
+
+
+def test_an_identity_is_equal_to_the_last_digit():
+    assert [verdict(ours, kind="identity", published=33687) for ours in (33686, 33687, 33688)] == ["FAIL", "pass", "FAIL"]
+
+
+def test_a_tolerance_of_zero_is_a_count():
+    assert [verdict(ours, published=9, tolerance=0.0) for ours in (8, 9, 10)] == ["FAIL", "pass", "FAIL"]
+
+
+def test_a_report_passes_no_judgement():
+    assert verdict(1e9, kind="report", published=1.0) == "-"
+    assert verdict(1e9, kind="report") == "-"
+
+
+def test_nothing_measured_is_a_miss():
+    assert verdict(math.nan, published=2.0, tolerance=0.1) == "FAIL"
+
+
+def test_the_deviation_is_relative_to_the_published_value():
+    assert Check("test", row(published=2.0, tolerance=0.1), 2.5).deviation == 0.25
+    assert Check("test", row(published=0.0, low=0.0, high=2.0), 0.5).deviation is None
+    assert Check("test", row(kind="report"), 0.5).deviation is None
+
+
+@pytest.mark.parametrize(
+    "stated",
+    [
+        {"tolerance": 0.1},
+        {"published": 2.0},
+        {"published": 2.0, "tolerance": 0.1, "low": 1.0, "high": 3.0},
+        {"published": 2.0, "low": 1.0},
+        {"published": 2.0, "high": 1.0},
+        {"kind": "band", "published": 2.0},
+        {"kind": "band", "low": 1.0, "high": 3.0},
+        {"kind": "identity"},
+        {"kind": "exact", "published": 2.0},
+        {"published": 2.0, "tolerance": 1.1},
+        {"published": 2.0, "tolerance": -0.1},
+        {"published": math.nan, "tolerance": 0.1},
+    ],
+    ids=str,
+)
+def test_a_row_without_exactly_one_band_is_refused(stated):
+    with pytest.raises(ValidationError):
+        row(**stated)
+
+
+@pytest.mark.parametrize(("kind", "failed"), [("gate", True), ("identity", True), ("band", False), ("report", False)])
+def test_a_missed_gate_or_identity_fails_the_table(kind, failed):
+    stated = {"kind": kind, "published": 2.0} | ({} if kind in ("identity", "report") else {"tolerance": 0.1})
+    good = Check("test", row(published=1.0, tolerance=0.1), 1.0)
+    table = PublishedTable(title="t", citation="c", rows=())
+    assert Validation("test", table, (good, Check("test", row(**stated), 3.0)), {}).failed is failed
+    assert not Validation("test", table, (good,), {}).failed
+
+
+@pytest.mark.parametrize("name", ["", "scn", "all", "../scnn", "scnn.toml"])
+def test_an_unknown_table_is_one_line(name):
+    with pytest.raises(ConfigError, match=r"unknown table; allowed: dnnsim, scnn"):
+        validation.validate(name)
+
+
+# The command
+
+
+@pytest.fixture
+def validate(capsys, monkeypatch, tmp_path):
+    """`archmodel validate` in an empty folder: exit code, standard output, standard error."""
+    folder = tmp_path / "cwd"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    monkeypatch.setenv("COLUMNS", "80")
+
+    def call(*arguments):
+        code = main.run(["validate", *arguments])
+        captured = capsys.readouterr()
+        return code, captured.out, captured.err
+
+    return call
+
+
+@pytest.fixture
+def quick_study(monkeypatch):
+    """The study's values without measuring them again, and one small run behind them."""
+    values = {check.row.id: check.ours for check in measured("scnn").checks}
+    monkeypatch.setitem(validation.MEASURES, "scnn", lambda: (values, {"lenet5": RUN}))
+
+
+def publish(monkeypatch, **values):
+    """Other published values than those of the files, by row."""
+    load = config.load
+
+    def changed(kind, name, model, assignments=()):
+        table = load(kind, name, model, assignments)
+        if kind != "published":
+            return table
+        rows = [one.model_copy(update={"published": values.get(one.id, one.published)}) for one in table.rows]
+        return table.model_copy(update={"rows": tuple(rows)})
+
+    monkeypatch.setattr(config, "load", changed)
+
+
+def test_dnnsim_passes(validate):
+    code, output, errors = validate("dnnsim")
+    assert (code, errors) == (0, "")
+    assert "SCNN as DNNsim models it" in output
+    assert max(len(line) for line in output.splitlines()) <= 80
+    for line in ("33,687   33,687   +0.0%", "1,191    1,191", "identity  pass", "report     -"):
+        assert line in output
+    assert "…" not in output
+
+
+@pytest.mark.parametrize(
+    ("missed", "code"),
+    [({"m0.cycles": 300}, 0), ({"m0.cycles": 302}, 1), ({"m3.products": 40556}, 1), ({"m2.cycles": 1}, 0)],
+    ids=str,
+)
+def test_the_exit_code_says_whether_a_gate_or_identity_is_missed(validate, monkeypatch, missed, code):
+    publish(monkeypatch, **missed)
+    assert validate("dnnsim")[0] == code
+    document = json.loads(validate("dnnsim", "--json")[1])
+    assert document["passed"] is document["tables"][0]["passed"] is (code == 0)
+
+
+def test_a_missed_band_is_shown_and_does_not_fail(validate, monkeypatch, quick_study):
+    load = config.load
+    table = load("published", "scnn", PublishedTable)
+    narrow = [one.model_copy(update={"low": 99.0, "high": 99.5}) if one.kind == "band" else one for one in table.rows]
+    monkeypatch.setattr(config, "load", lambda *arguments: table.model_copy(update={"rows": tuple(narrow)}))
+    code, output, _ = validate("scnn")
+    assert code == 0
+    assert "outside" in output
+
+
+def test_json_is_one_object_with_every_row(validate):
+    code, output, errors = validate("dnnsim", "--json")
+    assert (code, errors) == (0, "")
+    document = json.loads(output)
+    (table,) = document["tables"]
+    assert document["passed"] is table["passed"] is True
+    assert [one["id"] for one in table["rows"]] == [one.id for one in TABLES["dnnsim"].rows]
+    first, second = table["rows"][:2]
+    assert first == {
+        "id": "m0.products",
+        "what": "m0, products of two non-zeros in range",
+        "kind": "identity",
+        "published": 33687,
+        "provenance": "computed",
+        "reason": "an identity of any correct model",
+        "ours": 33687,
+        "deviation": 0.0,
+        "accepted": [33687, 33687],
+        "verdict": "pass",
+    }
+    assert second["accepted"] == pytest.approx([292 * 0.97, 292 * 1.03])
+
+
+def test_all_tables_are_validated_where_none_is_named(validate, quick_study):
+    code, output, errors = validate("--json")
+    assert (code, errors) == (0, "")
+    assert [table["table"] for table in json.loads(output)["tables"]] == validation.tables()
+    assert len(json.loads(validate("dnnsim", "dnnsim", "--json")[1])["tables"]) == 1
+
+
+def test_nothing_is_written_without_being_asked(validate):
+    validate("dnnsim")
+    assert os.listdir() == []
+
+
+def test_a_comparison_is_written_with_the_runs_behind_it(validate, quick_study):
+    code, _, errors = validate("scnn", "dnnsim", "-o", "new/results")
+    assert (code, errors) == (0, "")
+    assert sorted(os.listdir("new/results")) == ["dnnsim", "scnn"]
+    assert sorted(os.listdir("new/results/scnn")) == ["compare.md", "lenet5.h5"]
+    assert archmodel.load("new/results/scnn/lenet5.h5").cycles == RUN.cycles
+    with open("new/results/scnn/compare.md", encoding="utf-8") as file:
+        page = file.read()
+    assert page.startswith(f"# {TABLES['scnn'].title}\n")
+    assert TABLES["scnn"].citation in page
+    assert "`archmodel validate scnn -o results`" in page
+    for one in TABLES["scnn"].rows:
+        assert f"| {one.what} |" in page
+        assert one.reason in page
+    assert "| VGG-16, speed-up over DCNN | 3.52 |" in page
+    for note in TABLES["scnn"].notes:
+        assert note in page
+
+
+@pytest.mark.parametrize("output", ["", "file", "file/below", "\0"], ids=repr)
+def test_a_folder_that_cannot_be_written_fails_before_the_measurement(validate, monkeypatch, output):
+    with open("file", "w"):
+        pass
+    monkeypatch.setattr(validation, "validate", lambda name: pytest.fail("measured"))
+    if output == "":
+        os.chmod(".", 0o700)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(os, "access", lambda *_: False)
+            code, printed, errors = validate("dnnsim", "-o", output)
+    else:
+        code, printed, errors = validate("dnnsim", "-o", output)
+    assert (code, printed) == (2, "")
+    assert "cannot be written" in errors
+    assert errors.count("\n") == 1
+    assert os.listdir() == ["file"]
+
+
+@pytest.mark.parametrize("arguments", [["scn"], ["dnnsim", "scn"], ["--jsn"], ["dnnsim", "-o"], [""]], ids=str)
+def test_a_wrong_argument_is_one_line(validate, arguments):
+    code, output, errors = validate(*arguments)
+    assert (code, output) == (2, "")
+    assert errors.count("\n") == 1
+    assert os.listdir() == []
+
+
+# The written page
+
+
+def page_of(checks, runs, notes=()):
+    table = PublishedTable(title="T", citation="C", notes=notes, rows=())
+    return comparison(Validation("t", table, tuple(checks), runs).as_dict(), runs, notes)
+
+
+def test_the_page_has_a_row_for_every_check():
+    checks = [
+        Check("t", row(what="speed-up", published=3.52, tolerance=0.12, provenance="Fig. 8", reason="why"), 3.6134),
+        Check("t", row(what="layers", kind="identity", published=33687), 33687),
+        Check("t", row(what="missed", kind="band", published=24.0, low=14.0, high=26.0), 12.7),
+        Check("t", row(what="reported", kind="report"), 0.5),
+    ]
+    lines = page_of(checks, {}).splitlines()
+    assert "| speed-up | 3.52 | 3.613 | +2.7% | 3.098 to 3.942 | gate | pass | Fig. 8 | why |" in lines
+    assert "| layers | 33,687 | 33,687 | +0.0% | 3.369e+04 to 3.369e+04 | identity | pass |  | test |" in lines
+    assert "| missed | 24.0 | 12.700 | -47.1% | 14 to 26 | band | outside |  | test |" in lines
+    assert "| reported |  | 0.500 |  |  | report | - |  | test |" in lines
+    assert lines[0] == "# T"
+    assert not any("slots go" in line for line in lines)
+
+
+def test_the_page_shows_where_the_slots_of_both_machines_went():
+    lines = page_of([], {"small": RUN}, notes=("A note.", "Another.")).splitlines()
+    assert lines.index("A note.") < lines.index("Another.") < lines.index("## Where the slots go")
+    heading = f"| run | cycles | {' | '.join(CAUSES)} |"
+    assert heading in lines
+    for name, run in (("small", RUN), ("small, dcnn", RUN.baseline)):
+        (line,) = [line for line in lines if line.startswith(f"| {name} |")]
+        shown, cycles, *shares = (cell.strip() for cell in line.strip("|").split("|"))
+        assert (shown, cycles) == (name, f"{run.cycles:,}")
+        assert len(shares) == len(CAUSES)
+        assert shares[0] == f"{100 * run.stack['busy'] / run.total('slots'):.1f}"
+        assert sum(map(float, shares)) == pytest.approx(100, abs=0.5)
+
+
+def test_a_page_that_cannot_be_written_is_one_line(tmp_path):
+    (tmp_path / "file").write_text("kept")
+    table = Validation("t", PublishedTable(title="T", citation="C", rows=()), (), {}).as_dict()
+    with pytest.raises(ResultError, match="file"):
+        write_comparison(tmp_path / "file", table, {})
+    assert (tmp_path / "file").read_text() == "kept"
+
+
+def test_a_folder_may_be_new_several_levels_deep(tmp_path):
+    check_folder(tmp_path)
+    check_folder(tmp_path / "a" / "b")
+    assert os.listdir(tmp_path) == []
+    (tmp_path / "file").write_text("")
+    for path in (tmp_path / "file", tmp_path / "file" / "a" / "b"):
+        with pytest.raises(ResultError, match="cannot be written"):
+            check_folder(path)
