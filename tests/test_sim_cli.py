@@ -101,7 +101,9 @@ def test_the_totals_have_units_and_agree_with_the_run():
     assert f"time         {run.time_s * 1e6:.3g} us, {run.cycles:,} cycles at 1 GHz" in output
     assert f"speed-up     {run.speedup:.2f}x over dcnn, {run.baseline.time_s * 1e6:.3g} us" in output
     assert re.search(r"^work +\d+ k effectual of 4\.59 M MACs; [\d.]+ TOP/s dense-equivalent$", output, re.M)
-    assert f"of 1,024 multipliers; the oracle needs {results.as_dict(run)['totals']['oracle_cycles']:,} cycles" in output
+    assert (
+        f"of 1,024 multipliers; the oracle needs {results.as_dict(run)['totals']['oracle_cycles']:,} cycles" in output
+    )
     assert "outputs of the modelled dataflow equal the reference, bit for bit" in output
     assert re.search(r"^simulated    in [\d.]+ m?s$", output, re.M)
     assert re.search(r"^DRAM         [\d.]+ kB$", output, re.M)
@@ -167,7 +169,15 @@ def test_names_that_do_not_fit_still_differ():
 
 @pytest.mark.parametrize(
     ("value", "text"),
-    [(0, "0 B"), (999, "999 B"), (999.6, "1 kB"), (1000, "1 kB"), (15.3e9, "15.3 GB"), (999.6e6, "1 GB"), (2e12, "2 TB")],
+    [
+        (0, "0 B"),
+        (999, "999 B"),
+        (999.6, "1 kB"),
+        (1000, "1 kB"),
+        (15.3e9, "15.3 GB"),
+        (999.6e6, "1 GB"),
+        (2e12, "2 TB"),
+    ],
 )
 def test_a_quantity_has_three_digits_and_a_prefix(value, text):
     assert tables.si(value, "B") == text
@@ -235,24 +245,16 @@ def test_json_is_the_same_every_time():
 # Files
 
 
-def same(loaded, run):
-    """Whether two runs are equal in all but the time that they took."""
-    sides = []
-    for one in (loaded, run):
-        known = dataclasses.asdict(dataclasses.replace(one, wall_s=0.0, baseline=None))
-        for layer in known["layers"]:
-            layer["cycle_map"] = layer["cycle_map"].tolist()
-        sides.append(known)
-    return sides[0] == sides[1]
+def timeless(run):
+    """A run less the time it took."""
+    return dataclasses.replace(run, wall_s=0.0, baseline=run.baseline and timeless(run.baseline))
 
 
 def test_a_written_file_reads_back_equal(empty_folder):
     succeeded(*LENET, "--baseline", "dcnn", "--set", "pe.queue_depth=2", "-o", "out.h5")
     assert os.listdir(empty_folder) == ["out.h5"]
-    loaded = archmodel.load("out.h5")
     run = archmodel.simulate("scnn", "lenet5", baseline="dcnn", assignments=("pe.queue_depth=2",))
-    assert same(loaded, run)
-    assert same(loaded.baseline, run.baseline)
+    assert timeless(archmodel.load("out.h5")) == timeless(run)
 
 
 def test_nothing_is_written_without_being_asked(empty_folder):
@@ -353,7 +355,9 @@ WRONG_TYPES = ["", "text", True, [], [1, "a"], {}, {"a": 1}, 3.5, "8", [[1]], No
 def broken(draw, text):
     """A broken TOML file as bytes, and whether no reading of it is a valid one."""
     data = tomllib.loads(text)
-    how = draw(st.sampled_from(["drop", "add", "retype", "number", "zero", "tiny", "word", "move", "cut", "twice", "junk"]))
+    how = draw(
+        st.sampled_from(["drop", "add", "retype", "number", "zero", "tiny", "word", "move", "cut", "twice", "junk"])
+    )
     if how in ("cut", "twice", "junk"):
         return broken_text(draw, text, how)
     every = list(places(data))
@@ -365,7 +369,9 @@ def broken(draw, text):
         del parent[key]
         certain = "layers" not in path and "published" not in path  # some keys of a network are optional
     elif how == "add":
-        parent = draw(st.sampled_from([node for node in (data, *(at(data, p) for p in every)) if isinstance(node, dict)]))
+        parent = draw(
+            st.sampled_from([node for node in (data, *(at(data, p) for p in every)) if isinstance(node, dict)])
+        )
         parent[draw(st.sampled_from(["rowz", "bandwidth", "x", "MODEL", "ké"]))] = draw(st.sampled_from([1, "x", {}]))
         certain = "inputs" not in data  # a second input of a network is an error of another kind, or a new key of it
     elif how == "move":
@@ -378,7 +384,9 @@ def broken(draw, text):
         certain = not (isinstance(value, float | int | str) and isinstance(wrong, float | str)) and "layers" not in path
     else:
         numbers = [p for p in every if type(at(data, p)) in (int, float)]
-        words = [p for p in every if isinstance(at(data, p), str) and p[-1] in ("model", "kind", "bank_hash", "barrier")]
+        words = [
+            p for p in every if isinstance(at(data, p), str) and p[-1] in ("model", "kind", "bank_hash", "barrier")
+        ]
         path = draw(st.sampled_from(words if how == "word" and words else numbers))
         changes = {"number": WRONG_NUMBERS, "zero": [0, 0.0], "tiny": [5e-324, 1e-300], "word": ["scn", "", "é\n"]}
         at(data, path[:-1])[path[-1]] = draw(st.sampled_from(changes[how]))
@@ -394,7 +402,9 @@ def broken_text(draw, text, how):
         lines = [line for line in text.splitlines() if re.match(r"\w+ = [^{\[]*$", line)]
         line = draw(st.sampled_from(lines[:3]))
         return f"{line}\n{text}".encode(), True
-    junk = draw(st.one_of(st.binary(min_size=1, max_size=20), st.sampled_from([b"\0", b"\xff\xfe", b"[[", b"= =", b"\x1b[2J"])))
+    junk = draw(
+        st.one_of(st.binary(min_size=1, max_size=20), st.sampled_from([b"\0", b"\xff\xfe", b"[[", b"= =", b"\x1b[2J"]))
+    )
     place = draw(st.integers(0, len(raw)))
     return raw[:place] + junk + raw[place:], False
 
@@ -448,19 +458,49 @@ def test_a_broken_file_is_one_line(tmp_path, kind, name, option, least_refused):
         path.write_bytes(content)
         return attempted([*arguments, "--layers", "ip2"], certain=certain)
 
-    fuzz(attempt, broken(text), 200, least_refused)
+    fuzz(attempt, broken(text), 150, least_refused)
 
 
 # Then overrides
 
 
-KEYS = ["pe.rows", "pe.Kc", "pe.F", "clock_hz", "pe.bank_hash", "buffers.iaram_bytes", "ppu.overlap", "memory.latency_s"]
-WRONG_VALUES = ["-1", "nan", "-inf", "'", "[", "{}", "1e999", "9" * 5000, "", " ", "'text'", "=", "1979-05-27", "é", "\0", "\n"]
+KEYS = [
+    "pe.rows",
+    "pe.Kc",
+    "pe.F",
+    "clock_hz",
+    "pe.bank_hash",
+    "buffers.iaram_bytes",
+    "ppu.overlap",
+    "memory.latency_s",
+]
+WRONG_VALUES = [
+    "-1",
+    "nan",
+    "-inf",
+    "'",
+    "[",
+    "{}",
+    "1e999",
+    "9" * 5000,
+    "",
+    " ",
+    "'text'",
+    "=",
+    "1979-05-27",
+    "é",
+    "\0",
+    "\n",
+]
 overrides = st.one_of(
     st.builds("{}={}".format, st.sampled_from(KEYS), st.sampled_from(WRONG_VALUES)),
-    st.builds("{}={}".format, st.sampled_from(["pe.row", "rows", "pe", "memory", "memory.x", "a.b.c", "."]), st.just("1")),
+    st.builds(
+        "{}={}".format, st.sampled_from(["pe.row", "rows", "pe", "memory", "memory.x", "a.b.c", "."]), st.just("1")
+    ),
     st.text(max_size=30).filter(lambda text: text.partition("=")[0] not in KEYS),
-    st.sampled_from(["pe.rows.x=1", "pe..rows=1", "pe.rows==1", "pe.rows", "=", "=1", "." * 50 + "=1", "pe=1", "a." * 99 + "a=1"]),
+    st.sampled_from(
+        ["pe.rows.x=1", "pe..rows=1", "pe.rows==1", "pe.rows", "=", "=1", "." * 50 + "=1", "pe=1", "a." * 99 + "a=1"]
+    ),
 )
 
 
@@ -478,25 +518,52 @@ def test_a_broken_override_is_one_line(option):
 
 OPTIONS = ["--arch", "--net", "--baseline", "--memory", "--fidelity", "--layers", "--weights", "--activations"]
 NUMBERS = ["--batch", "--seed", "--threads"]
-WRONG_WORDS = ["", ".", "/", "..", "a/b", "none.toml", "/dev/null", "x" * 5000, "scnn ", "SCNN", "\0", "a\nb", "é", "[", "-", "\x1b[2J", "*.npz"]
+WRONG_WORDS = [
+    "",
+    ".",
+    "/",
+    "..",
+    "a/b",
+    "none.toml",
+    "/dev/null",
+    "x" * 5000,
+    "scnn ",
+    "SCNN",
+    "\0",
+    "a\nb",
+    "é",
+    "[",
+    "-",
+    "\x1b[2J",
+    "*.npz",
+]
 WRONG_COUNTS = ["0.5", "1e3", "-1", "x", "", "9" * 5000, "0x10", "nan", "-" + "9" * 100, "ten"]
 arguments_that_are_wrong = st.one_of(
     st.tuples(st.sampled_from([option for option in OPTIONS if option != "--layers"]), st.sampled_from(WRONG_WORDS)),
     st.tuples(st.sampled_from(NUMBERS), st.sampled_from(WRONG_COUNTS)),
-    st.tuples(st.sampled_from(["--weights", "--activations"]), st.sampled_from(["density=", "density=2", "density=-0.1", "density=x"])),
+    st.tuples(
+        st.sampled_from(["--weights", "--activations"]),
+        st.sampled_from(["density=", "density=2", "density=-0.1", "density=x"]),
+    ),
     st.tuples(st.just("--batch"), st.sampled_from(["0", "99999999999", "9" * 4000])),
     st.tuples(st.just("--threads"), st.sampled_from(["0", "1025", "1000000000"])),
-    st.tuples(st.text(min_size=1, max_size=12).filter(lambda text: text not in ("--json", "--check", "--help") and text[:2] != "-o")),
-)  # fmt: skip
+    st.tuples(
+        st.text(min_size=1, max_size=12).filter(
+            lambda text: text not in ("--json", "--check", "--help") and text[:2] != "-o"
+        )
+    ),
+)
 # What follows an option of the base call replaces it, so that any text is an attempt on that option.
-any_text = st.tuples(st.sampled_from([*OPTIONS, *NUMBERS]), st.text(max_size=20).filter(lambda text: not text.isdigit()))
+any_text = st.tuples(
+    st.sampled_from([*OPTIONS, *NUMBERS]), st.text(max_size=20).filter(lambda text: not text.isdigit())
+)
 
 
 def test_a_wrong_argument_is_one_line():
     def attempt(words):
         return attempted([*FAST, *words], certain=True)
 
-    fuzz(attempt, arguments_that_are_wrong, 300, 1.0)
+    fuzz(attempt, arguments_that_are_wrong, 250, 1.0)
 
 
 def test_any_text_for_an_option_is_a_run_or_one_line():
@@ -533,7 +600,9 @@ def test_extreme_values_end_in_a_table_or_one_line(assignments):
     assert attempted([*LENET, "--layers", "conv2,ip2", *words], certain=False) in ("accepted", "refused")
 
 
-@pytest.mark.parametrize("assignments", [["buffers.activation_bytes=64", "buffers.word_bits=64"], ["pe.Kc=65536"]], ids=str)
+@pytest.mark.parametrize(
+    "assignments", [["buffers.activation_bytes=64", "buffers.word_bits=64"], ["pe.Kc=65536"]], ids=str
+)
 def test_extreme_values_of_the_dense_machine_end(assignments):
     words = [word for assignment in assignments for word in ("--set", assignment)]
     assert attempted(["--arch", "dcnn", "--net", "vgg16", "--layers", "conv5_1", *words], certain=False) == "accepted"

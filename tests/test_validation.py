@@ -91,7 +91,9 @@ def test_values_of_the_study_follow_from_its_runs():
     assert ours["tiled.vgg16"] == len(tiled["vgg16"])
     assert ours["tiled.layers"] == len(tiled["alexnet"] + tiled["vgg16"] + tiled["googlenet"])
     assert isinstance(ours["tiled.layers"], int)
-    conflicts = [runs[name].stack["bank_conflict"] / runs[name].total("slots") for name in ("alexnet", "vgg16", "googlenet")]
+    conflicts = [
+        runs[name].stack["bank_conflict"] / runs[name].total("slots") for name in ("alexnet", "vgg16", "googlenet")
+    ]
     assert ours["bank_conflict.most"] == pytest.approx(100 * max(conflicts))
     for name in ("alexnet", "vgg16", "googlenet"):
         assert ours[f"oracle.{name}"] == pytest.approx(
@@ -166,7 +168,11 @@ def test_limits_are_two_sided_and_belong_to_the_band(kind, miss):
 
 
 def test_an_identity_is_equal_to_the_last_digit():
-    assert [verdict(ours, kind="identity", published=33687) for ours in (33686, 33687, 33688)] == ["FAIL", "pass", "FAIL"]
+    assert [verdict(ours, kind="identity", published=33687) for ours in (33686, 33687, 33688)] == [
+        "FAIL",
+        "pass",
+        "FAIL",
+    ]
 
 
 def test_a_tolerance_of_zero_is_a_count():
@@ -352,18 +358,12 @@ def test_a_comparison_is_written_with_the_runs_behind_it(validate, quick_study):
         assert note in page
 
 
-@pytest.mark.parametrize("output", ["", "file", "file/below", "\0"], ids=repr)
+@pytest.mark.parametrize("output", ["", "file", "file/below", "\0", "x" * 5000], ids=lambda output: repr(output[:20]))
 def test_a_folder_that_cannot_be_written_fails_before_the_measurement(validate, monkeypatch, output):
     with open("file", "w"):
         pass
     monkeypatch.setattr(validation, "validate", lambda name: pytest.fail("measured"))
-    if output == "":
-        os.chmod(".", 0o700)
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(os, "access", lambda *_: False)
-            code, printed, errors = validate("dnnsim", "-o", output)
-    else:
-        code, printed, errors = validate("dnnsim", "-o", output)
+    code, printed, errors = validate("dnnsim", "-o", output)
     assert (code, printed) == (2, "")
     assert "cannot be written" in errors
     assert errors.count("\n") == 1

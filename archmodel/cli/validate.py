@@ -1,5 +1,6 @@
 """`archmodel validate`: published values beside ours."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -33,7 +34,7 @@ def validate(tables: tuple[str, ...], *, output: str | None, as_json: bool) -> i
         measured = validation.validate(name)
         done.append(measured)
         if output is not None:
-            write_comparison(f"{output}/{name}", measured.as_dict(), measured.runs, measured.published.notes)
+            write_comparison(Path(output) / name, measured.as_dict(), measured.runs, measured.published.notes)
         if not as_json:
             print_table(measured)
     failed = any(measured.failed for measured in done)

@@ -91,7 +91,6 @@ def effectual_macs(layer: Layer, operands: Operands) -> int:
 def window(size: int, num_outputs: int, kernel_index: int, stride: int, dilation: int, padding: int) -> slice:
     """Input positions along one axis that a kernel position multiplies; those in the padding are left out."""
     first = kernel_index * dilation - padding
-    skipped = max(0, -(first // stride)) if first < 0 else 0
-    start = first + skipped * stride
-    last = min(first + (num_outputs - 1) * stride, size - 1)
-    return slice(start, max(last + 1, start), stride)
+    start = first if first >= 0 else first % stride
+    stop = min(first + (num_outputs - 1) * stride + 1, size)
+    return slice(start, max(start, stop), stride)  # a negative stop would count from the end

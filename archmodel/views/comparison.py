@@ -7,15 +7,18 @@ from typing import Any
 
 from archmodel.accelerators.result import CAUSES, RunResult
 from archmodel.errors import SHOWN_CHARACTERS, ResultError, one_line
-from archmodel.results import save
+from archmodel.results import MAX_NAME_BYTES, save
 
 
 def check_folder(folder: str | Path) -> None:
-    """Raise ResultError unless `write_comparison` can be expected to write into `folder`; call it before long work."""
-    target = Path(os.path.abspath(os.fspath(folder).replace("\0", "\ufffd")))
+    """Raise ResultError unless `write_comparison` can be expected to write below `folder`; call it before long work."""
+    name = os.fspath(folder)
+    shown = one_line(name, SHOWN_CHARACTERS)
+    target = Path(os.path.abspath(name.replace("\0", "�")))
+    if not name or "\0" in name or any(len(os.fsencode(part)) > MAX_NAME_BYTES for part in target.parts):
+        raise ResultError(f"{shown}: cannot be written: not a possible name of a folder")
     nearest = next(path for path in (target, *target.parents) if os.path.lexists(path))
-    if not (nearest.is_dir() and os.access(nearest, os.W_OK | os.X_OK)) or "\0" in os.fspath(folder):
-        shown = one_line(os.fspath(folder), SHOWN_CHARACTERS)
+    if not (nearest.is_dir() and os.access(nearest, os.W_OK | os.X_OK)):
         reason = f"{one_line(str(nearest), SHOWN_CHARACTERS)} is no folder to write in"
         raise ResultError(f"{shown}: cannot be written: {reason}")
 

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from archmodel import simulate
-from archmodel.accelerators import dcnn, scnn_check
-from archmodel.accelerators.check import LARGEST_FILL, compare_outputs, reference_outputs, values_of
+from archmodel.accelerators import dcnn, scnn_check, scnn_fc
+from archmodel.accelerators.check import compare_outputs, reference_outputs, values_of
 from archmodel.accelerators.context import Context
 from archmodel.accelerators.registry import load_machine
 from archmodel.errors import ResultError
@@ -32,9 +32,7 @@ def conv_layers(draw):
     return Layer("conv", "conv", ("x",), (channels, height, width), kernels, R, S, stride, padding, dilation, groups)
 
 
-fc_layers = st.builds(
-    lambda C, K: Layer("ip", "fc", ("x",), (C, 1, 1), K), C=st.integers(1, 20), K=st.integers(1, 5)
-)
+fc_layers = st.builds(lambda C, K: Layer("ip", "fc", ("x",), (C, 1, 1), K), C=st.integers(1, 20), K=st.integers(1, 5))
 
 
 def by_definition(layer, weights, image):
@@ -79,6 +77,14 @@ def test_the_largest_values_are_exact(channels, largest):
     assert reference_outputs(layer, weights, image).tolist() == by_definition(layer, weights, image)
 
 
+@pytest.mark.parametrize(("channels", "R", "S"), [(9, 1, 1), (1, 9, 1), (1, 1, 9)])
+def test_a_sum_is_exact_where_only_its_products_are_small(channels, R, S):
+    layer = Layer("conv", "conv", ("x",), (channels, R, S), 1, R, S)
+    value = 2**26 - 1  # nine products below 2**53 with an odd sum above it
+    weights, image = (np.full(shape, value, np.int32) for shape in (layer.weight_shape, layer.input_shape))
+    assert reference_outputs(layer, weights, image).tolist() == [[[9 * value**2]]]
+
+
 @pytest.mark.parametrize("arch", ["scnn", "dcnn"])
 @pytest.mark.parametrize("kind", ["conv", "fc"])
 def test_the_largest_values_are_exact_in_the_modelled_dataflow(arch, kind):
@@ -108,9 +114,9 @@ def test_masks_are_filled_with_non_zero_integers_of_both_signs():
     operands, weights, inputs = filled(LAYER)
     for mask, values in ((operands.weights, weights), (operands.inputs, inputs)):
         assert ((values != 0) == (mask != 0)).all()
-        assert values.min() < -LARGEST_FILL // 2
-        assert values.max() > LARGEST_FILL // 2
-        assert np.abs(values).max() <= LARGEST_FILL
+        assert values.min() < -64
+        assert values.max() > 64
+        assert np.abs(values).max() <= 127
 
 
 def test_the_filling_is_a_function_of_seed_layer_and_operand():
@@ -166,6 +172,24 @@ def test_a_dataflow_that_gets_its_sums_wrong_is_found(monkeypatch):
             with pytest.raises(ResultError, match=r"^conv2: --check: output \[\d+, \d+, \d+\]"):
                 simulate(arch, "lenet5", layers="conv2", check=True)
         assert simulate(arch, "lenet5", layers="conv2", check=True).layers[0].checked
+
+
+@pytest.mark.parametrize(
+    ("arch", "module", "layer"),
+    [("dcnn", dcnn, "conv1"), ("dcnn", dcnn, "ip2"), ("scnn", scnn_check, "conv1"), ("scnn", scnn_fc, "ip2")],
+    ids=str,
+)
+def test_a_difference_in_the_last_image_of_any_kind_of_layer_is_found(monkeypatch, arch, module, layer):
+    images = []
+
+    def wrong_for_the_second(*arguments):
+        images.append(arguments)
+        return reference_outputs(*arguments) + (len(images) == 2)
+
+    monkeypatch.setattr(module, "reference_outputs", wrong_for_the_second)
+    with pytest.raises(ResultError, match=rf"^{layer}: --check: output \[0, 0, 0\]"):
+        simulate(arch, "lenet5", layers=layer, batch=2, check=True)
+    assert len(images) == 2
 
 
 # Layers of real networks

@@ -51,6 +51,7 @@ def test_as_many_tasks_run_at_once_as_there_are_threads(threads):
             running += 1
             most = max(most, running)
         together.wait(timeout=10)
+        time.sleep(0.01)
         with lock:
             running -= 1
 
@@ -102,9 +103,14 @@ def test_the_first_inputs_and_the_latency_come_before_the_first_tile():
 
 
 def test_every_tile_takes_the_longer_of_computation_and_traffic():
-    streams = (read("input", 10), read("weight", 30), read("input", 8, tile=1), write(52, tile=1), read("weight", 9, 2))
-    # fill 5 + 10; max(20, 30); max(50, 8 + 52); max(40, 9)
-    assert layer_cycles([20, 50, 40], streams, context(latency_cycles=5), GHZ) == 15 + 30 + 60 + 40
+    streams = (read("input", 10), read("weight", 30), read("input", 8, tile=1), write(60, tile=1), read("weight", 9, 2))
+    # fill 5 + 10; max(20, 30); max(50, 8 + 60); max(40, 9)
+    assert layer_cycles([20, 50, 40], streams, context(latency_cycles=5), GHZ) == 15 + 30 + 68 + 40
+
+
+def test_later_inputs_are_hidden_by_the_computation_of_their_tile():
+    streams = (read("input", 10), read("input", 20, tile=1), write(30, tile=1))
+    assert layer_cycles([7, 50], streams, context(), GHZ) == 10 + 7 + 50
 
 
 @pytest.mark.parametrize(("num_bytes", "cycles"), [(19, 20), (20, 20), (21, 21)])

@@ -9,6 +9,7 @@ import pytest
 from archmodel import config
 from archmodel.accelerators.context import Context
 from archmodel.accelerators.dcnn import Config, run_layer
+from archmodel.errors import ConfigError
 from archmodel.memory.dram import IdealMemoryConfig
 from archmodel.network.layer import Layer
 from archmodel.network.toml_reader import read_network
@@ -223,6 +224,27 @@ def test_the_study_has_as_many_multipliers_as_scnn():
     assert machine().num_multipliers == 1024
     assert machine().activation_bytes == 2 * 2**20
     assert machine().stored_bytes(3, 0.1) == 6
+
+
+BOUNDS = {
+    "pe.rows": (1, 256),
+    "pe.cols": (1, 256),
+    "pe.multipliers": (1, 4096),
+    "pe.Kc": (1, 65536),
+    "buffers.activation_bytes": (64, 2**40),
+    "buffers.word_bits": (1, 64),
+    "ppu.output_words_per_cycle": (0, 4096),
+}
+
+
+@pytest.mark.parametrize("key", BOUNDS)
+def test_a_size_outside_its_bounds_is_refused(key):
+    lowest, highest = BOUNDS[key]
+    for accepted in (lowest, highest):
+        machine(f"{key}={accepted}")
+    for refused in (lowest - 1, highest + 1):
+        with pytest.raises(ConfigError, match=rf"^--set {key}={refused}: must be at (least|most)"):
+            machine(f"{key}={refused}")
 
 
 @pytest.mark.parametrize("seed", range(1400, 1440))

@@ -2,6 +2,7 @@
 
 import dataclasses
 
+import numpy as np
 import pytest
 
 from archmodel.accelerators.result import CAUSES, LayerResult, RunResult
@@ -47,7 +48,7 @@ def test_a_layer_accounts_for_every_slot():
 
 @pytest.mark.parametrize("stack", [{"busy": 39}, {"busy": 41}, {"busy": 41, "memory": -1}, {"busy": 20}])
 def test_a_stack_that_does_not_sum_or_is_negative_is_refused(stack):
-    with pytest.raises(ValueError, match="conv1: the stack .* does not sum to 40 slots"):
+    with pytest.raises(ValueError, match=r"conv1: the stack .* does not sum to 40 slots"):
         with_stack(10, **stack)
 
 
@@ -59,6 +60,27 @@ def test_a_cause_that_nobody_knows_is_refused():
 def test_bytes_are_those_of_the_streams():
     assert LAYER.dram_bytes == 125
     assert [LAYER.dram_bytes_of(kind) for kind in ("weight", "input", "output", "psum")] == [100, 0, 11, 14]
+
+
+def mapped(*cycles):
+    return dataclasses.replace(LAYER, cycle_map=np.array([cycles]))
+
+
+def test_layers_are_equal_if_all_that_they_report_is():
+    assert mapped(1, 2) == mapped(1, 2)
+    assert dataclasses.replace(LAYER) == LAYER
+    assert mapped(1, 2) != mapped(1, 3)
+    assert (mapped(1, 2) == LAYER, LAYER.__eq__(mapped(1, 2))) == (False, False)
+    assert dataclasses.replace(LAYER, checked=True) != LAYER
+    assert dataclasses.replace(mapped(1, 2), checked=True) != mapped(1, 2)
+    assert LAYER != "conv1"
+    assert not LAYER.checked
+
+
+def test_results_cannot_be_changed():
+    for result in (LAYER, run_of(LAYER)):
+        with pytest.raises(dataclasses.FrozenInstanceError):
+            result.cycles = 1
 
 
 def test_an_idle_layer_has_no_utilization():
@@ -81,3 +103,4 @@ def test_the_speed_up_is_the_ratio_of_the_times():
     assert run.speedup == pytest.approx(3.0)
     assert run_of(LAYER, baseline=run_of(LAYER, LAYER, LAYER, clock_hz=2e9)).speedup == pytest.approx(1.5)
     assert run_of(LAYER).speedup is None
+    assert run_of(with_stack(0, busy=0), baseline=run_of(LAYER)).speedup is None

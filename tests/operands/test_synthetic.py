@@ -27,10 +27,25 @@ def test_a_mask_has_exactly_as_many_ones_as_asked_for(rng, shape):
         assert int(mask.sum()) == num_nonzeros
 
 
-@pytest.mark.parametrize("num_nonzeros", [0, 1, 65_536, 99_999, 150_000, 199_999, 200_000])
-def test_large_masks_are_exact_and_drawn_in_parts(rng, monkeypatch, num_nonzeros):
+class CountingGenerator:
+    """A random stream that knows how many numbers were drawn from it, in all and at once."""
+
+    def __init__(self):
+        self.rng, self.drawn, self.most = np.random.default_rng(5), 0, 0
+
+    def integers(self, low, high, size, dtype):
+        self.drawn, self.most = self.drawn + size, max(self.most, size)
+        return self.rng.integers(low, high, size, dtype)
+
+
+@pytest.mark.parametrize("num_nonzeros", [0, 1, 4097, 99_999, 100_000, 150_000, 199_999, 200_000])
+def test_large_masks_are_exact_and_drawn_in_parts(monkeypatch, num_nonzeros):
     monkeypatch.setattr(synthetic, "DRAWS_AT_A_TIME", 4096)
+    rng = CountingGenerator()
     assert int(place(rng, (200_000,), num_nonzeros).sum()) == num_nonzeros
+    assert rng.most <= 4096
+    # of ones or zeros, whichever are fewer; at half of the cells ln(4) draws for each
+    assert rng.drawn <= 1.5 * min(num_nonzeros, 200_000 - num_nonzeros)
 
 
 @pytest.mark.parametrize("draws_at_a_time", [1, 2, 2**22])

@@ -189,7 +189,9 @@ def timed(compute, streams, memory, clock_hz):
     """The first inputs arrive, then each tile takes as long as its computation or its other transfers."""
     rate = Fraction(str(memory.bytes_per_s)) / Fraction(str(clock_hz))  # as their files spell them
     first = sum(size for kind, _, size, tile in streams if kind == "input" and tile == 0)
-    cycles = math.ceil(first / rate) + (math.ceil(Fraction(str(memory.latency_s)) * Fraction(str(clock_hz))) if streams else 0)
+    cycles = math.ceil(first / rate)
+    if streams:
+        cycles += math.ceil(Fraction(str(memory.latency_s)) * Fraction(str(clock_hz)))
     for tile, working in enumerate(compute):
         others = sum(size for kind, _, size, at in streams if at == tile and not (kind == "input" and tile == 0))
         cycles += max(working, math.ceil(others / rate))
