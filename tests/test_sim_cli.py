@@ -94,13 +94,34 @@ def test_the_table_has_every_layer_and_the_sums():
     assert "2.29 M" in rows["total"]
 
 
+def test_columns_have_headings_and_line_up_on_the_right(monkeypatch):
+    stack = archmodel.simulate("scnn", "lenet5").stack
+    every = " ".join(tables.HEADINGS[cause] for cause in CAUSES[1:] if stack[cause])
+    for columns, causes in (("80", "frag imbal memory other"), ("160", every)):
+        monkeypatch.setenv("COLUMNS", columns)
+        output = succeeded(*LENET, "--baseline", "dcnn")
+        (heading,) = [line for line in output.splitlines() if line.startswith("layer ")]
+        assert heading.split() == ["layer", "MACs", "w", "in", "cycles", "util", *causes.split(), "DRAM", "vs", "base"]
+        cycles = [line.index(f"{count} ") + len(count) for line, count in cycles_in(output)]
+        assert set(cycles) == {heading.index("cycles") + len("cycles")}
+        assert {len(line.rstrip()) for line in rows_of(output).values()} == {len(heading.rstrip())}
+
+
+def cycles_in(output):
+    """Lines of the layers with the cycles that they are to show."""
+    run = archmodel.simulate("scnn", "lenet5")
+    return [(rows_of(output)[layer.name], f"{layer.cycles:,}") for layer in run.layers]
+
+
 def test_the_totals_have_units_and_agree_with_the_run():
     output = succeeded(*LENET, "--baseline", "dcnn", "--check", "--batch", "2", "--seed", "3")
     run = archmodel.simulate("scnn", "lenet5", baseline="dcnn", batch=2, seed=3)
     assert "lenet5 on scnn, exact, batch 2, seed 3, baseline dcnn, Ideal DRAM, 50 GB/s" in output
     assert f"time         {run.time_s * 1e6:.3g} us, {run.cycles:,} cycles at 1 GHz" in output
     assert f"speed-up     {run.speedup:.2f}x over dcnn, {run.baseline.time_s * 1e6:.3g} us" in output
-    assert re.search(r"^work +\d+ k effectual of 4\.59 M MACs; [\d.]+ TOP/s dense-equivalent$", output, re.M)
+    rate = 2 * run.total("macs_dense") / run.time_s / 1e12
+    work = f"{run.total('macs_effectual') / 1e3:.3g} k effectual of 4.59 M MACs; {rate:.3g} TOP/s dense-equivalent"
+    assert f"\nwork         {work}\n" in output
     assert (
         f"of 1,024 multipliers; the oracle needs {results.as_dict(run)['totals']['oracle_cycles']:,} cycles" in output
     )
@@ -157,6 +178,19 @@ def test_a_table_fits_its_terminal_and_cuts_no_number(monkeypatch, columns, net,
     assert len(rows) >= len(run.layers) + 1  # names that fit differ from one another
 
 
+def test_the_largest_causes_have_a_column_and_one_stands_for_the_rest():
+    run = archmodel.simulate("scnn", "lenet5")
+    losses = [cause for cause in CAUSES[1:] if run.stack[cause]]
+    assert len(losses) >= 6
+    assert tables.shown_causes(run, None) == tables.shown_causes(run, len(losses)) == losses
+    assert tables.shown_causes(run, len(losses) - 1) == losses  # a column for the rest would be as wide
+    for most in range(1, len(losses) - 1):
+        *shown, rest = tables.shown_causes(run, most)
+        assert (len(shown), rest) == (most, tables.OTHER)
+        assert min(run.stack[cause] for cause in shown) >= max(run.stack[cause] for cause in set(losses) - set(shown))
+        assert shown == [cause for cause in losses if cause in shown]
+
+
 def test_names_that_do_not_fit_still_differ():
     names = [layer.name for layer in read_network("googlenet").compute_layers]
     for room in range(17, 24):
@@ -199,7 +233,10 @@ def test_the_column_of_the_baseline_is_in_times_as_the_speed_up():
 def test_layers_that_take_no_time_are_shown():
     free = ["--set", "ppu.output_words_per_cycle=0", "--set", "ppu.halo_words_per_cycle=0"]
     zeros = ["--weights", "density=0", "--activations", "density=0", *free]
-    assert "0 cycles" in succeeded(*LENET, *zeros, "--baseline", "dcnn")
+    output = succeeded(*LENET, *zeros, "--baseline", "dcnn")
+    assert "0 ns, 0 cycles" in output
+    assert "utilization  0.0 % of 1,024" in output
+    assert "0 OP/s" in output
     assert json.loads(succeeded(*LENET, *zeros, "--baseline", "dcnn", "--json"))["speedup"] is None
 
 
@@ -309,7 +346,7 @@ def stderr_of_a_terminal(monkeypatch, *arguments):
 
 
 def test_a_terminal_sees_progress_and_a_pipe_none(monkeypatch):
-    assert re.search("compiling kernels|conv1|ip2", stderr_of_a_terminal(monkeypatch, *LENET))
+    assert "ip2" in stderr_of_a_terminal(monkeypatch, *LENET)
     assert succeeded(*LENET)  # redirected: standard error stays empty
 
 

@@ -1,6 +1,8 @@
 """A run as a whole: threads, seeds, batches, the baseline, residency, and every argument that can be wrong."""
 
 import dataclasses
+import os
+import time
 
 import numpy as np
 import pytest
@@ -44,7 +46,18 @@ def test_all_cores_are_used_where_no_number_is_given(monkeypatch):
     assert used == [3, 2]
 
 
+def test_the_cores_are_those_that_the_process_may_use(monkeypatch):
+    monkeypatch.setattr(os, "cpu_count", lambda: 7)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: {2, 5} if process == 0 else set(), raising=False)
+    assert simulation.available_cores() == 2
+    monkeypatch.delattr(os, "sched_getaffinity")  # not every system has it
+    assert simulation.available_cores() == 7
+    monkeypatch.setattr(os, "cpu_count", lambda: None)
+    assert simulation.available_cores() == 1
+
+
 def test_the_seed_places_the_zeros():
+    assert simulate("scnn", "lenet5", layers="ip2").seed == 0
     first, again, other = (timeless(simulate("scnn", "lenet5", seed=seed)) for seed in (0, 0, 1))
     assert first == again
     for name in ("macs_effectual", "cycles"):
@@ -173,12 +186,14 @@ def test_tiny_buffers_send_every_feature_map_through_dram():
 
 
 def test_a_run_says_what_made_it():
+    before = time.perf_counter()
     run = simulate("scnn", "lenet5", layers="ip2", seed=7)
+    assert 0 < run.wall_s <= time.perf_counter() - before
+    assert not run.layers[0].checked
     assert (run.arch, run.net, run.fidelity, run.seed, run.batch) == ("scnn", "lenet5", "exact", 7, 1)
     assert {"archmodel", "numpy", "numba", "python"} <= run.provenance.keys()
     assert run.provenance["numpy"] == np.__version__
     assert run.config["memory"]["model"] == "ideal"
-    assert run.wall_s > 0
 
 
 def test_progress_reports_every_layer_when_it_is_done():

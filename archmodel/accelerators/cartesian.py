@@ -136,7 +136,7 @@ def weight_cells(weights: Cells, Kc: int, order: WeightOrder) -> Cells:
 
 
 def weight_coordinates(accumulators: Accumulators, order: WeightOrder) -> tuple[Int64, Int64, Int64]:
-    """Channel, row and column that a weight in each cell of a block adds to an activation's place.  int64[Kc * R * S]"""
+    """Channel, row and column that a weight in each cell of a block adds to a place.  int64[Kc * R * S] each"""
     R, S, Kc = accumulators.R, accumulators.S, accumulators.Kc
     cells = np.arange(Kc * R * S)
     if order == "krs":

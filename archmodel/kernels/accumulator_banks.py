@@ -4,7 +4,7 @@ Time is counted in multiplier cycles from the start of an output-channel group. 
 activation vector and a weight vector; every product enters the queue of its accumulator bank, every bank retires one
 product. While a queue holds more than its depth the multipliers wait. Weight vectors are broadcast, some a cycle, as
 long as every PE has room in its FIFO; a PE frees an entry when its last activation vector of that channel used it. A PE
-without activations in a channel drops its weights as soon as it gets there; they arrive in order, so this delays nobody.
+without activations in a channel drops its weights as soon as it gets there; they arrive in order, so nobody waits.
 """
 
 import numpy as np

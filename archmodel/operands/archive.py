@@ -16,7 +16,7 @@ from archmodel.operands.operands import Mask, Values
 LARGEST_VALUE = 2**31 - 1
 # What the system, zipfile, its decompressors and numpy's reader of headers raise over a file that is not what it seems.
 UNREADABLE = (
-    *(OSError, EOFError, RuntimeError, ValueError, TypeError, LookupError, SyntaxError, OverflowError, MemoryError),
+    *(OSError, EOFError, RuntimeError, ValueError, TypeError, LookupError, SyntaxError, MemoryError),
     *(zipfile.BadZipFile, zlib.error, lzma.LZMAError, tokenize.TokenError),
 )
 

@@ -68,7 +68,8 @@ def comparison(table: Mapping[str, Any], runs: Mapping[str, RunResult], notes: S
 def _row(row: Mapping[str, Any]) -> str:
     published = "" if row["published"] is None else f"{row['published']:,}"
     deviation = "" if row["deviation"] is None else f"{row['deviation']:+.1%}"
-    accepted = "" if row["accepted"] is None else " to ".join(f"{limit:.4g}" for limit in row["accepted"])
+    shown = row["accepted"] is not None and row["kind"] != "identity"
+    accepted = " to ".join(f"{limit:.4g}" for limit in row["accepted"]) if shown else ""
     ours = f"{row['ours']:,}" if isinstance(row["ours"], int) else f"{row['ours']:.3f}"
     cells = (row["what"], published, ours, deviation, accepted, row["kind"], row["verdict"])
     return "| " + " | ".join((*cells, row["provenance"], row["reason"])) + " |"

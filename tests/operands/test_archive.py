@@ -178,6 +178,20 @@ def test_a_directory_of_members_beyond_the_file_is_refused(path):
     assert refusal(Archive, path) == "x.npz: not an npz archive"
 
 
+def test_an_array_that_starts_beyond_all_files_is_refused(path):
+    zipped(path, ("a.npy", npy(ARRAY)))
+    data = path.read_bytes()
+    start, end = data.index(b"PK\x01\x02"), data.index(b"PK\x05\x06")
+    entry = bytearray(data[start:end] + struct.pack("<HHQ", 1, 8, 2**64 - 1))  # zip64: the offset of the array
+    struct.pack_into("<H", entry, 30, 12)
+    struct.pack_into("<L", entry, 42, 0xFFFFFFFF)
+    tail = bytearray(data[end:])
+    struct.pack_into("<L", tail, 12, len(entry))
+    path.write_bytes(data[:start] + entry + tail)
+    assert Archive(path).keys == {"a": "a.npy"}
+    assert refusal(read, path) == "x.npz: a: damaged array"
+
+
 class Loud:
     """Fails the test when it is unpickled."""
 

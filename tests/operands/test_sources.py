@@ -57,7 +57,9 @@ def test_a_density_is_from_0_to_1(option, density):
     assert str(error.value) == f"{option} 'density={density}': a density is from 0 to 1"
 
 
-@pytest.mark.parametrize("text", ["", "networks", "Network", "0.5", "density", "density 0.5", "a.npy", "anpz", "a.npz "])
+@pytest.mark.parametrize(
+    "text", ["", "networks", "Network", "0.5", "density", "density 0.5", "a.npy", "anpz", "a.npz "]
+)
 def test_what_is_no_source_names_the_option_and_the_forms(text):
     with pytest.raises(WorkloadError) as error:
         Source.parse(text, "--weights")
