@@ -81,9 +81,10 @@ def main() -> None:
     lines = [
         "# What SCNN's open choices are worth",
         "",
-        "Speed-up over DCNN on the study's convolution rows; one choice changed at a time, seed 0, both machines behind",
-        "the same DRAM. Made by `python results/scnn_sensitivity/run.py`. The published values are 2.37 (AlexNet), 3.52",
-        "(VGG-16), 0.79 at density 1.0 and 24 at density 0.1; `archmodel validate scnn` sets the default beside them.",
+        "Speed-up over DCNN on the study's convolution rows; one choice changed at a time, seed 0, both machines",
+        "behind the same DRAM. Made by `python results/scnn_sensitivity/run.py`. The published values are 2.37",
+        "(AlexNet), 3.52 (VGG-16), 0.79 at density 1.0 and 24 at density 0.1; `archmodel validate scnn` sets the",
+        "default beside them.",
         "",
         "The last steps explain the miss at density 0.1: counted in multiplier cycles alone, with the largest groups,",
         "the model brackets the published value; short layers pay most for everything else.",
