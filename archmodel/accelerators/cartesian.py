@@ -93,6 +93,16 @@ class Blocks:
         entry_ptr, position = compression.run_length_entries(np.ascontiguousarray(cells), longest_run)
         return cls(shape, entry_ptr, position)
 
+    @classmethod
+    def join(cls, parts: "list[Blocks]") -> "Blocks":
+        """Rows of blocks below one another."""
+        if len(parts) == 1:
+            return parts[0]
+        sizes = np.concatenate([np.diff(part.entry_ptr) for part in parts])
+        position = np.concatenate([part.position for part in parts])
+        shape = (sum(part.shape[0] for part in parts), *parts[0].shape[1:])
+        return cls(shape, np.concatenate([np.zeros(1, np.int64), np.cumsum(sizes)]), position)
+
     @cached_property
     def num_entries(self) -> Int64:
         """Entries of each block.  int64[shape]"""
@@ -111,14 +121,17 @@ class Blocks:
         return ends
 
     def pack(self, code: npt.NDArray[Any], width: int, unused: int) -> tuple[Int64, npt.NDArray[Any]]:
-        """Codes of the entries as vectors: `ptr` and codes [V, width]."""
-        first, packed = vectors.pack_vectors(self.entry_ptr, code, width, unused)
+        """Entries as vectors, by the code of their cells [L]: `ptr` and codes [V, width]."""
+        first, packed = vectors.pack_vectors(self.entry_ptr, self.position, code, width, unused)
         return self.ptr(first), packed
 
-    def values(self, cells: Cells) -> npt.NDArray[Any]:
-        """What the entries hold: cells[B, L] -> [E]."""
+    def pack_values(self, cells: Cells, width: int) -> npt.NDArray[Any]:
+        """What the entries hold, as vectors with zeros in unused slots: cells [B, L] -> [V, width]."""
         block = np.repeat(np.arange(self.entry_ptr.size - 1), np.diff(self.entry_ptr))
-        return cells[block, self.position]
+        held = cells[block, self.position]
+        in_order = np.arange(held.size, dtype=np.int32)
+        packed: npt.NDArray[Any] = vectors.pack_vectors(self.entry_ptr, in_order, held, width, 0)[1]
+        return packed
 
 
 def weight_cells(weights: Cells, Kc: int, order: WeightOrder) -> Cells:
@@ -152,9 +165,9 @@ def weight_vectors(
     """Weight vectors as `bank_group_cycles` takes them: rotations, or address addends."""
     coordinates = weight_coordinates(accumulators, order)
     if not rotate:
-        return blocks.pack(accumulators.address(*coordinates).astype(np.int32)[blocks.position], F, UNUSED)
+        return blocks.pack(accumulators.address(*coordinates).astype(np.int32), F, UNUSED)
     bank = accumulators.linear_bank(*coordinates) % lanes.NUM_LANES
-    ptr, packed = blocks.pack((lanes.NUM_LANES - bank).astype(np.uint8)[blocks.position], F, lanes.NO_WEIGHT)
+    ptr, packed = blocks.pack((lanes.NUM_LANES - bank).astype(np.uint8), F, lanes.NO_WEIGHT)
     if F == lanes.WEIGHTS_PER_STEP:
         return ptr, packed
     padded = np.full((packed.shape[0], lanes.WEIGHTS_PER_STEP), lanes.NO_WEIGHT, np.uint8)
@@ -168,9 +181,9 @@ def activation_vectors(
     """Activation vectors as `bank_group_cycles` takes them: bank counts, or address addends."""
     y, x = np.divmod(np.arange(accumulators.tile_h * accumulators.tile_w), accumulators.tile_w)
     if not rotate:
-        return blocks.pack(accumulators.address(0, y, x).astype(np.int32)[blocks.position], I, UNUSED)
+        return blocks.pack(accumulators.address(0, y, x).astype(np.int32), I, UNUSED)
     bank = (accumulators.linear_bank(0, y, x) % lanes.NUM_LANES).astype(np.uint8)
-    first, packed = vectors.pack_bank_counts(blocks.entry_ptr, bank[blocks.position], I)
+    first, packed = vectors.pack_bank_counts(blocks.entry_ptr, blocks.position, bank, I)
     return blocks.ptr(first), packed
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cache
 from typing import TypeVar
 
 from archmodel.memory.dram import IdealMemoryConfig, Stream
@@ -32,8 +33,17 @@ class Context:
         """Outcomes of all tasks, in their order."""
         if self.threads == 1:
             return [work(task) for task in tasks]
-        with ThreadPoolExecutor(self.threads) as pool:
-            return list(pool.map(work, tasks))
+        return list(_pool(self.threads).map(work, tasks))
+
+    def start(self, work: Callable[[], Outcome]) -> Callable[[], Outcome]:
+        """Begin a task beside others where there are threads for it; the result is a function that waits for it."""
+        return work if self.threads == 1 else _pool(self.threads).submit(work).result
+
+
+@cache
+def _pool(threads: int) -> ThreadPoolExecutor:
+    """The workers, kept for all layers: starting them takes longer than a small layer."""
+    return ThreadPoolExecutor(threads)
 
 
 def layer_cycles(compute: list[int], streams: tuple[Stream, ...], context: Context, clock_hz: float) -> int:

@@ -13,10 +13,10 @@ from archmodel.accelerators.result import LayerResult
 from archmodel.accelerators.scnn_check import check_conv
 from archmodel.accelerators.scnn_config import Config
 from archmodel.accelerators.scnn_conv import compress_parts, compress_weights, run_parts
-from archmodel.accelerators.scnn_tally import Tally
+from archmodel.accelerators.scnn_tally import Tally, nonzero_pairs
 from archmodel.accelerators.scnn_tiling import cut_layer
 from archmodel.network.layer import Layer
-from archmodel.operands.operands import Operands
+from archmodel.operands.operands import Operands, effectual_macs
 
 __all__ = ["Config", "run_layer"]
 
@@ -28,7 +28,10 @@ def run_layer(config: Config, layer: Layer, operands: Operands, context: Context
     conv = unit_stride(layer, config.tile_plane == "padded")
     planes = [unfold_inputs(layer, conv, image) for image in operands.inputs]
     cut = cut_layer(config, conv, planes, operands.output_density)
-    weights = compress_weights(config, conv, unfold_weights(layer, conv, operands.weights), cut.Kc)
+    kernels = unfold_weights(layer, conv, operands.weights)
+    weights = compress_weights(config, conv, kernels, cut.Kc, context)
+    pairs = context.start(lambda: nonzero_pairs(conv, kernels, planes))
+    effectual = context.start(lambda: effectual_macs(layer, operands))
     tally = Tally(config, conv, cut)
     for plane in planes:
         parts = compress_parts(config, conv, cut, weights, plane, context)
@@ -36,4 +39,4 @@ def run_layer(config: Config, layer: Layer, operands: Operands, context: Context
             tally.add(part, work, operands.output_density, context)
     if context.check:
         check_conv(config, layer, conv, cut, operands, context)
-    return tally.result(layer, operands, context)
+    return tally.result(layer, operands, effectual(), pairs(), context)

@@ -20,7 +20,7 @@ def check_conv(
     """Raise ResultError unless the dataflow computes the layer's outputs bit for bit."""
     weights, inputs = values_of(layer, operands, context.seed)
     kernels = unfold_weights(layer, conv, weights)
-    blocks = compress_weights(config, conv, unfold_weights(layer, conv, operands.weights), cut.Kc)
+    blocks = compress_weights(config, conv, unfold_weights(layer, conv, operands.weights), cut.Kc, context)
     for mask, image in zip(operands.inputs, inputs, strict=True):
         plane = unfold_inputs(layer, conv, image)
         outputs = np.zeros((conv.K, conv.P, conv.Q), np.int64)
@@ -43,10 +43,10 @@ def add_part(
     accumulated = accumulate_products(
         weight_ptr,
         weight_address,
-        part.weights.pack(part.weights.values(cells), pe.F, 0)[1],
+        part.weights.pack_values(cells, pe.F),
         activation_ptr,
         activation_address,
-        part.activations.pack(part.activations.values(tiles), pe.I, 0)[1],
+        part.activations.pack_values(tiles, pe.I),
         accumulators.size,
     )
     by_pe = accumulated.reshape(-1, pe.rows, pe.cols, accumulators.Kc, accumulators.height, accumulators.width)

@@ -65,15 +65,23 @@ class Part:
     accumulators: Accumulators
 
 
-def compress_weights(config: Config, conv: UnitStrideConv, weights: Mask, Kc: int) -> list[Blocks]:
+def compress_weights(
+    config: Config, conv: UnitStrideConv, weights: Mask, Kc: int, context: Context
+) -> list[Blocks]:
     """Stored weights of each conv group in blocks [output group, channel]; weights : uint8[K, C / groups, R, S]."""
-    channels = conv.K // conv.groups
-    blocks = []
-    for group in range(conv.groups):
-        cells = weight_cells(weights[group * channels : (group + 1) * channels], Kc, config.pe.weight_order)
-        shape = (-(-channels // Kc), conv.C // conv.groups)
-        blocks.append(Blocks.compress(cells, shape, config.compression.longest_run))
-    return blocks
+    kernels = conv.K // conv.groups
+    per_task = -(-kernels // (Kc * context.threads)) * Kc  # whole output groups
+
+    def compress(task: tuple[int, int]) -> Blocks:
+        first = task[0] * kernels + task[1]
+        part = weights[first : min(first + per_task, (task[0] + 1) * kernels)]
+        shape = (-(-part.shape[0] // Kc), conv.C // conv.groups)
+        return Blocks.compress(weight_cells(part, Kc, config.pe.weight_order), shape, config.compression.longest_run)
+
+    tasks = [(group, first) for group in range(conv.groups) for first in range(0, kernels, per_task)]
+    parts = context.run(compress, tasks)
+    per_group = len(tasks) // conv.groups
+    return [Blocks.join(parts[first : first + per_group]) for first in range(0, len(parts), per_group)]
 
 
 def compress_parts(

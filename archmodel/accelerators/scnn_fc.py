@@ -204,7 +204,7 @@ def check_fc(config: Config, layer: Layer, rounds: list[Round], operands: Operan
         of_images = image_cells(round_, operands.inputs)
         activations = Blocks.compress(of_images, (layer.C, 1), longest_run)
         activation_ptr, address = activation_vectors(activations, round_.accumulators, pe.I, rotate=False)
-        values = activations.pack(activations.values(image_cells(round_, inputs)), pe.I, 0)[1]
+        values = activations.pack_values(image_cells(round_, inputs), pe.I)
         for index in range(pe.num_pes):
             first = round_.first_neuron + index * round_.per_pe
             if first >= layer.K:
@@ -212,7 +212,7 @@ def check_fc(config: Config, layer: Layer, rounds: list[Round], operands: Operan
             one = range(index, index + 1)
             blocks = Blocks.compress(neuron_cells(round_, one, operands.weights), (1, layer.C), longest_run)
             weight_ptr, weight_address = weight_vectors(blocks, round_.accumulators, pe.weight_order, pe.F, False)
-            held = blocks.pack(blocks.values(neuron_cells(round_, one, weights)), pe.F, 0)[1]
+            held = blocks.pack_values(neuron_cells(round_, one, weights), pe.F)
             accumulated = accumulate_products(
                 weight_ptr, weight_address, held, activation_ptr, address, values, round_.accumulators.size
             )

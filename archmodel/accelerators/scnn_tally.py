@@ -13,8 +13,6 @@ from archmodel.accelerators.planar import (
     halo_outputs,
     largest_halo,
     owned_outputs,
-    unfold_inputs,
-    unfold_weights,
 )
 from archmodel.accelerators.result import LayerResult
 from archmodel.accelerators.scnn_config import Config
@@ -22,7 +20,7 @@ from archmodel.accelerators.scnn_conv import GroupWork, Part, products_in_range
 from archmodel.accelerators.scnn_tiling import Cut
 from archmodel.memory.dram import Stream
 from archmodel.network.layer import Layer
-from archmodel.operands.operands import Operands, effectual_macs
+from archmodel.operands.operands import Mask, Operands
 
 
 @dataclass
@@ -121,8 +119,8 @@ class Tally:
             drain = np.maximum(0, drain - following)
         return np.split(drain, np.cumsum([part.size for part in self.drains])[:-1])
 
-    def result(self, layer: Layer, operands: Operands, context: Context) -> LayerResult:
-        """The layer's account; the causes sum to all multiplier-slots."""
+    def result(self, layer: Layer, operands: Operands, effectual: int, pairs: int, context: Context) -> LayerResult:
+        """The layer's account; the causes sum to all multiplier-slots. `pairs` as `nonzero_pairs` has them."""
         pe, num_multipliers = self.config.pe, self.config.num_multipliers
         exposed = self._exposed_drain()
         compute = [0] * self.num_tiles
@@ -130,8 +128,6 @@ class Tally:
             compute[tile] += int(work.span.sum() + drain.sum())
         streams = tuple(self.streams)
         cycles = layer_cycles(compute, streams, context, self.config.clock_hz)
-        effectual = effectual_macs(layer, operands)
-        pairs = nonzero_pairs(layer, self.conv, operands)
         all_work = GroupWork.join(self.works)
         lanes = pe.multipliers_per_pe
         issuing = int((all_work.work - all_work.stalls - all_work.emptying).sum())
@@ -174,15 +170,14 @@ class Tally:
         )
 
 
-def nonzero_pairs(layer: Layer, conv: UnitStrideConv, operands: Operands) -> int:
-    """Pairs of a non-zero weight and a non-zero activation of the same channel and phase of the stride."""
-    weights = unfold_weights(layer, conv, operands.weights)
-    split = weights.reshape(conv.groups, conv.K // conv.groups, conv.C // conv.groups, conv.R * conv.S)
+def nonzero_pairs(conv: UnitStrideConv, kernels: Mask, planes: list[Mask]) -> int:
+    """Pairs of a non-zero weight and a non-zero activation of the same channel.
+
+    kernels : uint8[K, C / groups, R, S], planes : uint8[C, H, W] of each image, both of the unit-stride form
+    """
+    split = kernels.reshape(conv.groups, conv.K // conv.groups, conv.C // conv.groups, conv.R * conv.S)
     weight_counts = split.sum(axis=(1, 3), dtype=np.int64).ravel()
-    return sum(
-        int(unfold_inputs(layer, conv, image).sum(axis=(1, 2), dtype=np.int64) @ weight_counts)
-        for image in operands.inputs
-    )
+    return sum(int(plane.sum(axis=(1, 2), dtype=np.int64) @ weight_counts) for plane in planes)
 
 
 def _bytes(bits: float) -> int:

@@ -16,32 +16,38 @@ def vector_ptr(entry_ptr, width):
 
 
 @njit(cache=True, nogil=True)
-def pack_vectors(entry_ptr, code, width, unused):
-    """Codes of the entries as vectors of one block each.
+def pack_vectors(entry_ptr, position, code, width, unused):
+    """Entries as vectors of one block each, spelt by the code of their cells.
 
-    entry_ptr : int64[B + 1]; code : uint8[E] or int32[E]; unused : code of a slot without an entry
+    entry_ptr : int64[B + 1]; position : int32[E], cell of each entry; code : uint8[L] or int32[L], of each cell;
+    width : entries a vector; unused : code of a slot without an entry
     Returns the first vector of each block, int64[B + 1], and the vectors, [V, width] in the type of `code`.
     """
     first = vector_ptr(entry_ptr, width)
     vectors = np.full((first[-1], width), unused, code.dtype)
     for block in range(entry_ptr.size - 1):
         for index in range(entry_ptr[block + 1] - entry_ptr[block]):
-            vectors[first[block] + index // width, index % width] = code[entry_ptr[block] + index]
+            vectors[first[block] + index // width, index % width] = code[position[entry_ptr[block] + index]]
     return first, vectors
 
 
 @njit(cache=True, nogil=True)
-def pack_bank_counts(entry_ptr, rotation, width):
+def pack_bank_counts(entry_ptr, position, bank, width):
     """Activation vectors as the bank counts that `lanes.issue_rotated_in_python` rotates.
 
-    entry_ptr : int64[B + 1]; rotation : uint8[E], bank of each entry for a weight of bank 0; width : entries a vector
+    entry_ptr : int64[B + 1]; position : int32[E], cell of each entry; bank : uint8[L], of each cell with a weight of
+    bank 0; width : entries a vector
     Returns the first vector of each block, int64[B + 1], and the counts, uint8[V, 128].
     """
     first = vector_ptr(entry_ptr, width)
     counts = np.zeros((first[-1], ROW_BYTES), np.uint8)
     for block in range(entry_ptr.size - 1):
-        for index in range(entry_ptr[block + 1] - entry_ptr[block]):
-            row, bank = first[block] + index // width, np.int64(rotation[entry_ptr[block] + index])
-            counts[row, bank] += np.uint8(1)
-            counts[row, bank + NUM_LANES] += np.uint8(1)
+        row, filled = first[block], 0
+        for entry in range(entry_ptr[block], entry_ptr[block + 1]):
+            if filled == width:
+                row, filled = row + 1, 0
+            lane = np.int64(bank[position[entry]])
+            counts[row, lane] += np.uint8(1)
+            counts[row, lane + NUM_LANES] += np.uint8(1)
+            filled += 1
     return first, counts

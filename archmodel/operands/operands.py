@@ -79,12 +79,12 @@ def effectual_macs(layer: Layer, operands: Operands) -> int:
     weights = operands.weights.reshape(layer.groups, layer.K // layer.groups, per_group, layer.R, layer.S)
     weight_counts = weights.sum(axis=1, dtype=np.int64).reshape(layer.C, layer.R, layer.S)
     total = 0
-    for r in range(layer.R):
-        rows = window(layer.H, layer.P, r, layer.stride[0], layer.dilation[0], layer.padding[0])
-        for s in range(layer.S):
-            columns = window(layer.W, layer.Q, s, layer.stride[1], layer.dilation[1], layer.padding[2])
-            used = operands.inputs[:, :, rows, columns].sum(axis=(0, 2, 3), dtype=np.int64)
-            total += int(used @ weight_counts[:, r, s])
+    for s in range(layer.S):
+        columns = window(layer.W, layer.Q, s, layer.stride[1], layer.dilation[1], layer.padding[2])
+        in_row = operands.inputs[:, :, :, columns].sum(axis=3, dtype=np.int64)
+        for r in range(layer.R):
+            rows = window(layer.H, layer.P, r, layer.stride[0], layer.dilation[0], layer.padding[0])
+            total += int(in_row[:, :, rows].sum(axis=(0, 2)) @ weight_counts[:, r, s])
     return total
 
 

@@ -19,8 +19,13 @@ def entry_ptr_of(blocks):
     return np.cumsum([0, *(len(block) for block in blocks)]).astype(np.int64)
 
 
-def flat(blocks, dtype):
-    return np.array([entry for block in blocks for entry in block], dtype)
+def cells_and_codes(blocks, dtype):
+    """Entries dealt to cells in a random order, and the code of every cell."""
+    entries = [entry for block in blocks for entry in block]
+    position = np.random.default_rng(2).permutation(len(entries) + 3)[: len(entries)].astype(np.int32)
+    code = np.full(len(entries) + 3, 7, dtype)
+    code[position] = entries
+    return position, code
 
 
 @pytest.mark.parametrize("sizes", SIZES)
@@ -28,7 +33,7 @@ def flat(blocks, dtype):
 @pytest.mark.parametrize(("dtype", "unused"), [(np.uint8, 64), (np.int32, -1)])
 def test_a_vector_holds_entries_of_one_block(sizes, width, dtype, unused):
     blocks = blocks_of(sizes, 60)
-    first, packed = pack_vectors(entry_ptr_of(blocks), flat(blocks, dtype), width, unused)
+    first, packed = pack_vectors(entry_ptr_of(blocks), *cells_and_codes(blocks, dtype), width, unused)
     expected = [in_vectors(block, width) for block in blocks]
     assert np.diff(first).tolist() == [len(vectors) for vectors in expected]
     full = [vector + [unused] * (width - len(vector)) for vectors in expected for vector in vectors]
@@ -41,7 +46,7 @@ def test_a_vector_holds_entries_of_one_block(sizes, width, dtype, unused):
 @pytest.mark.parametrize("width", [1, 2, 4, 16])
 def test_bank_counts_are_the_histogram_of_a_vector_twice_and_then_zeros(sizes, width):
     blocks = blocks_of(sizes, NUM_LANES, seed=1)
-    first, counts = pack_bank_counts(entry_ptr_of(blocks), flat(blocks, np.uint8), width)
+    first, counts = pack_bank_counts(entry_ptr_of(blocks), *cells_and_codes(blocks, np.uint8), width)
     vectors = [vector for block in blocks for vector in in_vectors(block, width)]
     histograms = [[vector.count(lane) for lane in range(NUM_LANES)] for vector in vectors]
     assert counts.shape == (len(vectors), ROW_BYTES)
