@@ -20,7 +20,6 @@ from archmodel.operands.sources import OperandSource, Source
 FIDELITIES = ("exact",)
 MEMORY_PREFIX = "memory."
 MOST_THREADS = 1024
-SLOWEST_CLOCK_HZ = 1.0
 Progress = Callable[[str, int, int], None]
 """Called with a layer's name, its dense MACs and those of all layers, when the layer is done."""
 
@@ -75,8 +74,6 @@ def simulate(
             machines.append(load_machine(baseline, tuple(baseline_assignments)))
     with errors_naming(f"--set {MEMORY_PREFIX}"):
         dram = load_memory(memory, of_memory)
-    for machine in machines:
-        check_clock(machine)
     network = read_network(net)
     chosen = network.compute_layers if layers is None else network.select(layers)
     chosen = tuple(layer for layer in chosen if layer.is_compute)
@@ -121,13 +118,6 @@ def errors_naming(option: str) -> Iterator[None]:
         yield
     except ConfigError as error:
         raise ConfigError(str(error).replace("--set ", option)) from None
-
-
-def check_clock(machine: Machine) -> None:
-    """Raise ConfigError for a clock so slow that the time of a run is no longer a number."""
-    clock_hz = machine.config.clock_hz
-    if clock_hz < SLOWEST_CLOCK_HZ:
-        raise ConfigError(f"{machine.arch}: clock_hz = {clock_hz:g}: must be at least {SLOWEST_CLOCK_HZ:g}")
 
 
 def run_layers(

@@ -19,7 +19,9 @@ import numpy as np
 import pytest
 
 from archmodel import results
-from archmodel.accelerators.result import CAUSES, LayerResult, RunResult
+from archmodel.accelerators import summary
+from archmodel.accelerators.result import LayerResult, RunResult
+from archmodel.accelerators.summary import CAUSES
 from archmodel.errors import ResultError
 from archmodel.memory.dram import Stream
 
@@ -50,7 +52,7 @@ def a_layer(seed: int, name: str = "conv1", **changes) -> LayerResult:
         words_read={component: rng.randrange(2**62) for component in components},
         words_written={component: rng.randrange(9) for component in components[1:]},
         streams=tuple(
-            Stream(rng.choice(results.DRAM_KINDS), rng.choice(["read", "write"]), rng.randrange(2**40), tile)
+            Stream(rng.choice(summary.DRAM_KINDS), rng.choice(["read", "write"]), rng.randrange(2**40), tile)
             for tile in range(rng.randrange(4))
         ),
         cycle_map=None if seed % 4 == 3 else np.random.default_rng(seed).integers(0, 2**40, (rng.randrange(9), 64)),
@@ -202,7 +204,7 @@ def test_columns_have_the_layers_quantities(tmp_path):
             assert file["layers/name"].asstr()[index] == layer.name
             assert file["layers/multiplier_utilization"][index] == layer.multiplier_utilization
             assert file["layers/time_s"][index] == layer.cycles / run.clock_hz
-            for kind in results.DRAM_KINDS:
+            for kind in summary.DRAM_KINDS:
                 assert file[f"layers/dram_{kind}_bytes"][index] == layer.dram_bytes_of(kind)
             assert file["stack/slots"][index].sum() == layer.slots
         assert file["streams/num_bytes"][()].sum() == run.total("dram_bytes")
@@ -572,7 +574,7 @@ RUN = {"arch", "net", "fidelity", "seed", "batch", "totals", "layers", "baseline
 
 
 def test_the_keys_of_the_object_are_an_interface():
-    document = results.as_dict(a_run(baseline=a_run(1)))
+    document = a_run(baseline=a_run(1)).as_dict()
     for run in (document, document["baseline"]):
         assert run.keys() >= RUN
         assert run["totals"].keys() == TOTALS
@@ -582,7 +584,7 @@ def test_the_keys_of_the_object_are_an_interface():
 
 
 def test_stalls_are_cycles_that_sum_to_the_cycles():
-    document = results.as_dict(a_run(4))
+    document = summary.as_dict(a_run(4))
     for part in (document["totals"], *document["layers"]):
         assert sum(part["stalls"].values()) == pytest.approx(part["cycles"], rel=1e-12)
         assert list(part["stalls"]) == [cause for cause in CAUSES if cause in part["stalls"]]
@@ -601,7 +603,7 @@ def test_totals_are_sums_by_hand():
         )
 
     run = a_run(layers=(layer("a", 10, 21), layer("b", 30, 39)), clock_hz=2e9)
-    totals = results.as_dict(run)["totals"]
+    totals = summary.as_dict(run)["totals"]
     assert totals["cycles"] == 40
     assert totals["time_s"] == 20e-9
     assert totals["macs_effectual"] == 60
@@ -615,25 +617,25 @@ def test_totals_are_sums_by_hand():
 def test_the_speedup_is_one_of_time():
     layers = (a_layer(0, cycles=10, num_multipliers=1, stack={"busy": 10}),)
     twice_the_clock = a_run(layers=layers, clock_hz=2e9, baseline=a_run(layers=layers, clock_hz=1e9))
-    assert results.as_dict(twice_the_clock)["speedup"] == 2.0
-    assert results.as_dict(a_run())["speedup"] is None
+    assert summary.as_dict(twice_the_clock)["speedup"] == 2.0
+    assert summary.as_dict(a_run())["speedup"] is None
     nothing = (a_layer(0, cycles=0, stack={"busy": 0}),)
-    assert results.as_dict(a_run(layers=nothing, baseline=a_run()))["speedup"] is None
+    assert summary.as_dict(a_run(layers=nothing, baseline=a_run()))["speedup"] is None
 
 
 def test_equal_runs_have_equal_objects_whatever_they_took():
-    assert results.as_dict(a_run(wall_s=1.0)) == results.as_dict(a_run(wall_s=2.0))
+    assert summary.as_dict(a_run(wall_s=1.0)) == summary.as_dict(a_run(wall_s=2.0))
 
 
 def test_the_object_survives_the_file(tmp_path):
     run = a_run(8, baseline=a_run(9))
-    assert results.as_dict(results.load(saved(tmp_path, run))) == results.as_dict(run)
+    assert summary.as_dict(results.load(saved(tmp_path, run))) == summary.as_dict(run)
 
 
 def test_a_data_frame_has_a_row_for_each_layer():
     pytest.importorskip("pandas", reason="pandas is an extra")
     run = a_run(3, baseline=a_run(4))
-    frame = results.to_dataframe(run)
+    frame = run.to_dataframe()
     assert list(frame["name"]) == [layer.name for layer in run.layers]
     assert list(frame["cycles"]) == [layer.cycles for layer in run.layers]
     stalls = frame[[column for column in frame if column.startswith("stall_cycles_")]]

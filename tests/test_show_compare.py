@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from archmodel import config, results
+from archmodel.accelerators import summary
 from archmodel.cli import main
 from archmodel.network import read_network
 from tests.test_results import a_layer, a_run
@@ -216,7 +217,7 @@ def test_a_result_as_json_is_that_of_sim(archmodel_run, file):
     document = object_of(archmodel_run, "show", file(run))
     assert (document.pop("kind"), document.pop("wall_s")) == ("result", run.wall_s)
     assert document.pop("file").endswith("out.h5")
-    assert document == results.as_dict(run)
+    assert document == summary.as_dict(run)
 
 
 # show: names that are not
@@ -296,7 +297,7 @@ def test_a_comparison_as_json(archmodel_run, pair):
     a, b, *paths = pair
     document = object_of(archmodel_run, "compare", *paths)
     assert [run["file"] for run in document["runs"]] == [str(path) for path in paths]
-    assert document["runs"][1]["totals"] == json.loads(json.dumps(results.as_dict(b)["totals"]))
+    assert document["runs"][1]["totals"] == json.loads(json.dumps(summary.as_dict(b)["totals"]))
     (comparison,) = document["comparisons"]
     assert (comparison["first"], comparison["second"]) == tuple(map(str, paths))
     assert comparison["differences"] == {"seed": [0, 5], "accelerator.pe.rows": [8, 16]}

@@ -7,7 +7,8 @@ import time
 import numpy as np
 import pytest
 
-from archmodel import results, simulate, simulation
+from archmodel import simulate, simulation
+from archmodel.accelerators import summary
 from archmodel.errors import ArchmodelError
 from archmodel.network.toml_reader import read_network
 
@@ -69,7 +70,7 @@ def test_the_seed_places_the_zeros():
 def test_a_seed_of_more_than_64_bits_is_a_seed():
     runs = [simulate("scnn", "lenet5", layers="ip2", seed=seed) for seed in (2**64, 2**64 + 1, 0)]
     assert len({run.cycles for run in runs} | {run.layers[0].macs_effectual for run in runs}) > 1
-    assert results.as_dict(runs[0])["seed"] == 2**64
+    assert summary.as_dict(runs[0])["seed"] == 2**64
 
 
 # Layers, batch and baseline
@@ -112,7 +113,7 @@ def test_totals_cover_all_images_of_a_batch():
         assert (all_of_them.cycle_map == 3 * first.cycle_map).all()
     weights = [run.layers[2].dram_bytes_of("weight") for run in (one, three)]
     assert weights[0] == weights[1]  # an fc layer fetches its weights once for the images its accumulators hold
-    assert results.as_dict(three)["batch"] == 3
+    assert summary.as_dict(three)["batch"] == 3
 
 
 @pytest.mark.parametrize(

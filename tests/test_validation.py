@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 import archmodel
 from archmodel import config, simulate, validation
-from archmodel.accelerators.result import CAUSES
+from archmodel.accelerators.summary import CAUSES
 from archmodel.cli import main
 from archmodel.errors import ConfigError, ResultError
 from archmodel.validation import Check, PublishedRow, PublishedTable, Validation

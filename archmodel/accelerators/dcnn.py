@@ -64,7 +64,7 @@ class Config(FrozenModel):
 
     model: Literal["dcnn"]
     name: str
-    clock_hz: Annotated[float, Field(gt=0, le=1e12)]
+    clock_hz: Annotated[float, Field(ge=1, le=1e12)]
     pe: PEConfig
     buffers: BufferConfig
     ppu: PPUConfig

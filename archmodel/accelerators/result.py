@@ -7,20 +7,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from archmodel.accelerators import summary
+from archmodel.accelerators.summary import CAUSES
 from archmodel.memory.dram import Stream
-
-# Causes of a multiplier-slot, in the order in which they are shown. `busy` is effectual work.
-CAUSES = (
-    "busy",
-    "stored_zero",  # products with an explicit zero of the run-length code, or with a zero that is not skipped
-    "out_of_range",  # products of two non-zeros that no output needs
-    "fragmentation",  # slots of vectors that are not full
-    "bank_conflict",  # a full accumulator queue holds the multipliers
-    "imbalance",  # PEs wait for the slowest one, or have no tile
-    "weight_stall",  # weights have not arrived
-    "drain",  # queues, halos and outputs leave while nothing is multiplied
-    "memory",  # DRAM takes longer than the computation, first fill included
-)
 
 
 @dataclass(frozen=True)
@@ -128,3 +117,11 @@ class RunResult:
     def total(self, quantity: str) -> int:
         """Sum of an integer quantity of the layers, for instance macs_effectual or dram_bytes."""
         return sum(getattr(layer, quantity) for layer in self.layers)
+
+    def as_dict(self) -> dict[str, Any]:
+        """The object of `sim --json`."""
+        return summary.as_dict(self)
+
+    def to_dataframe(self) -> Any:
+        """A pandas.DataFrame with one row for each layer; needs the extra `plot`."""
+        return summary.to_dataframe(self)

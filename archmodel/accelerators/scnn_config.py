@@ -103,7 +103,7 @@ class Config(FrozenModel):
 
     model: Literal["scnn"]
     name: str
-    clock_hz: Annotated[float, Field(gt=0, le=1e12)]
+    clock_hz: Annotated[float, Field(ge=1, le=1e12)]
     tile_plane: Literal["input", "padded"]
     pe: PEConfig
     weight_fifo: WeightFifoConfig

@@ -52,14 +52,15 @@ def asked(run: "RunResult") -> dict[str, Any]:
 
 def totals(run: "RunResult", names: set[str] | None = None) -> dict[str, Any]:
     """Totals of a run, or of some of its layers."""
-    from archmodel import results
+    from archmodel.accelerators import summary
 
-    return results.totals([layer for layer in run.layers if names is None or layer.name in names], run.clock_hz)
+    return summary.totals([layer for layer in run.layers if names is None or layer.name in names], run.clock_hz)
 
 
 def comparison(first: "RunResult", second: "RunResult") -> dict[str, Any]:
     """Two runs: what they were asked that differs, the rows of their layers, sums over the layers of both."""
     from archmodel import results
+    from archmodel.accelerators import summary
 
     rows = results.compare(first, second)
     common = {row["name"] for row in rows if None not in row["cycles"]}
@@ -70,7 +71,7 @@ def comparison(first: "RunResult", second: "RunResult") -> dict[str, Any]:
         "totals": {
             "num_layers": len(common),
             **{key: tuple(one[key] for one in sums) for key in sums[0] if key != "stalls"},
-            "speedup": results.speedup(*(one["time_s"] for one in sums)),
+            "speedup": summary.speedup(*(one["time_s"] for one in sums)),
         },
     }
 

@@ -199,7 +199,7 @@ def show_result(path: str, as_json: bool) -> None:
 
     run = results.load(path)
     if as_json:
-        print_json({"kind": "result", "file": path, "wall_s": run.wall_s, **results.as_dict(run)})
+        print_json({"kind": "result", "file": path, "wall_s": run.wall_s, **run.as_dict()})
         return
     from archmodel.cli.tables import print_run
 

@@ -47,7 +47,7 @@ def sim(output: str | None, as_json: bool, **arguments: object) -> None:
     if output is not None:
         results.save(run, output)
     if as_json:
-        print_json(results.as_dict(run))
+        print_json(run.as_dict())
     else:
         print_run(run, console())
 

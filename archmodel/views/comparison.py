@@ -5,7 +5,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from archmodel.accelerators.result import CAUSES, RunResult
+from archmodel.accelerators.result import RunResult
+from archmodel.accelerators.summary import CAUSES
 from archmodel.errors import SHOWN_CHARACTERS, ResultError, one_line
 from archmodel.results import MAX_NAME_BYTES, save
 

@@ -5,7 +5,8 @@ import dataclasses
 import numpy as np
 import pytest
 
-from archmodel.accelerators.result import CAUSES, LayerResult, RunResult
+from archmodel.accelerators.result import LayerResult, RunResult
+from archmodel.accelerators.summary import CAUSES
 from archmodel.memory.dram import Stream
 
 LAYER = LayerResult(

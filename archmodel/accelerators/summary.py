@@ -1,0 +1,123 @@
+"""Quantities of layers and runs as plain data: what `--json`, data frames and result files show, with their units."""
+
+from collections.abc import Sequence
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, NamedTuple, get_args
+
+from archmodel.memory.dram import StreamKind
+
+if TYPE_CHECKING:
+    from archmodel.accelerators.result import LayerResult, RunResult
+
+
+# Causes of a multiplier-slot, in the order in which they are shown. `busy` is effectual work.
+CAUSES = (
+    "busy",
+    "stored_zero",  # products with an explicit zero of the run-length code, or with a zero that is not skipped
+    "out_of_range",  # products of two non-zeros that no output needs
+    "fragmentation",  # slots of vectors that are not full
+    "bank_conflict",  # a full accumulator queue holds the multipliers
+    "imbalance",  # PEs wait for the slowest one, or have no tile
+    "weight_stall",  # weights have not arrived
+    "drain",  # queues, halos and outputs leave while nothing is multiplied
+    "memory",  # DRAM takes longer than the computation, first fill included
+)
+
+
+class Column(NamedTuple):
+    """A dataset: its type (text, which is UTF-8, int64, float64 or bool) and the attributes that explain it."""
+
+    dtype: str
+    unit: str
+    description: str
+
+
+DRAM_KINDS: tuple[str, ...] = get_args(StreamKind)
+LAYER_COLUMNS = {
+    "name": Column("text", "text", "name of the layer; rows are in order of execution"),
+    "kind": Column("text", "text", "conv or fc"),
+    "num_multipliers": Column("int64", "1", "multipliers of the machine"),
+    "cycles": Column("int64", "cycles", "cycles of the layer, memory included"),
+    "time_s": Column("float64", "s", "cycles at the machine's clock"),
+    "oracle_cycles": Column("int64", "cycles", "effectual MACs over multipliers, rounded up"),
+    "macs_dense": Column("int64", "MACs", "multiply-accumulates with all zeros and padding"),
+    "macs_effectual": Column("int64", "MACs", "products of two non-zeros whose output is in range"),
+    "macs_issued": Column("int64", "MACs", "products that occupy a multiplier"),
+    "multiplier_utilization": Column("float64", "1", "effectual MACs per multiplier-slot"),
+    "weight_density": Column("float64", "1", "non-zero fraction of the weights"),
+    "input_density": Column("float64", "1", "non-zero fraction of the input activations"),
+    "output_density": Column("float64", "1", "non-zero fraction of the output activations"),
+    "dram_bytes": Column("int64", "bytes", "bytes to and from DRAM, after encoding"),
+    **{f"dram_{kind}_bytes": Column("int64", "bytes", f"those of {kind} streams") for kind in DRAM_KINDS},
+    "checked": Column("bool", "1", "whether real outputs were compared with a reference"),
+    "details": Column("text", "JSON", "what the machine chose for the layer"),
+    "origins": Column("text", "JSON", "what weights, inputs and outputs rest on"),
+}
+
+
+def layer_quantities(layer: "LayerResult", clock_hz: float) -> dict[str, Any]:
+    """A value for each of LAYER_COLUMNS, stored or derived."""
+    derived = {
+        "time_s": layer.cycles / clock_hz,
+        "oracle_cycles": -(-layer.macs_effectual // layer.num_multipliers),
+        **{f"dram_{kind}_bytes": layer.dram_bytes_of(kind) for kind in DRAM_KINDS},
+    }
+    return {name: derived[name] if name in derived else getattr(layer, name) for name in LAYER_COLUMNS}
+
+
+def totals(layers: Sequence["LayerResult"], clock_hz: float) -> dict[str, Any]:
+    """Sums over layers that run one after the other, on the oracle too; stalls are cycles by cause."""
+    rows = [layer_quantities(layer, clock_hz) for layer in layers]
+    summed = ("cycles", "macs_dense", "macs_effectual", "macs_issued", "oracle_cycles", "dram_bytes")
+    sums = {name: sum(row[name] for row in rows) for name in summed}
+    slots = sum(layer.slots for layer in layers)
+    causes = [cause for cause in CAUSES if any(cause in layer.stack for layer in layers)]
+    return {
+        **sums,
+        "time_s": sums["cycles"] / clock_hz,
+        "multiplier_utilization": sums["macs_effectual"] / slots if slots else 0.0,
+        "energy_pj": None,
+        "stalls": {cause: sum(layer.stall_cycles.get(cause, 0.0) for layer in layers) for cause in causes},
+    }
+
+
+def as_dict(run: "RunResult") -> dict[str, Any]:
+    """The object of `sim --json`, of plain dictionaries and lists, the same for the same inputs.
+
+    `stalls` are cycles by cause of the stack, `busy` among them: they sum to `cycles`.
+    """
+    return {
+        **{name: getattr(run, name) for name in ("arch", "net", "fidelity", "seed", "batch", "clock_hz")},
+        "config": dict(run.config),
+        "provenance": dict(run.provenance),
+        "skipped": list(run.skipped),
+        "totals": totals(run.layers, run.clock_hz),
+        "layers": [
+            {
+                **layer_quantities(layer, run.clock_hz),
+                **{name: dict(getattr(layer, name)) for name in ("words_read", "words_written", "details", "origins")},
+                "energy_pj": None,
+                "stalls": {cause: layer.stall_cycles[cause] for cause in CAUSES if cause in layer.stack},
+            }
+            for layer in run.layers
+        ],
+        "baseline": None if run.baseline is None else as_dict(run.baseline),
+        "speedup": None if run.baseline is None else speedup(run.baseline.time_s, run.time_s),
+    }
+
+
+def speedup(before_s: float, after_s: float) -> float | None:
+    """How many times shorter the second time is; None if one of them is 0."""
+    return before_s / after_s if before_s and after_s else None
+
+
+def to_dataframe(run: "RunResult") -> Any:
+    """A pandas.DataFrame: one row for each layer, units in the names of the columns; `attrs` has run and totals."""
+    pandas = import_module("pandas")  # of the extra `plot`
+    document = as_dict(run)
+    layers = document.pop("layers")
+    for layer in layers:
+        layer["stall_cycles"] = layer.pop("stalls")
+    frame = pandas.json_normalize(layers, sep="_")
+    frame.attrs = {key: value for key, value in document.items() if key != "baseline"}
+    return frame
