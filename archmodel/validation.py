@@ -42,9 +42,12 @@ class PublishedRow(config.FrozenModel):
 
     @model_validator(mode="after")
     def _one_band(self) -> "PublishedRow":
-        bounded = self.low is not None and self.high is not None
-        if self.kind in ("gate", "band") and (self.published is None or bounded == (self.tolerance is not None)):
-            raise ValueError(f"{self.id}: a {self.kind} needs published, and either tolerance or low and high")
+        bounds = [bound for bound in (self.low, self.high) if bound is not None]
+        bands = {(0, True), (2, False)}  # a tolerance, or both bounds
+        if self.kind in ("gate", "band") and (
+            self.published is None or (len(bounds), self.tolerance is not None) not in bands or bounds != sorted(bounds)
+        ):
+            raise ValueError(f"{self.id}: a {self.kind} needs published, and either tolerance or low <= high")
         if self.kind == "identity" and self.published is None:
             raise ValueError(f"{self.id}: an identity needs published")
         return self
@@ -68,6 +71,7 @@ class PublishedTable(config.FrozenModel):
 
     title: str
     citation: str
+    folder: Annotated[str, Field(pattern=r"^[a-z0-9_]+$")]  # of its results
     notes: tuple[str, ...] = Field(default=(), strict=False)  # paragraphs on the deviations, for the written comparison
     rows: tuple[PublishedRow, ...] = Field(strict=False)
 
@@ -120,6 +124,7 @@ class Validation:
         """The table with published values and ours, as plain data."""
         return {
             "table": self.table,
+            "folder": self.published.folder,
             "title": self.published.title,
             "citation": self.published.citation,
             "command": f"archmodel validate {self.table} -o results",

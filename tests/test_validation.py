@@ -202,6 +202,8 @@ def test_the_deviation_is_relative_to_the_published_value():
         {"published": 2.0, "tolerance": 0.1, "low": 1.0, "high": 3.0},
         {"published": 2.0, "low": 1.0},
         {"published": 2.0, "high": 1.0},
+        {"published": 2.0, "tolerance": 0.1, "low": 1.0},
+        {"published": 2.0, "low": 3.0, "high": 1.0},
         {"kind": "band", "published": 2.0},
         {"kind": "band", "low": 1.0, "high": 3.0},
         {"kind": "identity"},
@@ -221,7 +223,7 @@ def test_a_row_without_exactly_one_band_is_refused(stated):
 def test_a_missed_gate_or_identity_fails_the_table(kind, failed):
     stated = {"kind": kind, "published": 2.0} | ({} if kind in ("identity", "report") else {"tolerance": 0.1})
     good = Check("test", row(published=1.0, tolerance=0.1), 1.0)
-    table = PublishedTable(title="t", citation="c", rows=())
+    table = PublishedTable(title="t", citation="c", folder="t", rows=())
     assert Validation("test", table, (good, Check("test", row(**stated), 3.0)), {}).failed is failed
     assert not Validation("test", table, (good,), {}).failed
 
@@ -343,10 +345,10 @@ def test_nothing_is_written_without_being_asked(validate):
 def test_a_comparison_is_written_with_the_runs_behind_it(validate, quick_study):
     code, _, errors = validate("scnn", "dnnsim", "-o", "new/results")
     assert (code, errors) == (0, "")
-    assert sorted(os.listdir("new/results")) == ["dnnsim", "scnn"]
-    assert sorted(os.listdir("new/results/scnn")) == ["compare.md", "lenet5.h5"]
-    assert archmodel.load("new/results/scnn/lenet5.h5").cycles == RUN.cycles
-    with open("new/results/scnn/compare.md", encoding="utf-8") as file:
+    assert sorted(os.listdir("new/results")) == ["scnn_dnnsim", "scnn_isca17"]
+    assert sorted(os.listdir("new/results/scnn_isca17")) == ["compare.md", "lenet5.h5"]
+    assert archmodel.load("new/results/scnn_isca17/lenet5.h5").cycles == RUN.cycles
+    with open("new/results/scnn_isca17/compare.md", encoding="utf-8") as file:
         page = file.read()
     assert page.startswith(f"# {TABLES['scnn'].title}\n")
     assert TABLES["scnn"].citation in page
@@ -383,7 +385,7 @@ def test_a_wrong_argument_is_one_line(validate, arguments):
 
 
 def page_of(checks, runs, notes=()):
-    table = PublishedTable(title="T", citation="C", notes=notes, rows=())
+    table = PublishedTable(title="T", citation="C", folder="t", notes=notes, rows=())
     return comparison(Validation("t", table, tuple(checks), runs).as_dict(), runs, notes)
 
 
@@ -419,7 +421,7 @@ def test_the_page_shows_where_the_slots_of_both_machines_went():
 
 def test_a_page_that_cannot_be_written_is_one_line(tmp_path):
     (tmp_path / "file").write_text("kept")
-    table = Validation("t", PublishedTable(title="T", citation="C", rows=()), (), {}).as_dict()
+    table = Validation("t", PublishedTable(title="T", citation="C", folder="t", rows=()), (), {}).as_dict()
     with pytest.raises(ResultError, match="file"):
         write_comparison(tmp_path / "file", table, {})
     assert (tmp_path / "file").read_text() == "kept"

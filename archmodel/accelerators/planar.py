@@ -144,10 +144,8 @@ class PlanarTiling:
     @property
     def largest_tile(self) -> tuple[int, int]:
         """Rows and columns of the largest tile of a PE."""
-        return (
-            max(tile_h for _, _, tile_h in _cuts(self.plane[0], self.rows, self.splits_v)),
-            max(tile_w for _, _, tile_w in _cuts(self.plane[1], self.cols, self.splits_h)),
-        )
+        tile_h, tile_w = -(-self.plane[0] // self.rows), -(-self.plane[1] // self.cols)
+        return -(-tile_h // self.splits_v), -(-tile_w // self.splits_h)
 
 
 def _cuts(size: int, num_pes: int, splits: int) -> list[tuple[int, int, int]]:

@@ -34,7 +34,8 @@ def validate(tables: tuple[str, ...], *, output: str | None, as_json: bool) -> i
         measured = validation.validate(name)
         done.append(measured)
         if output is not None:
-            write_comparison(Path(output) / name, measured.as_dict(), measured.runs, measured.published.notes)
+            folder = Path(output) / measured.published.folder
+            write_comparison(folder, measured.as_dict(), measured.runs, measured.published.notes)
         if not as_json:
             print_table(measured)
     failed = any(measured.failed for measured in done)

@@ -2,6 +2,8 @@
 
 import lzma
 import math
+import os
+import stat
 import tokenize
 import zipfile
 import zlib
@@ -29,8 +31,12 @@ class Archive:
         self.path = Path(path)
         self.name = one_line(self.path.name)
         try:
+            if stat.S_ISFIFO(os.stat(self.path).st_mode):  # opening it would wait for a writer
+                raise WorkloadError(f"{self.name}: is a pipe, not a file")
             with zipfile.ZipFile(self.path) as archive:
                 self.keys = {name.removesuffix(".npy"): name for name in archive.namelist() if name.endswith(".npy")}
+        except WorkloadError:
+            raise
         except UNREADABLE as error:
             raise WorkloadError(f"{self.name}: {getattr(error, 'strerror', None) or 'not an npz archive'}") from None
 

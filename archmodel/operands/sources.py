@@ -75,7 +75,9 @@ class OperandSource:
         shape = layer.weight_shape
         if self.weights.path is not None:
             key = f"{layer.name}.weights"
-            mask, values = mask_and_values(self.weights.archive.read(key, str(shape), [shape]))
+            shapes: list[tuple[int, ...]] = [shape, shape[:2]] if layer.kind == "fc" else [shape]
+            read = self.weights.archive.read(key, " or ".join(map(str, shapes)), shapes)
+            mask, values = mask_and_values(read.reshape(shape))
             return mask, values, f"file: {self.weights.archive.name}"
         if self.weights.density is not None:
             density = self.weights.density
@@ -99,8 +101,9 @@ class OperandSource:
         shape = (self.batch, *layer.input_shape)
         if self.activations.path is not None:
             key, one_image = f"{layer.name}.inputs", layer.input_shape
-            read = self.activations.archive.read(key, f"{shape} or, for one image, {one_image}", [shape, one_image])
-            if read.ndim == len(one_image) and self.batch > 1:
+            shapes = [shape, shape[:2], one_image, one_image[:1]] if layer.kind == "fc" else [shape, one_image]
+            read = self.activations.archive.read(key, f"{shape} or, for one image, {one_image}", shapes)
+            if read.size == layer.input_words and self.batch > 1:
                 raise WorkloadError(f"{self.activations.archive.name}: {key}: one image; --batch is {self.batch}")
             mask, values = mask_and_values(read.reshape(shape))
             return mask, values, f"file: {self.activations.archive.name}"

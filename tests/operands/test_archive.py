@@ -1,6 +1,7 @@
 """Arrays of npz files: what is read, and that whatever is wrong with a file is one line and no harm."""
 
 import io
+import os
 import pickle
 import re
 import struct
@@ -94,6 +95,11 @@ def test_one_of_several_shapes_is_enough(path):
 def test_slashes_in_layer_names_are_kept(path):
     np.savez(path, **{"fire2/squeeze1x1.weights": ARRAY})
     assert np.array_equal(read(path, "fire2/squeeze1x1.weights"), ARRAY)
+
+
+def test_a_pipe_is_refused_at_once(path):
+    os.mkfifo(path)
+    assert refusal(Archive, path) == "x.npz: is a pipe, not a file"
 
 
 def test_a_file_that_is_not_there_or_not_an_archive_is_refused(path, tmp_path):

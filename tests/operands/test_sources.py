@@ -202,6 +202,21 @@ def test_the_images_of_a_file_are_the_batch(file):
     assert str(error.value) == "x.npz: a.inputs: one image; --batch is 2"
 
 
+@pytest.mark.parametrize("flat", [False, True])
+@pytest.mark.parametrize("batch", [1, 2])
+def test_an_fc_layer_takes_matrices(file, flat, batch):
+    layer = Layer("ip", "fc", ("x",), (6, 1, 1), 5)
+    network = Network("net", "Net", "here", {"x": (6, 1, 1)}, (layer,))
+    weights = np.arange(30).reshape(5, 6) % 3
+    inputs = np.arange(6 * batch).reshape(batch, 6) % 2
+    if not flat:
+        weights, inputs = weights[:, :, np.newaxis, np.newaxis], inputs[:, :, np.newaxis, np.newaxis]
+    source = file(**{"ip.weights": weights, "ip.inputs": inputs})
+    operands = OperandSource(network, source, source, batch=batch).operands(layer)
+    assert np.array_equal(operands.weight_values, weights.reshape(5, 6, 1, 1))
+    assert np.array_equal(operands.input_values, inputs.reshape(batch, 6, 1, 1))
+
+
 def test_arrays_of_a_file_are_found_by_layer_and_checked(file):
     network = chain()
     source = file(**{"a.weights": np.ones((4, 4, 3, 3)), "b.weights": np.ones((4, 4, 3))})
