@@ -163,6 +163,8 @@ def measure_scnn() -> Measured:
         values[f"dense.{rule}"] = runs[f"dense_{rule}"].speedup or math.nan
         values[f"sparse.{rule}"] = runs[f"sparse_{rule}"].speedup or math.nan
         values[f"crossover.{rule}"] = crossover(rule)
+    runs["dense_stem"] = at_density(1.0, "published", "conv*,inception_*")
+    values["dense.stem"] = runs["dense_stem"].speedup or math.nan
     return values, runs
 
 
@@ -171,9 +173,9 @@ def slots(run: RunResult) -> int:
     return run.total("slots")
 
 
-def at_density(density: float, rule: str) -> RunResult:
-    """The inception convolutions of GoogLeNet with both operands at one density, under a rule for Kc."""
-    net, layers = STUDY_ROWS["googlenet"]
+def at_density(density: float, rule: str, layers: str = STUDY_ROWS["googlenet"][1]) -> RunResult:
+    """Convolutions of GoogLeNet with both operands at one density, under a rule for Kc."""
+    net = STUDY_ROWS["googlenet"][0]
     stated = f"density={density}"
     assignments = (f"pe.Kc={rule}",)
     return simulate(

@@ -117,18 +117,15 @@ def run_layer(config: Config, layer: Layer, operands: Operands, context: Context
         "drain": sum(drains) * config.num_multipliers,
         "memory": (cycles - sum(compute)) * config.num_multipliers,
     }
-    return LayerResult(
-        name=layer.name,
-        kind=layer.kind,
+    return LayerResult.of(
+        layer,
+        operands,
+        context.check,
         num_multipliers=config.num_multipliers,
         cycles=cycles,
         stack=stack,
-        macs_dense=layer.macs * batch,
         macs_effectual=effectual,
         macs_issued=multiplied,
-        weight_density=operands.weight_density,
-        input_density=operands.input_density,
-        output_density=operands.output_density,
         words_read={"activation_sram": multiplied, "weight_fifo": multiplied},
         words_written={
             "activation_sram": layer.output_words * batch,
@@ -137,8 +134,6 @@ def run_layer(config: Config, layer: Layer, operands: Operands, context: Context
         streams=streams,
         cycle_map=outputs[np.newaxis] * dots * batch,
         details={"Kc": pe.Kc, "sub_planes": num_tiles, "compute_cycles": sum(compute)},
-        origins=operands.origins,
-        checked=context.check,
     )
 
 

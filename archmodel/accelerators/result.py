@@ -10,6 +10,8 @@ import numpy.typing as npt
 from archmodel.accelerators import summary
 from archmodel.accelerators.summary import CAUSES
 from archmodel.memory.dram import Stream
+from archmodel.network.layer import Layer
+from archmodel.operands.operands import Operands
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,21 @@ class LayerResult:
             raise ValueError(f"{self.name}: unknown causes {sorted(unknown)}; allowed: {', '.join(CAUSES)}")
         if sum(self.stack.values()) != self.slots or min(self.stack.values()) < 0:
             raise ValueError(f"{self.name}: the stack {dict(self.stack)} does not sum to {self.slots} slots")
+
+    @classmethod
+    def of(cls, layer: Layer, operands: Operands, checked: bool, **counts: Any) -> "LayerResult":
+        """A machine's `counts` of a layer, with what follows from the layer and its operands."""
+        return cls(
+            name=layer.name,
+            kind=layer.kind,
+            macs_dense=layer.macs * operands.batch,
+            weight_density=operands.weight_density,
+            input_density=operands.input_density,
+            output_density=operands.output_density,
+            origins=operands.origins,
+            checked=checked,
+            **counts,
+        )
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, LayerResult):

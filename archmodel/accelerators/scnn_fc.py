@@ -136,18 +136,15 @@ def run_layer(config: Config, layer: Layer, operands: Operands, context: Context
         "drain": emptying * lanes + sum(drains) * num_multipliers,
         "memory": (cycles - sum(compute)) * num_multipliers,
     }
-    return LayerResult(
-        name=layer.name,
-        kind=layer.kind,
+    return LayerResult.of(
+        layer,
+        operands,
+        context.check,
         num_multipliers=num_multipliers,
         cycles=cycles,
         stack=stack,
-        macs_dense=layer.macs * operands.batch,
         macs_effectual=effectual,
         macs_issued=issued,
-        weight_density=operands.weight_density,
-        input_density=operands.input_density,
-        output_density=operands.output_density,
         words_read={
             "iaram": sum(int(np.count_nonzero(operands.inputs[round_.images])) for round_ in rounds) * pe.num_pes,
             "weight_fifo": sum(work.weight_reads for work in works),
@@ -162,8 +159,6 @@ def run_layer(config: Config, layer: Layer, operands: Operands, context: Context
         streams=streams,
         cycle_map=all_work.work,
         details={"Kc": rounds[0].per_pe, "sub_planes": 1, "tiled_through_dram": 0, "compute_cycles": sum(compute)},
-        origins=operands.origins,
-        checked=context.check,
     )
 
 

@@ -143,18 +143,15 @@ class Tally:
             "drain": int(all_work.emptying.sum()) * lanes + sum(int(part.sum()) for part in exposed) * num_multipliers,
             "memory": (cycles - sum(compute)) * num_multipliers,
         }
-        return LayerResult(
-            name=layer.name,
-            kind=layer.kind,
+        return LayerResult.of(
+            layer,
+            operands,
+            context.check,
             num_multipliers=num_multipliers,
             cycles=cycles,
             stack=stack,
-            macs_dense=layer.macs * operands.batch,
             macs_effectual=effectual,
             macs_issued=self.issued,
-            weight_density=operands.weight_density,
-            input_density=operands.input_density,
-            output_density=operands.output_density,
             words_read=dict(self.read),
             words_written=dict(self.written),
             streams=streams,
@@ -165,8 +162,6 @@ class Tally:
                 "tiled_through_dram": int(self.cut.through_dram),
                 "compute_cycles": sum(compute),
             },
-            origins=operands.origins,
-            checked=context.check,
         )
 
 

@@ -35,6 +35,8 @@ def list_names(kind: str | None, *, as_json: bool) -> None:
         return
     width = max((len(entry["name"]) for found in listing.values() for entry in found), default=0)
     for name, found in listing.items():
+        if kind is None and not found:
+            continue
         if kind is None:
             click.echo(f"{name}:")
         margin = "" if kind else "  "
