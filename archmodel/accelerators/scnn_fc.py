@@ -44,7 +44,9 @@ class RoundWork:
     """What the PEs did in a round; `work` has a row for each PE with neurons."""
 
     work: GroupWork
+    stored_inputs: int
     stored_weights: int
+    input_reads: int
     issued: int
     weight_reads: int
 
@@ -99,14 +101,17 @@ def run_round(config: Config, round_: Round, operands: Operands, context: Contex
         work = GroupWork(
             *bank_group_cycles(weight_ptr, codes, activation_ptr, activation_codes, banks, pe.queue_depth, (0, 0), 0)
         )
-        stored = weights.num_entries.sum(axis=0)
-        return RoundWork(work, int(stored.sum()), int(stored @ entries), int(stored @ vectors))
+        stored, used = weights.num_entries.sum(axis=0), np.count_nonzero(weights.num_entries, axis=0)
+        reads = int(used @ entries), int(stored @ entries), int(stored @ vectors)
+        return RoundWork(work, int(entries.sum()), int(stored.sum()), *reads)
 
     chunks = [range(first, min(first + PES_PER_TASK, num_busy)) for first in range(0, num_busy, PES_PER_TASK)]
     walked = context.run(walk, chunks)
+    summed = ("stored_weights", "input_reads", "issued", "weight_reads")
     return RoundWork(
         GroupWork.join([part.work for part in walked]),
-        *(sum(getattr(part, name) for part in walked) for name in ("stored_weights", "issued", "weight_reads")),
+        walked[0].stored_inputs,
+        *(sum(getattr(part, name) for part in walked) for name in summed),
     )
 
 
@@ -117,7 +122,7 @@ def run_layer(config: Config, layer: Layer, operands: Operands, context: Context
     if context.check:
         check_fc(config, layer, rounds, operands, context)
     spans = [int(work.work.span.max()) for work in works]
-    drains = exposed_drains(config, rounds, spans)
+    drains = exposed_drains(config, layer, rounds, spans)
     compute = [span + drain for span, drain in zip(spans, drains, strict=True)]
     streams = fc_streams(config, layer, rounds, works, operands, context)
     cycles = layer_cycles(compute, streams, context, config.clock_hz)
@@ -146,7 +151,7 @@ def run_layer(config: Config, layer: Layer, operands: Operands, context: Context
         macs_effectual=effectual,
         macs_issued=issued,
         words_read={
-            "iaram": sum(int(np.count_nonzero(operands.inputs[round_.images])) for round_ in rounds) * pe.num_pes,
+            "iaram": sum(work.input_reads for work in works),
             "weight_fifo": sum(work.weight_reads for work in works),
             "accumulators": issued + layer.K * operands.batch,
         },
@@ -162,10 +167,13 @@ def run_layer(config: Config, layer: Layer, operands: Operands, context: Context
     )
 
 
-def exposed_drains(config: Config, rounds: list[Round], spans: list[int]) -> list[int]:
+def exposed_drains(config: Config, layer: Layer, rounds: list[Round], spans: list[int]) -> list[int]:
     """Drain cycles of each round that the next round's computation does not hide."""
     rate = config.ppu.output_words_per_cycle
-    drains = [-(-round_.accumulators.size // rate) if rate else 0 for round_ in rounds]
+    drains = []
+    for round_ in rounds:
+        neurons = min(round_.per_pe, layer.K - round_.first_neuron)  # of the first PE, which has the most
+        drains.append(-(-neurons * round_.accumulators.tile_w // rate) if rate else 0)
     if not config.ppu.overlap:
         return drains
     return [max(0, drain - following) for drain, following in zip(drains, [*spans[1:], 0], strict=True)]
@@ -183,8 +191,7 @@ def fc_streams(
             images = operands.inputs[round_.images]
             outputs = images.shape[0] * layer.K * operands.output_density
             if not context.input_on_chip:
-                nonzeros = int(np.count_nonzero(images))
-                streams.append(Stream("input", "read", math.ceil(nonzeros * bits / 8), tile))
+                streams.append(Stream("input", "read", math.ceil(work.stored_inputs * bits / 8), tile))
             if not context.output_on_chip:
                 streams.append(Stream("output", "write", math.ceil(outputs * bits / 8), tile))
     return tuple(stream for stream in streams if stream.num_bytes)
