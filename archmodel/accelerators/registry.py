@@ -1,6 +1,6 @@
 """From a name to a machine: a configuration and the module that models it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module
 from importlib.util import find_spec
 from types import ModuleType
@@ -58,6 +58,8 @@ class Machine:
         """Cycles and counts of a layer: all its units when `context.fidelity` is exact, a sample when it is sampled."""
         result = self.module.run_layer(self.config, layer, operands, context)
         assert isinstance(result, LayerResult)
+        if context.sampled and result.cycles_ci95 is None:  # nothing was left out
+            return replace(result, cycles_ci95=(result.cycles, result.cycles))
         return result
 
     def expect_layer(self, layer: Layer, densities: Densities, context: Context) -> LayerResult:

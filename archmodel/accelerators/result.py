@@ -46,6 +46,9 @@ class LayerResult:
             raise ValueError(f"{self.name}: unknown causes {sorted(unknown)}; allowed: {', '.join(CAUSES)}")
         if sum(self.stack.values()) != self.slots or min(self.stack.values()) < 0:
             raise ValueError(f"{self.name}: the stack {dict(self.stack)} does not sum to {self.slots} slots")
+        low, high = self.cycles_ci95 or (self.cycles, self.cycles)
+        if not low <= self.cycles <= high:
+            raise ValueError(f"{self.name}: {self.cycles} cycles are not within their interval {low} to {high}")
 
     @classmethod
     def of(cls, layer: Layer, operands: Operands | Densities, checked: bool, **counts: Any) -> "LayerResult":
