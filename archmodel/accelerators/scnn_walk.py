@@ -1,6 +1,8 @@
 """What SCNN's PEs do in every output-channel group of a layer: all groups walked, or a sample of them."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from itertools import pairwise
 
 import numpy as np
@@ -25,16 +27,18 @@ class PartWork:
 def run_parts(config: Config, layer: str, conv: UnitStrideConv, parts: list[Part], context: Context) -> list[PartWork]:
     """Work of the parts of the layer of this name. A unit is an output-channel group of a part with all its PEs."""
     ends = np.cumsum([0] + [part.weights.shape[0] for part in parts])
+    issuing = cache(lambda: [issuing_cycles(config, part) for part in parts])
 
     def walk(units: Int64) -> Int64:
         of_parts = zip(parts, ends[:-1], np.split(units, np.searchsorted(units, ends[1:-1])), strict=True)
-        return as_rows(walk_groups(config, conv, [(part, of - first) for part, first, of in of_parts if of.size], context))
+        chosen = [(part, groups - first) for part, first, groups in of_parts if groups.size]
+        return as_rows(walk_groups(config, conv, chosen, context))
 
     if config.pe.barrier == "layer":  # groups do not add up where PEs meet only after all of them
         walked = walk_all(int(ends[-1]), walk)
     else:
-        walked = context.walk(layer, int(ends[-1]), walk, lambda: expect_groups(config, conv, parts))
-    work = complete(config, parts, walked)
+        walked = context.walk(layer, int(ends[-1]), walk, lambda: expect_groups(conv, parts, issuing()))
+    work = complete(walked, issuing)
     of_parts = [slice(first, end) for first, end in pairwise(ends)]
     if config.pe.barrier == "layer":
         joined = [work.of(groups).without_barriers() for groups in of_parts]
@@ -47,26 +51,21 @@ def as_rows(work: GroupWork) -> Int64:
     return np.column_stack([work.span, work.waiting, work.work, work.stalls, work.emptying])
 
 
-def issuing_cycles(config: Config, parts: list[Part]) -> list[Int64]:
-    """Cycles in which each PE issues a pair of vectors, for each group of each part.  int64[G, T]"""
-    issuing = []
-    for part in parts:
-        weights, activations = part.weights.num_vectors(config.pe.F), part.activations.num_vectors(config.pe.I)
-        # Sums of products below 2**53 are exact in float64, for which numpy calls a fast library.
-        issuing.append((weights.astype(np.float64) @ activations.astype(np.float64)).astype(np.int64))
-    return issuing
+def issuing_cycles(config: Config, part: Part) -> Int64:
+    """Cycles in which each PE issues a pair of vectors, for each group of a part.  int64[G, T]"""
+    return part.weights.num_vectors(config.pe.F) @ part.activations.num_vectors(config.pe.I)
 
 
-def expect_groups(config: Config, conv: UnitStrideConv, parts: list[Part]) -> Expectation:
-    """Expected work of every group of every part.
+def expect_groups(conv: UnitStrideConv, parts: list[Part], issuing: list[Int64]) -> Expectation:
+    """Expected work of every group of every part, whose PEs issue so many cycles.
 
     A group takes at least what its slowest PE issues, and little more but for stalls, incidents that a few groups may
     not show. What all PEs issue, scaled to the slowest ones of the part, is nearly as good and leaves residuals of one
     kind. A group of fewer than Kc channels is unlike the others.
     """
     work, least, certain = [], [], []
-    for part, issuing in zip(parts, issuing_cycles(config, parts), strict=True):
-        slowest, issued = issuing.max(axis=1), issuing.sum(axis=1)
+    for part, of_part in zip(parts, issuing, strict=True):
+        slowest, issued = of_part.max(axis=1), of_part.sum(axis=1)
         work.append(issued * (slowest.sum() / max(1, issued.sum())))
         least.append(slowest)
         certain.append(np.zeros(slowest.size, np.bool_))
@@ -74,22 +73,21 @@ def expect_groups(config: Config, conv: UnitStrideConv, parts: list[Part]) -> Ex
     return Expectation(np.concatenate(work), np.concatenate(least), np.concatenate(certain))
 
 
-def complete(config: Config, parts: list[Part], walked: Walked) -> GroupWork:
-    """All groups, from those that were walked.
+def complete(walked: Walked, issuing_of_parts: Callable[[], list[Int64]]) -> GroupWork:
+    """All groups, from those that were walked and what PEs issue in the others.
 
     The others wait for weights in the walked ones' share of the cycles beyond the least. Their PEs stall and empty
     queues in proportion to what they issue, as far as the cycles of the group leave room for it.
     """
-    measured, rest, num_pes = walked.measured, walked.rest, config.pe.num_pes
-    of_walked = GroupWork(measured[:, 0], measured[:, 1], *np.split(measured[:, 2:], 3, axis=1))
-    if not rest.size:
-        return of_walked
-    issuing = np.concatenate(issuing_cycles(config, parts))
-    beyond = walked.cycles - issuing.max(axis=1)
-    waiting = extended(of_walked.waiting, beyond, walked)
+    span, waiting, measured = np.split(walked.measured, [1, 2], axis=1)
+    work, stalls, emptying = np.split(measured, 3, axis=1)
+    if walked.units.size == walked.cycles.size:
+        return GroupWork(span[:, 0], waiting[:, 0], work, stalls, emptying)
+    issuing = np.concatenate(issuing_of_parts())
+    waiting = extended(waiting[:, 0], walked.cycles - issuing.max(axis=1), walked)
     room = (walked.cycles - waiting)[:, np.newaxis] - issuing
-    stalls = np.minimum(extended(of_walked.stalls, issuing, walked), room)
-    emptying = np.minimum(extended(of_walked.emptying, issuing, walked), room - stalls)
+    stalls = np.minimum(extended(stalls, issuing, walked), room)
+    emptying = np.minimum(extended(emptying, issuing, walked), room - stalls)
     return GroupWork(walked.cycles, waiting, issuing + stalls + emptying, stalls, emptying)
 
 
