@@ -122,6 +122,11 @@ class RunResult:
         return sum(layer.cycles for layer in self.layers)
 
     @property
+    def cycles_ci95(self) -> tuple[int, int] | None:
+        """95 % confidence interval of a sampled run's cycles; layers are sampled independently of one another."""
+        return summary.cycles_ci95(self.layers)
+
+    @property
     def time_s(self) -> float:
         """Seconds at the machine's clock."""
         return self.cycles / self.clock_hz

@@ -1,5 +1,6 @@
 """Quantities of layers and runs as plain data: what `--json`, data frames and result files show, with their units."""
 
+import math
 from collections.abc import Sequence
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, NamedTuple, get_args
@@ -79,11 +80,31 @@ def totals(layers: Sequence["LayerResult"], clock_hz: float) -> dict[str, Any]:
     causes = [cause for cause in CAUSES if any(cause in layer.stack for layer in layers)]
     return {
         **sums,
+        **interval(cycles_ci95(layers)),
         "time_s": sums["cycles"] / clock_hz,
         "multiplier_utilization": sums["macs_effectual"] / slots if slots else 0.0,
         **energy(layers),
         "stalls": {cause: sum(layer.stall_cycles.get(cause, 0.0) for layer in layers) for cause in causes},
     }
+
+
+def cycles_ci95(layers: Sequence["LayerResult"]) -> tuple[int, int] | None:
+    """95 % confidence interval of the sum of the cycles: the half-widths of independent layers add in quadrature.
+
+    None unless all layers have an interval.
+    """
+    intervals = [layer.cycles_ci95 for layer in layers if layer.cycles_ci95 is not None]
+    if len(intervals) < len(layers) or not layers:
+        return None
+    cycles = [layer.cycles for layer in layers]
+    below = math.hypot(*(middle - low for middle, (low, _) in zip(cycles, intervals, strict=True)))
+    above = math.hypot(*(high - middle for middle, (_, high) in zip(cycles, intervals, strict=True)))
+    return sum(cycles) - math.ceil(below), sum(cycles) + math.ceil(above)
+
+
+def interval(ends: tuple[int, int] | None) -> dict[str, list[int]]:
+    """The key that sampled layers and runs have besides those of the others."""
+    return {} if ends is None else {"cycles_ci95": list(ends)}
 
 
 def energy(layers: Sequence["LayerResult"]) -> dict[str, Any]:
@@ -109,6 +130,7 @@ def as_dict(run: "RunResult") -> dict[str, Any]:
         "layers": [
             {
                 **layer_quantities(layer, run.clock_hz),
+                **interval(layer.cycles_ci95),
                 **{name: dict(getattr(layer, name)) for name in MAPPINGS},
                 **energy([layer]),
                 "stalls": {cause: layer.stall_cycles[cause] for cause in CAUSES if cause in layer.stack},
