@@ -7,6 +7,7 @@ from types import ModuleType
 from typing import Any, Protocol
 
 from archmodel import config
+from archmodel.accelerators import plug_in
 from archmodel.accelerators.context import Context
 from archmodel.accelerators.result import LayerResult
 from archmodel.errors import ConfigError, did_you_mean, show
@@ -40,6 +41,9 @@ class MachineConfig(Protocol):
         """The configuration as a dictionary."""
 
 
+REQUIRED = (*MachineConfig.__annotations__, *(name for name in vars(MachineConfig) if name[0] != "_"))
+
+
 @dataclass(frozen=True)
 class Machine:
     """A configured accelerator."""
@@ -70,19 +74,35 @@ class Machine:
 
 
 def load_machine(name_or_path: str, assignments: tuple[str, ...] = ()) -> Machine:
-    """Read and check a machine of configs/accelerators/ or a TOML file; its key `model` names the module."""
+    """Read and check a machine of configs/accelerators/ or a TOML file.
+
+    Its key `model` names a module of archmodel.accelerators, or with '.py' a Python file beside the TOML file.
+    """
     data, source = config.read("accelerators", name_or_path)
-    model = data.get("model")
+    model, where = data.get("model"), f"{source}: model = {show(data.get('model'))}"
+    if isinstance(model, str) and model.endswith(plug_in.SUFFIX):
+        path, _ = config.locate("accelerators", name_or_path)
+        module = plug_in.load(path.parent, model, where)
+    else:
+        module = built_in(model, where)
+    checked = config.load("accelerators", name_or_path, module.Config, assignments)
+    missing = [name for name in REQUIRED if not hasattr(checked, name)]
+    if missing:
+        raise ConfigError(f"{where}: Config lacks {', '.join(missing)}; it needs {', '.join(REQUIRED)}")
+    return Machine(arch=source_name(name_or_path), model=str(model), config=checked, module=module)
+
+
+def built_in(model: object, where: str) -> ModuleType:
+    """The module of a machine of the package; ConfigError starting with `where` if it is none."""
     known = sorted({config.read("accelerators", name)[0].get("model", "") for name in config.names("accelerators")})
+    allowed = f"allowed: {', '.join(known)} or the name of a Python file beside it"
     home = f"archmodel.accelerators.{model}"
     if not isinstance(model, str) or not model.isidentifier() or find_spec(home) is None:
-        nearest = did_you_mean(str(model), known)
-        raise ConfigError(f"{source}: model = {show(model)}: unknown model; allowed: {', '.join(known)}{nearest}")
+        raise ConfigError(f"{where}: unknown model; {allowed}{did_you_mean(str(model), known)}")
     module = import_module(home)
     if not all(hasattr(module, name) for name in PARTS):
-        raise ConfigError(f"{source}: model = {show(model)}: is not a machine; allowed: {', '.join(known)}")
-    checked = config.load("accelerators", name_or_path, module.Config, assignments)
-    return Machine(arch=source_name(name_or_path), model=model, config=checked, module=module)
+        raise ConfigError(f"{where}: is not a machine; {allowed}")
+    return module
 
 
 def source_name(name_or_path: str) -> str:
