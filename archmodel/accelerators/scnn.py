@@ -15,12 +15,13 @@ from archmodel.accelerators.result import LayerResult
 from archmodel.accelerators.scnn_check import check_conv
 from archmodel.accelerators.scnn_config import Config
 from archmodel.accelerators.scnn_conv import compress_parts, compress_weights, run_parts
+from archmodel.accelerators.scnn_expected import expect_layer
 from archmodel.accelerators.scnn_tally import Counts, Tally, nonzero_pairs
 from archmodel.accelerators.scnn_tiling import cut_layer, fits_iaram
 from archmodel.network.layer import Layer
 from archmodel.operands.operands import Operands, effectual_macs
 
-__all__ = ["KINDS", "Config", "run_layer"]
+__all__ = ["KINDS", "Config", "expect_layer", "run_layer"]
 
 KINDS = ("conv", "fc")
 
