@@ -14,14 +14,41 @@ CACHED_BLOCKS = 4096  # kinds of blocks that are remembered: a network has some 
 
 
 @dataclass(frozen=True, eq=False)
+class Count:
+    """A random count; probability : float64, of 0, 1, 2 ..."""
+
+    probability: Float64
+
+    @cached_property
+    def mean(self) -> float:
+        """Expected value."""
+        return float(np.arange(self.probability.size) @ self.probability)
+
+    @cached_property
+    def mean_square(self) -> float:
+        """Expected square."""
+        return float(np.arange(self.probability.size) ** 2 @ self.probability)
+
+    @cached_property
+    def variance(self) -> float:
+        """Variance."""
+        return max(self.mean_square - self.mean**2, 0.0)
+
+    @property
+    def none(self) -> float:
+        """Probability of 0."""
+        return float(self.probability[0])
+
+
+@dataclass(frozen=True, eq=False)
 class RandomBlock:
     """A block stored in a zero-run code and fetched in vectors.
 
-    entries : float64[E], probability of each number of stored entries, explicit zeros included
+    entries : stored entries, explicit zeros included
     width : entries of a vector
     """
 
-    entries: Float64
+    entries: Count
     width: int
 
     @classmethod
@@ -29,52 +56,28 @@ class RandomBlock:
         """A block of independent cells, given by the probability that each is non-zero in storage order."""
         return _block(np.ascontiguousarray(cell_density, np.float64).tobytes(), longest_run, width)
 
-    @property
-    def mean_entries(self) -> float:
-        """Expected entries."""
-        return mean(self.entries)
-
     @cached_property
-    def vectors(self) -> Float64:
-        """Probability of each number of vectors."""
-        vectors: Float64 = np.bincount(-(-np.arange(self.entries.size) // self.width), self.entries)
-        return vectors
-
-    @property
-    def mean_vectors(self) -> float:
-        """Expected vectors."""
-        return mean(self.vectors)
+    def vectors(self) -> Count:
+        """Vectors of the entries."""
+        entries = self.entries.probability
+        return Count(np.bincount(-(-np.arange(entries.size) // self.width), entries).astype(np.float64))
 
     @cached_property
     def fills(self) -> Float64:
         """Expected vectors with each number of entries.  float64[width + 1]"""
-        full, left = np.divmod(np.arange(self.entries.size), self.width)
-        fills: Float64 = np.bincount(left, self.entries, self.width + 1)
-        fills[0], fills[-1] = 0.0, full @ self.entries
+        entries = self.entries.probability
+        full, left = np.divmod(np.arange(entries.size), self.width)
+        fills = np.bincount(left, entries, self.width + 1).astype(np.float64)
+        fills[0], fills[-1] = 0.0, full @ entries
         return fills
 
     def mean_passes(self, fifo_entries: int) -> float:
         """Expected times that a channel's activations are fetched for this block of weights."""
-        vectors = np.arange(self.vectors.size)
+        vectors = np.arange(self.vectors.probability.size)
         passes = -(-vectors // fifo_entries) if fifo_entries else np.minimum(vectors, 1)
-        return float(passes @ self.vectors)
+        return float(passes @ self.vectors.probability)
 
 
 @lru_cache(maxsize=CACHED_BLOCKS)
 def _block(cells: bytes, longest_run: int, width: int) -> RandomBlock:
-    return RandomBlock(run_length_pmf(np.frombuffer(cells), longest_run), width)
-
-
-def mean(probability: Float64) -> float:
-    """Mean of a count, from the probability of 0, 1, 2 ..."""
-    return float(np.arange(probability.size) @ probability)
-
-
-def mean_square(probability: Float64) -> float:
-    """Mean of the square of a count."""
-    return float(np.arange(probability.size) ** 2 @ probability)
-
-
-def variance(probability: Float64) -> float:
-    """Variance of a count."""
-    return max(mean_square(probability) - mean(probability) ** 2, 0.0)
+    return RandomBlock(Count(run_length_pmf(np.frombuffer(cells), longest_run)), width)

@@ -1,6 +1,7 @@
 """Accumulator banks under products whose banks are random: how long they hold the multipliers."""
 
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 
@@ -8,7 +9,7 @@ from archmodel.accelerators.random_blocks import Float64
 
 MOST_ROUNDS = 50
 NEGLIGIBLE = 1e-15  # probability that is left out
-SETTLED_CYCLES = 1e-6  # change of the expected stall at which the banks' mutual influence is settled
+SETTLED_CYCLES = 1e-4  # change of the expected stall at which the banks' mutual influence is settled
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,13 +72,19 @@ def bank_arrivals(weight_fills: Float64, activation_fills: Float64, chance: floa
         return np.ones(1)
     products = np.outer(np.arange(weight_fills.size), np.arange(activation_fills.size))
     share = np.bincount(products.ravel(), pairs.ravel()) / pairs.sum()
-    arrivals, of_products = np.zeros(share.size), np.zeros(share.size)
-    of_products[0] = 1.0
-    for probability in share:  # of 0, 1, 2 ... products
-        arrivals += probability * of_products
-        of_products[1:] += chance * (of_products[:-1] - of_products[1:])
-        of_products[0] *= 1.0 - chance
+    arrivals = share @ binomials(share.size, chance)
     return arrivals[: np.flatnonzero(arrivals > NEGLIGIBLE)[-1] + 1]
+
+
+@cache
+def binomials(size: int, chance: float) -> Float64:
+    """Probability of 0, 1, 2 ... successes in 0, 1, 2 ... trials.  float64[size, size]"""
+    probability = np.zeros((size, size))
+    probability[0, 0] = 1.0
+    for trials in range(1, size):
+        probability[trials] = (1.0 - chance) * probability[trials - 1]
+        probability[trials, 1:] += chance * probability[trials - 1, :-1]
+    return probability
 
 
 def shortened(after_retiring: Float64, others: Float64, depth: int) -> Float64:
@@ -86,7 +93,7 @@ def shortened(after_retiring: Float64, others: Float64, depth: int) -> Float64:
     length = np.arange(after_retiring.shape[1])
     for excess in np.flatnonzero(others > NEGLIGIBLE):
         left = np.clip(length - np.maximum(excess, length - depth), 0, depth)
-        np.add.at(transition, (slice(None), left), after_retiring * others[excess])
+        np.add.at(transition.T, left, after_retiring.T * others[excess])
     return transition / transition.sum(axis=1, keepdims=True)
 
 

@@ -15,7 +15,7 @@ from archmodel.accelerators import scnn_fc_expected
 from archmodel.accelerators.cartesian import Int64
 from archmodel.accelerators.context import Context
 from archmodel.accelerators.planar import PlanarTiling, SubPlane, unit_stride
-from archmodel.accelerators.random_blocks import Float64, RandomBlock, variance
+from archmodel.accelerators.random_blocks import Float64, RandomBlock
 from archmodel.accelerators.random_queues import RandomQueues, random_queues
 from archmodel.accelerators.result import LayerResult
 from archmodel.accelerators.scnn_cells import Cells, Pattern
@@ -44,9 +44,9 @@ def expect_layer(config: Config, layer: Layer, densities: Densities, context: Co
     known: dict[tuple[object, ...], ExpectedPart] = {}
     parts = []
     for sub_plane in sub_planes:
-        kind = inputs.tiles(sub_plane), cells.meetings(sub_plane)
+        kind = inputs.tiles(sub_plane), products_reaching(config, cells, sub_plane)
         if kind not in known:
-            known[kind] = expect_part(config, cells, weights, inputs, sub_plane)
+            known[kind] = expect_part(config, cells.channels, weights, inputs, *kind)
         parts += [known[kind]] * conv.groups
     counts = np.array([part.counts for part in parts])
     rounded = [whole(column, upwards=True) for column in counts.T]
@@ -135,41 +135,51 @@ class RandomInputs:
         log_chance = 0.0
         for pattern, number in tiles.items():
             blocks = self.blocks(pattern)
-            entries = channels * sum(block.mean_entries for block in blocks)
-            deviation = math.sqrt(channels * sum(variance(block.entries) for block in blocks))
+            entries = channels * sum(block.entries.mean for block in blocks)
+            deviation = math.sqrt(channels * sum(block.entries.variance for block in blocks))
             log_chance += number * self.densities.batch * log_normal_cdf(most_entries + 0.5 - entries, deviation)
         return log_chance >= LIKELY
 
 
 @dataclass(frozen=True, eq=False)
 class ExpectedPart:
-    """Expectations of one conv group on one sub-plane; `counts` in the order of `Counts`, from the stored weights on."""
+    """Expectations of a conv group on a sub-plane; `counts` in the order of `Counts`, from the stored weights on."""
 
     counts: tuple[float, ...]
     work: GroupWork
 
 
+def products_reaching(config: Config, cells: Cells, sub_plane: SubPlane) -> float:
+    """Fraction of a sub-plane's products that go to the accumulators."""
+    if config.pe.out_of_range == "accumulate":
+        return 1.0
+    meetings, in_range = cells.meetings(sub_plane)
+    return in_range / meetings if meetings else 1.0
+
+
 def expect_part(
-    config: Config, cells: Cells, weights: RandomWeights, inputs: RandomInputs, sub_plane: SubPlane
+    config: Config,
+    channels: int,
+    weights: RandomWeights,
+    inputs: RandomInputs,
+    tiles: tuple[tuple[Pattern, Pattern], ...],
+    reaching: float,
 ) -> ExpectedPart:
-    """What the PEs do in all output groups of a sub-plane."""
-    tiles = inputs.tiles(sub_plane)
+    """What the PEs do in all output groups of a sub-plane; channels : of a phase; reaching : fraction of products."""
     patterns = {pattern: number for number, pattern in enumerate(dict.fromkeys(tiles))}
     pe_kinds = np.array([patterns[pattern] for pattern in tiles])
     num_pes = np.bincount(pe_kinds)
     activations = [inputs.blocks(pattern) for pattern in patterns]
-    meetings, in_range = cells.meetings(sub_plane)
-    reaching = 1.0 if config.pe.out_of_range == "accumulate" or not meetings else in_range / meetings
-    channels, numbers = cells.channels, np.array(weights.numbers)
+    numbers = np.array(weights.numbers)
 
     def summed(of_weights: Float64, of_activations: Float64) -> float:
         """Sum over channels of what all groups have times what all PEs have."""
         return float(channels * (numbers @ of_weights) @ (num_pes @ of_activations))
 
-    entries = np.array([[block.mean_entries for block in kind] for kind in weights.blocks])
+    entries = np.array([[block.entries.mean for block in kind] for kind in weights.blocks])
     passes = np.array([[block.mean_passes(config.fifo[0]) for block in kind] for kind in weights.blocks])
-    stored = np.array([[block.mean_entries for block in kind] for kind in activations])
-    fetched = np.array([[block.mean_vectors for block in kind] for kind in activations])
+    stored = np.array([[block.entries.mean for block in kind] for kind in activations])
+    fetched = np.array([[block.vectors.mean for block in kind] for kind in activations])
     issued = summed(entries, stored)
     counts = (
         float(channels * (numbers @ entries).sum()),
@@ -179,15 +189,24 @@ def expect_part(
         summed(passes, stored),
         summed(entries, fetched),
     )
-    fills = [sum(number * block.fills for number, kind in zip(of, blocks, strict=True) for block in kind)
-             for of, blocks in ((numbers, weights.blocks), (num_pes, activations))]  # fmt: skip
-    queues = random_queues(*fills, reaching, config.pe.accumulator_banks, config.pe.queue_depth)
-    owns = [Own(int(number), [block.vectors for block in kind]) for number, kind in zip(num_pes, activations, strict=True)]
+    queues = random_queues(
+        total_fills(numbers, weights.blocks), total_fills(num_pes, activations), reaching,
+        config.pe.accumulator_banks, config.pe.queue_depth,
+    )  # fmt: skip
+    owns = [
+        Own(int(number), [block.vectors for block in kind])
+        for number, kind in zip(num_pes, activations, strict=True)
+    ]
     groups = [
         (number, [Broadcast.of(channels, block.vectors) for block in kind])
         for number, kind in zip(weights.numbers, weights.blocks, strict=True)
     ]
     return ExpectedPart(counts, part_work(config, channels, groups, owns, pe_kinds, queues))
+
+
+def total_fills(numbers: Int64, kinds: list[list[RandomBlock]]) -> Float64:
+    """Expected vectors with 0, 1, 2 ... entries in blocks, as many of each kind, of all phases."""
+    return np.array(sum(number * block.fills for number, kind in zip(numbers, kinds, strict=True) for block in kind))
 
 
 def part_work(

@@ -12,6 +12,7 @@ from archmodel.accelerators.scnn_conv import GroupWork
 from archmodel.accelerators.slowest_pe import (
     Broadcast,
     Own,
+    Steps,
     activity,
     mean_work,
     slowest_work,
@@ -50,15 +51,16 @@ class ExpectedGroup:
         A PE empties its queues after its last issue, so the slowest one is that with the largest sum of both: beside a
         spread of the work s, the longest of all queues, of spread e, counts by sqrt(s^2 + e^2) - s of its excess.
         """
+        steps = Steps.of(phases)
         issuing = np.array([mean_work(phases, own) for own in kinds])
         longest, deviation = queues.emptying(issuing.max())
-        emptying = np.array([longest * activity(phases, own) for own in kinds])
+        emptying = np.array([longest * activity(steps, own) for own in kinds])
         between = [phase.share(meetings) for phase in phases]
         slowest = meetings * slowest_work(between, kinds) * (1.0 + queues.stall_cycles)
         busiest = int(issuing.argmax())
         if deviation > 0.0:
             longest_of_all = queues.emptying(issuing.max(), kinds[busiest].num_pes)[0]
-            spread = work_deviation(between, kinds[busiest])
+            spread = work_deviation(Steps.of(between), kinds[busiest])
             excess = (math.hypot(spread, deviation) - spread) / deviation * (longest_of_all - longest)
         else:
             excess = 0.0
@@ -100,6 +102,6 @@ def whole(values: list[Float64] | list[float], *, upwards: bool = False) -> Int6
     ends = np.cumsum(exact.ravel())
     total = float(ends[-1]) if ends.size else 0.0
     slack = ROUNDING * max(1.0, total)
-    steps = np.minimum(np.ceil(ends - slack), math.ceil(total - slack)) if upwards else np.round(ends + slack)
-    shares: Int64 = np.diff(steps, prepend=0.0).astype(np.int64).reshape(exact.shape)
-    return shares
+    steps = np.zeros(ends.size + 1, np.int64)
+    steps[1:] = np.minimum(np.ceil(ends - slack), math.ceil(total - slack)) if upwards else np.round(ends + slack)
+    return (steps[1:] - steps[:-1]).reshape(exact.shape)

@@ -44,16 +44,16 @@ def expect_round(
         RandomBlock.of(np.full(size, weight_density), stored.longest_run, pe.F) for _, size in kinds
     ]
     num_pes = np.array([number for number, _ in kinds])
-    weights = layer.C * float(num_pes @ [block.mean_entries for block in blocks])
-    used = layer.C * float(num_pes @ [1.0 - block.entries[0] for block in blocks])
+    weights = layer.C * float(num_pes @ [block.entries.mean for block in blocks])
+    used = layer.C * float(num_pes @ [1.0 - block.entries.none for block in blocks])
     counts = (
-        layer.C * inputs.mean_entries,
+        layer.C * inputs.entries.mean,
         weights,
-        used * inputs.mean_entries,
-        weights * inputs.mean_entries,
-        weights * inputs.mean_vectors,
+        used * inputs.entries.mean,
+        weights * inputs.entries.mean,
+        weights * inputs.vectors.mean,
     )
-    fills = sum(number * block.fills for number, block in zip(num_pes, blocks, strict=True))
+    fills = np.array(sum(number * block.fills for number, block in zip(num_pes, blocks, strict=True)))
     queues = random_queues(fills, inputs.fills, 1.0, pe.accumulator_banks, pe.queue_depth)
     owns = [Own(int(number), [block.vectors]) for number, block in zip(num_pes, blocks, strict=True)]
     shared = [Broadcast.of(layer.C, inputs.vectors)]

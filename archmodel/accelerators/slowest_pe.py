@@ -5,10 +5,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from archmodel.accelerators.random_blocks import Float64, mean, mean_square, variance
+from archmodel.accelerators.random_blocks import Count, Float64
 from archmodel.kernels.fifo_lag import expected_coupled_cycles
 
 DEVIATIONS = 10.0  # standard deviations around its mean within which a sum is looked at
+UNCOUPLED = 8.0  # standard deviations between a PE that is ahead and the slowest one that do not happen
 CELLS = 200  # of the coupled walk's window, about: twice as many move no layer by a thousandth
 MOST_GRID = 8  # cells of one vector of a PE's own operand
 
@@ -26,9 +27,9 @@ class Broadcast:
     mean_square: float
 
     @classmethod
-    def of(cls, num_blocks: int, vectors: Float64) -> "Broadcast":
-        """Blocks with a given probability of 0, 1, 2 ... vectors."""
-        return cls(num_blocks, mean(vectors), mean_square(vectors))
+    def of(cls, num_blocks: int, vectors: Count) -> "Broadcast":
+        """Independent blocks of random vectors."""
+        return cls(num_blocks, vectors.mean, vectors.mean_square)
 
     @classmethod
     def together(cls, groups: "list[tuple[int, Broadcast]]") -> "Broadcast":
@@ -44,10 +45,10 @@ class Broadcast:
 
 @dataclass(frozen=True, eq=False)
 class Own:
-    """The operand of PEs that are alike: probability of 0, 1, 2 ... vectors of a block, for each phase."""
+    """The operand of PEs that are alike: the vectors of a block of each phase."""
 
     num_pes: int
-    vectors: list[Float64]
+    vectors: list[Count]
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,31 +81,32 @@ class Steps:
         """Steps of all phases."""
         return sum(self.num_steps)
 
-    def mixture(self, own: Own) -> Float64:
+    def mixture(self, own: Own) -> Count:
         """Vectors of a PE in any step."""
-        mixed = np.zeros(max(vectors.size for vectors in own.vectors))
+        if len(own.vectors) == 1:
+            return own.vectors[0]
+        mixed = np.zeros(max(vectors.probability.size for vectors in own.vectors))
         for steps, vectors in zip(self.num_steps, own.vectors, strict=True):
-            mixed[: vectors.size] += steps / self.total * vectors
-        return mixed
+            mixed[: vectors.probability.size] += steps / self.total * vectors.probability
+        return Count(mixed)
 
 
 def mean_work(phases: list[Broadcast], own: Own) -> float:
     """Expected multiplier cycles of a PE."""
     pairs = zip(phases, own.vectors, strict=True)
-    return sum(phase.num_blocks * phase.mean_vectors * mean(vectors) for phase, vectors in pairs)
+    return sum(phase.num_blocks * phase.mean_vectors * vectors.mean for phase, vectors in pairs)
 
 
-def work_deviation(phases: list[Broadcast], own: Own) -> float:
+def work_deviation(steps: Steps, own: Own) -> float:
     """Standard deviation of a PE's multiplier cycles, given the broadcast vectors."""
-    steps = Steps.of(phases)
     pairs = zip(steps.num_steps, own.vectors, strict=True)
-    return steps.vectors * math.sqrt(sum(number * variance(vectors) for number, vectors in pairs))
+    return steps.vectors * math.sqrt(sum(number * vectors.variance for number, vectors in pairs))
 
 
-def activity(phases: list[Broadcast], own: Own) -> float:
+def activity(steps: Steps, own: Own) -> float:
     """Probability that a PE has any work."""
-    pairs = zip(Steps.of(phases).num_steps, own.vectors, strict=True)
-    return 1.0 - math.prod(float(vectors[0]) ** number for number, vectors in pairs)
+    pairs = zip(steps.num_steps, own.vectors, strict=True)
+    return 1.0 - math.prod(vectors.none**number for number, vectors in pairs)
 
 
 def slowest_work(phases: list[Broadcast], owns: list[Own]) -> float:
@@ -114,44 +116,36 @@ def slowest_work(phases: list[Broadcast], owns: list[Own]) -> float:
     other, but for equal tiles lowers every sum by the same share, which leaves the expected maximum as it is.
     """
     steps = Steps.of(phases)
-    sums = [sum_of_steps(steps, own) for own in owns]
-    offsets = [
-        mean_work(phases, own) - steps.vectors * (first + mean(probability))
-        for own, (first, probability) in zip(owns, sums, strict=True)
-    ]
-    starts = [
-        offset + steps.vectors * first for offset, (first, _) in zip(offsets, sums, strict=True)
-    ]
-    return expected_maximum(
-        [
-            (own.num_pes, start + steps.vectors * np.arange(probability.size), probability)
-            for own, start, (_, probability) in zip(owns, starts, sums, strict=True)
-        ]
-    )
+    kinds = []
+    for own in owns:
+        probability = sum_of_steps(steps, own)
+        vectors = np.arange(probability.size) - Count(probability).mean
+        kinds.append((own.num_pes, mean_work(phases, own) + steps.vectors * vectors, probability))
+    return expected_maximum(kinds)
 
 
-def sum_of_steps(steps: Steps, own: Own) -> tuple[int, Float64]:
-    """Distribution of a PE's own vectors over all steps: the lowest number, and the probability from there on.
+def sum_of_steps(steps: Steps, own: Own) -> Float64:
+    """Distribution of a PE's own vectors over all steps: probability of some number, of one more, and so on.
 
     A power of the characteristic function. It is sampled as finely as the sum's spread needs, so that the sum is known
     up to a multiple of the period, and that multiple from its mean.
     """
     pairs = list(zip(steps.num_steps, own.vectors, strict=True))
-    expected = sum(number * mean(vectors) for number, vectors in pairs)
-    spread = math.sqrt(sum(number * variance(vectors) for number, vectors in pairs))
+    expected = sum(number * vectors.mean for number, vectors in pairs)
+    spread = math.sqrt(sum(number * vectors.variance for number, vectors in pairs))
     if spread < 1e-9:
-        return round(expected), np.ones(1)
+        return np.ones(1)
     below = min(math.ceil(DEVIATIONS * spread) + 1, math.ceil(expected))
     above = math.ceil(DEVIATIONS * spread) + 1
     period = 1 << (below + above).bit_length()
     spectrum = np.ones(period // 2 + 1, complex)
     for number, vectors in pairs:
-        folded = np.bincount(np.arange(vectors.size) % period, vectors, period)
+        folded = np.bincount(np.arange(vectors.probability.size) % period, vectors.probability, period)
         spectrum *= np.fft.rfft(folded) ** number
     first = math.floor(expected) - below
     cells = np.arange(first, first + below + above) % period
     probability = np.maximum(np.fft.irfft(spectrum, period)[cells], 0.0)
-    return first, probability / probability.sum()
+    return probability / probability.sum()
 
 
 def expected_maximum(kinds: list[tuple[int, Float64, Float64]]) -> float:
@@ -171,27 +165,27 @@ def waiting_for_weights(phases: list[Broadcast], owns: list[Own], fifo: tuple[in
     steps = Steps.of(phases)
     if not entries or steps.total * steps.vectors <= entries:
         return 0.0
-    mixed = [Own(own.num_pes, [steps.mixture(own)]) for own in owns]
-    alike = [Broadcast(steps.total, steps.vectors, steps.vectors**2)]
+    mixed = [steps.mixture(own) for own in owns]
+    fullest = max(vectors.mean for vectors in mixed)
+    spread = math.sqrt(max(vectors.variance for vectors in mixed) * steps.total)
+    held = fullest * entries / steps.vectors  # own vectors that a PE can be ahead
+    if held > UNCOUPLED * spread and fullest * per_cycle > 1.0:
+        return 0.0
     pieces = math.ceil(steps.vectors / entries)  # a block larger than the FIFO comes in pieces
-    num_steps, vectors = steps.total * pieces, steps.vectors / pieces
-    size = max(own.vectors[0].size for own in mixed)
-    table = np.zeros((len(mixed), size))
-    for row, own in zip(table, mixed, strict=True):
-        row[: own.vectors[0].size] = own.vectors[0]
-    spread = math.sqrt(max(variance(row) for row in table) * num_steps)
-    fullest = max(mean(row) for row in table)
-    ahead = min(DEVIATIONS * spread, 2.0 * fullest * entries / vectors) + size
+    size = max(vectors.probability.size for vectors in mixed)
+    ahead = min(DEVIATIONS * spread, 2.0 * held * pieces) + size
     behind = 0.6 * DEVIATIONS * spread + size  # the slowest PE is itself some deviations behind the mean
     grid = max(1, min(MOST_GRID, math.ceil(CELLS / (ahead + behind))))
     coupled = expected_coupled_cycles(
-        table,
-        np.array([own.num_pes for own in mixed]),
-        num_steps,
-        vectors,
+        np.array([np.pad(vectors.probability, (0, size - vectors.probability.size)) for vectors in mixed]),
+        np.array([own.num_pes for own in owns]),
+        steps.total * pieces,
+        steps.vectors / pieces,
         entries,
         per_cycle,
         grid,
         (math.ceil(ahead * grid), math.ceil(behind * grid)),
     )
-    return max(0.0, coupled - slowest_work(alike, mixed))
+    alike = [Broadcast(steps.total, steps.vectors, steps.vectors**2)]
+    uncoupled = slowest_work(alike, [Own(own.num_pes, [vectors]) for own, vectors in zip(owns, mixed, strict=True)])
+    return max(0.0, coupled - uncoupled)
