@@ -1,0 +1,111 @@
+"""Which cells of SCNN's blocks can hold a non-zero: tiles at the plane's edge, phases of a stride, dilated kernels."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import product
+
+import numpy as np
+import numpy.typing as npt
+
+from archmodel.accelerators.cartesian import WeightOrder
+from archmodel.accelerators.planar import SubPlane, UnitStrideConv
+from archmodel.accelerators.random_blocks import Float64
+from archmodel.network.layer import Layer
+
+Bools = npt.NDArray[np.bool_]
+Pattern = tuple[bytes, ...]  # a mask of bool for each phase
+
+
+@dataclass(frozen=True, eq=False)
+class Axis:
+    """Rows or columns of a convolution after space-to-depth.
+
+    inputs : bool[phases, size of the plane], where an input of the layer is
+    taps : bool[phases, taps], where a weight of the layer is
+    padding : of the unit-stride form
+    num_outputs : rows or columns of outputs
+    """
+
+    inputs: Bools
+    taps: Bools
+    padding: int
+    num_outputs: int
+
+    def tiles(self, first: int, size: int, tile: int, num_pes: int) -> list[Pattern]:
+        """Inputs in the part of a sub-plane that each PE along the axis has."""
+        inside = np.zeros((self.inputs.shape[0], num_pes * tile), bool)
+        held = self.inputs[:, first : first + size]
+        inside[:, : held.shape[1]] = held
+        split = inside.reshape(-1, num_pes, tile)
+        return [tuple(mask.tobytes() for mask in split[:, pe]) for pe in range(num_pes)]
+
+    def meetings(self, first: int, size: int) -> tuple[int, int]:
+        """Pairs of an input of a sub-plane and a tap of its phase: all, and those whose output exists."""
+        held = self.inputs[:, first : first + size]
+        output = np.arange(first, first + held.shape[1])[:, np.newaxis] + self.padding - np.arange(self.taps.shape[1])
+        in_range = (output >= 0) & (output < self.num_outputs)
+        pairs = held[:, :, np.newaxis] & self.taps[:, np.newaxis]
+        return int(pairs.sum()), int((pairs & in_range).sum())
+
+
+@dataclass(frozen=True, eq=False)
+class Cells:
+    """Both axes of a convolution; the phases of its channels are those of the rows times those of the columns."""
+
+    conv: UnitStrideConv
+    rows: Axis
+    columns: Axis
+
+    @classmethod
+    def of(cls, layer: Layer, conv: UnitStrideConv) -> "Cells":
+        """Where inputs and weights of a layer are in its unit-stride form."""
+        return cls(conv, _axis(layer, conv, 0), _axis(layer, conv, 1))
+
+    @cached_property
+    def channels(self) -> int:
+        """Channels of a phase in a conv group."""
+        return self.conv.C // self.conv.groups // self.conv.phases
+
+    @cached_property
+    def phases(self) -> list[tuple[int, int]]:
+        """Phases of rows and of columns."""
+        return [(v, h) for v in range(self.rows.taps.shape[0]) for h in range(self.columns.taps.shape[0])]
+
+    def kernel(self, phase: tuple[int, int], num_kernels: int, Kc: int, order: WeightOrder) -> Float64:
+        """1 in the cells of a block that hold a weight, of a group with `num_kernels` of Kc kernels.  float64[cells]"""
+        taps = np.outer(self.rows.taps[phase[0]], self.columns.taps[phase[1]]).astype(float)
+        present = (np.arange(Kc) < num_kernels).astype(float)
+        block = np.multiply.outer(present, taps) if order == "krs" else np.multiply.outer(taps, present)
+        return block.ravel()
+
+    def tiles(self, sub_plane: SubPlane, rows: int, cols: int) -> tuple[tuple[Pattern, Pattern], ...]:
+        """Inputs in the rows and in the columns of each PE's tile; equal patterns are equal tiles."""
+        vertical = self.rows.tiles(sub_plane.top, sub_plane.height, sub_plane.tile_h, rows)
+        horizontal = self.columns.tiles(sub_plane.left, sub_plane.width, sub_plane.tile_w, cols)
+        return tuple(product(vertical, horizontal))
+
+    def tile(self, pattern: tuple[Pattern, Pattern], phase: tuple[int, int]) -> Float64:
+        """1 in the cells of a tile that hold an input of a channel of a phase.  float64[cells]"""
+        tall, wide = (np.frombuffer(masks[number], bool) for masks, number in zip(pattern, phase, strict=True))
+        return np.outer(tall, wide).astype(float).ravel()
+
+    def meetings(self, sub_plane: SubPlane) -> tuple[int, int]:
+        """Pairs of an input and a tap of a channel of each phase in a sub-plane: all, and those whose output exists."""
+        rows, rows_in_range = self.rows.meetings(sub_plane.top, sub_plane.height)
+        columns, columns_in_range = self.columns.meetings(sub_plane.left, sub_plane.width)
+        return rows * columns, rows_in_range * columns_in_range
+
+
+def _axis(layer: Layer, conv: UnitStrideConv, axis: int) -> Axis:
+    stride, dilation, padding = layer.stride[axis], layer.dilation[axis], layer.padding[2 * axis]
+    size, kernel, num_taps = ((layer.H, layer.R, conv.R), (layer.W, layer.S, conv.S))[axis]
+    of_conv, num_outputs = ((conv.pad_top, conv.P), (conv.pad_left, conv.Q))[axis]
+    phase = np.arange(stride)[:, np.newaxis]
+    position = np.arange(conv.plane[axis]) * stride + phase - (padding - of_conv)
+    tap = np.arange(num_taps) * stride + phase
+    return Axis(
+        (position >= 0) & (position < size),
+        (tap % dilation == 0) & (tap < kernel * dilation),
+        of_conv,
+        num_outputs,
+    )

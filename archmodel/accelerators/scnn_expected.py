@@ -1,0 +1,239 @@
+"""SCNN's convolutions from densities alone: what the exact model measures, as expectations over all placements.
+
+Weights and activations are non-zero independently with their densities, so every block of a kind has the same
+distribution of entries and of vectors (`random_blocks`); the PEs' work, the slowest of them and what the FIFOs make of
+it follow (`slowest_pe`), and the banks (`random_queues`). The account is that of the exact model.
+"""
+
+import math
+from collections import Counter
+from dataclasses import dataclass
+
+import numpy as np
+
+from archmodel.accelerators import scnn_fc_expected
+from archmodel.accelerators.cartesian import Int64
+from archmodel.accelerators.context import Context
+from archmodel.accelerators.planar import PlanarTiling, SubPlane, unit_stride
+from archmodel.accelerators.random_blocks import Float64, RandomBlock
+from archmodel.accelerators.random_queues import RandomQueues, random_queues
+from archmodel.accelerators.result import LayerResult
+from archmodel.accelerators.scnn_cells import Cells, Pattern
+from archmodel.accelerators.scnn_config import Config
+from archmodel.accelerators.scnn_conv import GroupWork
+from archmodel.accelerators.scnn_expected_work import ExpectedGroup, group_work, whole
+from archmodel.accelerators.scnn_tally import Counts, Tally
+from archmodel.accelerators.scnn_tiling import Cut, cut_layer
+from archmodel.accelerators.slowest_pe import Broadcast, Own, slowest_work
+from archmodel.network.layer import Layer
+from archmodel.operands.operands import Densities
+
+LIKELY = math.log(0.5)  # of the chance that no tile overflows, above which a tiling is expected to fit
+
+
+def expect_layer(config: Config, layer: Layer, densities: Densities, context: Context) -> LayerResult:
+    """Expected cycles and counts of a conv or fc layer, over all images."""
+    if layer.kind == "fc":
+        return scnn_fc_expected.expect_layer(config, layer, densities, context)
+    conv = unit_stride(layer, config.tile_plane == "padded")
+    cells = Cells.of(layer, conv)
+    inputs = RandomInputs(config, cells, densities)
+    cut = cut_layer(config, conv, densities.output_density, inputs.fit)
+    weights = RandomWeights.of(config, cells, cut, densities.weight_density)
+    sub_planes = list(cut.tiling.sub_planes()) * densities.batch
+    known: dict[tuple[object, ...], ExpectedPart] = {}
+    parts = []
+    for sub_plane in sub_planes:
+        kind = inputs.tiles(sub_plane), products_reaching(config, cells, sub_plane)
+        if kind not in known:
+            known[kind] = expect_part(config, cells.channels, weights, inputs, *kind)
+        parts += [known[kind]] * conv.groups
+    counts = np.array([part.counts for part in parts])
+    rounded = [whole(column, upwards=True) for column in counts.T]
+    tally = Tally(config, conv, cut)
+    for index, part in enumerate(parts):
+        sub_plane, conv_group = sub_planes[index // conv.groups], index % conv.groups
+        of_part = Counts(sub_plane, conv_group, weights.num_groups, *(int(column[index]) for column in rounded))
+        tally.add(of_part, part.work, densities.output_density, context)
+    effectual = densities.effectual_macs(layer)
+    whole_plane = SubPlane(0, 0, *conv.plane, *conv.plane)
+    pairs = conv.K * cells.channels * cells.meetings(whole_plane)[0] * densities.batch
+    nonzero = min(max(round(pairs * densities.weight_density * densities.input_density), effectual), tally.issued)
+    return tally.result(layer, densities, effectual, nonzero, context)
+
+
+@dataclass(frozen=True, eq=False)
+class RandomWeights:
+    """Blocks of the output groups of a conv group.
+
+    kernels : output channels of the full groups and of a last, shorter one; numbers : groups of each kind;
+    blocks : of each kind and phase
+    """
+
+    kernels: list[int]
+    numbers: list[int]
+    blocks: list[list[RandomBlock]]
+
+    @classmethod
+    def of(cls, config: Config, cells: Cells, cut: Cut, density: float) -> "RandomWeights":
+        """Weights that are stored of a layer of this density."""
+        pe, stored = config.pe, density if config.compression.sparse_weights else 1.0
+        full, left = divmod(cells.conv.K // cells.conv.groups, cut.Kc)
+        kinds = [(kernels, number) for kernels, number in ((cut.Kc, full), (left, 1)) if kernels and number]
+        blocks = [
+            [
+                RandomBlock.of(
+                    cells.kernel(phase, kernels, cut.Kc, pe.weight_order) * stored, config.compression.longest_run, pe.F
+                )
+                for phase in cells.phases
+            ]
+            for kernels, _ in kinds
+        ]
+        return cls([kernels for kernels, _ in kinds], [number for _, number in kinds], blocks)
+
+    @property
+    def num_groups(self) -> int:
+        """Output groups of a conv group."""
+        return sum(self.numbers)
+
+
+@dataclass(frozen=True, eq=False)
+class RandomInputs:
+    """Activations of a layer of which the density is known."""
+
+    config: Config
+    cells: Cells
+    densities: Densities
+
+    @property
+    def stored_density(self) -> float:
+        """Fraction that is stored, explicit zeros apart."""
+        return self.densities.input_density if self.config.compression.sparse_activations else 1.0
+
+    def tiles(self, sub_plane: SubPlane) -> tuple[tuple[Pattern, Pattern], ...]:
+        """Patterns of the PEs' tiles."""
+        return self.cells.tiles(sub_plane, self.config.pe.rows, self.config.pe.cols)
+
+    def blocks(self, pattern: tuple[Pattern, Pattern]) -> list[RandomBlock]:
+        """Blocks of each phase of a PE."""
+        longest_run, width = self.config.compression.longest_run, self.config.pe.I
+        return [
+            RandomBlock.of(self.cells.tile(pattern, phase) * self.stored_density, longest_run, width)
+            for phase in self.cells.phases
+        ]
+
+    def fit(self, tiling: PlanarTiling, most_entries: int) -> bool:
+        """Whether no PE is expected to store more than `most_entries` of a tile of all channels, for any image.
+
+        Their sums over the channels are taken as normal; the median of the fullest tile decides.
+        """
+        tiles = Counter(tile for sub_plane in tiling.sub_planes() for tile in self.tiles(sub_plane))
+        channels = self.cells.channels * self.cells.conv.groups
+        fullest = max(sum(self.cells.tile(tile, phase).sum() for phase in self.cells.phases) for tile in tiles)
+        if fullest * channels * self.stored_density > most_entries:
+            return False
+        log_chance = 0.0
+        for pattern, number in tiles.items():
+            blocks = self.blocks(pattern)
+            entries = channels * sum(block.entries.mean for block in blocks)
+            deviation = math.sqrt(channels * sum(block.entries.variance for block in blocks))
+            log_chance += number * self.densities.batch * log_normal_cdf(most_entries + 0.5 - entries, deviation)
+        return log_chance >= LIKELY
+
+
+@dataclass(frozen=True, eq=False)
+class ExpectedPart:
+    """Expectations of a conv group on a sub-plane; `counts` in the order of `Counts`, from the stored weights on."""
+
+    counts: tuple[float, ...]
+    work: GroupWork
+
+
+def products_reaching(config: Config, cells: Cells, sub_plane: SubPlane) -> float:
+    """Fraction of a sub-plane's products that go to the accumulators."""
+    if config.pe.out_of_range == "accumulate":
+        return 1.0
+    meetings, in_range = cells.meetings(sub_plane)
+    return in_range / meetings if meetings else 1.0
+
+
+def expect_part(
+    config: Config,
+    channels: int,
+    weights: RandomWeights,
+    inputs: RandomInputs,
+    tiles: tuple[tuple[Pattern, Pattern], ...],
+    reaching: float,
+) -> ExpectedPart:
+    """What the PEs do in all output groups of a sub-plane; channels : of a phase; reaching : fraction of products."""
+    patterns = {pattern: number for number, pattern in enumerate(dict.fromkeys(tiles))}
+    pe_kinds = np.array([patterns[pattern] for pattern in tiles])
+    num_pes = np.bincount(pe_kinds)
+    activations = [inputs.blocks(pattern) for pattern in patterns]
+    numbers = np.array(weights.numbers)
+
+    def summed(of_weights: Float64, of_activations: Float64) -> float:
+        """Sum over channels of what all groups have times what all PEs have."""
+        return float(channels * (numbers @ of_weights) @ (num_pes @ of_activations))
+
+    entries = np.array([[block.entries.mean for block in kind] for kind in weights.blocks])
+    passes = np.array([[block.mean_passes(config.fifo[0]) for block in kind] for kind in weights.blocks])
+    stored = np.array([[block.entries.mean for block in kind] for kind in activations])
+    fetched = np.array([[block.vectors.mean for block in kind] for kind in activations])
+    issued = summed(entries, stored)
+    counts = (
+        float(channels * (numbers @ entries).sum()),
+        float(channels * (num_pes @ stored).sum()),
+        issued,
+        issued * reaching,
+        summed(passes, stored),
+        summed(entries, fetched),
+    )
+    queues = random_queues(
+        total_fills(numbers, weights.blocks), total_fills(num_pes, activations), reaching,
+        config.pe.accumulator_banks, config.pe.queue_depth,
+    )  # fmt: skip
+    owns = [
+        Own(int(number), [block.vectors for block in kind])
+        for number, kind in zip(num_pes, activations, strict=True)
+    ]
+    groups = [
+        (number, [Broadcast.of(channels, block.vectors) for block in kind])
+        for number, kind in zip(weights.numbers, weights.blocks, strict=True)
+    ]
+    return ExpectedPart(counts, part_work(config, channels, groups, owns, pe_kinds, queues))
+
+
+def total_fills(numbers: Int64, kinds: list[list[RandomBlock]]) -> Float64:
+    """Expected vectors with 0, 1, 2 ... entries in blocks, as many of each kind, of all phases."""
+    return np.array(sum(number * block.fills for number, kind in zip(numbers, kinds, strict=True) for block in kind))
+
+
+def part_work(
+    config: Config,
+    channels: int,
+    groups: list[tuple[int, list[Broadcast]]],
+    owns: list[Own],
+    pe_kinds: Int64,
+    queues: RandomQueues,
+) -> GroupWork:
+    """Cycles between the barriers; groups : of each kind how many, and their weights."""
+    barrier = config.pe.barrier
+    meetings = channels if barrier == "channel" else 1
+    kinds = [
+        (number, ExpectedGroup.of(phases, owns, pe_kinds, queues, config.fifo, meetings)) for number, phases in groups
+    ]
+    if barrier != "layer":
+        return group_work([group for number, group in kinds for _ in range(number)])
+    together = [Broadcast.together(list(zip((number for number, _ in groups), phase, strict=True)))
+                for phase in zip(*(phases for _, phases in groups), strict=True)]  # fmt: skip
+    slowest = slowest_work(together, owns) * (1.0 + queues.stall_cycles)
+    return group_work([ExpectedGroup.without_barriers(kinds, slowest)])
+
+
+def log_normal_cdf(excess: float, deviation: float) -> float:
+    """Logarithm of the probability that a centred normal variable stays below `excess`."""
+    if deviation <= 0.0:
+        return 0.0 if excess >= 0.0 else -math.inf
+    chance = 0.5 * math.erfc(-excess / deviation / math.sqrt(2.0))
+    return math.log(chance) if chance else -math.inf

@@ -1,0 +1,64 @@
+"""SCNN's fully connected layers from densities alone; the account is that of the exact model."""
+
+import numpy as np
+
+from archmodel.accelerators.context import Context
+from archmodel.accelerators.random_blocks import RandomBlock
+from archmodel.accelerators.random_queues import random_queues
+from archmodel.accelerators.result import LayerResult
+from archmodel.accelerators.scnn_config import Config
+from archmodel.accelerators.scnn_conv import GroupWork
+from archmodel.accelerators.scnn_expected_work import ExpectedGroup, group_work, whole
+from archmodel.accelerators.scnn_fc import Round, RoundWork, account, rounds_of
+from archmodel.accelerators.slowest_pe import Broadcast, Own
+from archmodel.network.layer import Layer
+from archmodel.operands.operands import Densities
+
+
+def expect_layer(config: Config, layer: Layer, densities: Densities, context: Context) -> LayerResult:
+    """Expected cycles and counts of an fc layer, over all images."""
+    rounds = rounds_of(config, layer, densities.batch)
+    expected = [expect_round(config, layer, round_, densities) for round_ in rounds]
+    counts = [whole(list(column), upwards=True) for column in zip(*(counts for counts, _ in expected), strict=True)]
+    works = [
+        RoundWork(work, *(int(column[index]) for column in counts)) for index, (_, work) in enumerate(expected)
+    ]
+    return account(config, layer, rounds, works, densities, densities.effectual_macs(layer), context)
+
+
+def expect_round(
+    config: Config, layer: Layer, round_: Round, densities: Densities
+) -> tuple[tuple[float, ...], GroupWork]:
+    """Counts in the order of `RoundWork`, and cycles of the PEs that have neurons.
+
+    Here the activations are what all PEs share, and the weights what each has for itself; nobody waits for weights.
+    """
+    pe, stored = config.pe, config.compression
+    input_density = densities.input_density if stored.sparse_activations else 1.0
+    weight_density = densities.weight_density if stored.sparse_weights else 1.0
+    inputs = RandomBlock.of(np.full(round_.num_images, input_density), stored.longest_run, pe.I)
+    neurons = min(layer.K - round_.first_neuron, round_.per_pe * pe.num_pes)
+    full, left = divmod(neurons, round_.per_pe)
+    kinds = [(number, size) for number, size in ((full, round_.per_pe), (1, left)) if number and size]
+    blocks = [
+        RandomBlock.of(np.full(size, weight_density), stored.longest_run, pe.F) for _, size in kinds
+    ]
+    num_pes = np.array([number for number, _ in kinds])
+    weights = layer.C * float(num_pes @ [block.entries.mean for block in blocks])
+    used = layer.C * float(num_pes @ [1.0 - block.entries.none for block in blocks])
+    counts = (
+        layer.C * inputs.entries.mean,
+        weights,
+        used * inputs.entries.mean,
+        weights * inputs.entries.mean,
+        weights * inputs.vectors.mean,
+    )
+    fills = np.array(sum(number * block.fills for number, block in zip(num_pes, blocks, strict=True)))
+    queues = random_queues(fills, inputs.fills, 1.0, pe.accumulator_banks, pe.queue_depth)
+    owns = [Own(int(number), [block.vectors]) for number, block in zip(num_pes, blocks, strict=True)]
+    shared = [Broadcast.of(layer.C, inputs.vectors)]
+    pe_kinds = np.repeat(np.arange(num_pes.size), num_pes)
+    group = group_work([ExpectedGroup.of(shared, owns, pe_kinds, queues, (0, 0))])
+    by_pe = (group.work.T, group.stalls.T, group.emptying.T)
+    num_busy = pe_kinds.size
+    return counts, GroupWork(np.repeat(group.span, num_busy), np.zeros(num_busy, np.int64), *by_pe)
