@@ -6,6 +6,7 @@ as part of the dot product. Fully connected layers deal the output neurons to th
 """
 
 import math
+from functools import partial
 from typing import Annotated, Literal
 
 import numpy as np
@@ -24,12 +25,14 @@ from archmodel.accelerators.planar import (
 from archmodel.accelerators.result import LayerResult
 from archmodel.config import FrozenModel
 from archmodel.memory.dram import Stream
+from archmodel.memory.energy import Component
 from archmodel.network.layer import Layer
 from archmodel.operands.operands import Densities, Operands, Values, effectual_macs
 
 KINDS = ("conv", "fc")
 
 Int64 = npt.NDArray[np.int64]
+LINKS = 8  # of a PE to its neighbours, as wide as the link to its SRAM
 
 
 class PEConfig(FrozenModel):
@@ -49,12 +52,16 @@ class PEConfig(FrozenModel):
 
 
 class BufferConfig(FrozenModel):
-    """The activation SRAM of the machine."""
+    """The activation SRAM of the machine, dealt to the PEs, and the weights and partial sums of a PE."""
 
     activation_bytes: Annotated[int, Field(ge=64, le=2**40)]
     word_bits: Annotated[int, Field(ge=1, le=64)]
     compress_dram: bool
     index_bits: Annotated[int, Field(ge=1, le=16)]
+    two_port: bool
+    weight_fifo_words: Annotated[int, Field(ge=1, le=2**20)]
+    accumulator_entries: Annotated[int, Field(ge=1, le=2**20)]
+    psum_bits: Annotated[int, Field(ge=1, le=64)]
 
 
 class PPUConfig(FrozenModel):
@@ -70,6 +77,7 @@ class Config(FrozenModel):
     model: Literal["dcnn"]
     name: str
     clock_hz: Annotated[float, Field(ge=1, le=1e12)]
+    technology: str
     pe: PEConfig
     buffers: BufferConfig
     ppu: PPUConfig
@@ -83,6 +91,25 @@ class Config(FrozenModel):
     def activation_bytes(self) -> int:
         """Bytes of the activation SRAM."""
         return self.buffers.activation_bytes
+
+    @property
+    def components(self) -> tuple[Component, ...]:
+        """What the PEs are built of; a row of the SRAM is one operand of a dot product."""
+        pe, buffers, pes = self.pe, self.buffers, self.pe.num_pes
+        word, lanes = buffers.word_bits, pe.multipliers
+        stored_words = max(lanes, 8 * buffers.activation_bytes // (word * pes))
+        copies = 2 if self.ppu.overlap else 1  # of the accumulators: one drains while the other fills
+        registers = partial(Component, kind="register_file", instances=pes, bits=word)
+        ram = partial(Component, kind="sram", two_port=buffers.two_port)
+        return (
+            ram("activation_sram", instances=pes, bits=word, words=stored_words, words_per_row=lanes),
+            registers("activation_registers", words=lanes),
+            registers("weight_fifo", words=buffers.weight_fifo_words),
+            Component("multipliers", "multiplier", self.num_multipliers, word),
+            Component("adders", "adder", self.num_multipliers, buffers.psum_bits),
+            registers("halo", words=LINKS * max(1, self.ppu.output_words_per_cycle)),
+            ram("accumulators", instances=copies * pes, bits=buffers.psum_bits, words=buffers.accumulator_entries),
+        )
 
     def stored_bytes(self, words: int, density: float) -> int:
         """Bytes of a feature map as it is stored: all its words."""
@@ -131,7 +158,9 @@ def account(
     streams = activation_streams(config, layer, num_tiles, operands, context)
     cycles = layer_cycles(compute, streams, context, config.clock_hz)
     multiplied = layer.output_words * depth * batch
-    multiplying = layer.output_words * dots * pe.multipliers * batch
+    steps = layer.output_words * dots * batch
+    multiplying = steps * pe.multipliers
+    sram_reads = activation_reads(config, layer, depth, int(outputs.max())) * batch
     stack = {
         "busy": effectual,
         "stored_zero": multiplied - effectual,
@@ -149,9 +178,12 @@ def account(
         stack=stack,
         macs_effectual=effectual,
         macs_issued=multiplied,
-        words_read={"activation_sram": multiplied, "weight_fifo": multiplied},
+        words_read={"activation_sram": sram_reads, "weight_fifo": multiplied, "accumulators": steps},
         words_written={
             "activation_sram": layer.output_words * batch,
+            "activation_registers": sram_reads * (np.count_nonzero(outputs) if conv is None else 1),
+            "halo": 0 if conv is None else halo_reads(config, layer, conv) * batch,
+            "accumulators": steps,
             "weight_fifo": layer.weight_words * (1 if conv is None else batch * num_tiles * pe.num_pes),
         },
         operations=dict.fromkeys(("multipliers", "adders"), effectual if pe.zero_gating else multiplied),
@@ -166,6 +198,35 @@ def dot_cycles(config: Config, conv: UnitStrideConv | None, depth: int) -> int:
     if conv is None or config.pe.dot_product == "flattened":
         return -(-depth // config.pe.multipliers)
     return -(-(conv.C // conv.groups) // config.pe.multipliers) * conv.R * conv.S
+
+
+def activation_reads(config: Config, layer: Layer, depth: int, most_outputs: int) -> int:
+    """Words that leave the SRAM for an image: the operand of an output position stays for Kc output channels.
+
+    The neurons of an fc layer get their operand by one broadcast, which stays for Kc neurons of each PE.
+    """
+    if layer.kind == "fc":
+        return depth * -(-most_outputs // config.pe.Kc)
+    groups_of_channels = layer.groups * -(-(layer.K // layer.groups) // config.pe.Kc)
+    return layer.P * layer.Q * depth * groups_of_channels
+
+
+def halo_reads(config: Config, layer: Layer, conv: UnitStrideConv) -> int:
+    """Words of an image that a PE reads from the SRAM of another one: its windows reach beyond its own tile."""
+    pairs, local = 1, 1
+    for size, num_outputs, taps, pad, own, num_pes in (
+        (conv.H, conv.P, conv.R, conv.pad_top, conv.own_top, config.pe.rows),
+        (conv.W, conv.Q, conv.S, conv.pad_left, conv.own_left, config.pe.cols),
+    ):
+        tile = -(-num_outputs // num_pes)
+        output, tap = np.indices((num_outputs, taps))
+        at = output + tap - pad
+        inside = (at >= 0) & (at < size)
+        owner = np.clip((at - own) // tile, 0, num_pes - 1)
+        pairs *= int(inside.sum())
+        local *= int((inside & (owner == output // tile)).sum())
+    groups_of_channels = -(-(layer.K // layer.groups) // config.pe.Kc)
+    return (pairs - local) * conv.C * groups_of_channels
 
 
 def outputs_of_pes(config: Config, layer: Layer) -> Int64:

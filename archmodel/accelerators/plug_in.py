@@ -8,7 +8,7 @@ from archmodel.config import FrozenModel
 from archmodel.errors import SHOWN_CHARACTERS, ConfigError, one_line
 
 SUFFIX = ".py"
-PARTS = ("KINDS", "Config", "run_layer", "expect_layer")
+PARTS = ("KINDS", "Config", "run_layer", "expect_layer")  # of a module that models a machine
 MAX_FILE_BYTES = 4 * 1024 * 1024
 
 

@@ -11,10 +11,10 @@ from archmodel.accelerators import plug_in
 from archmodel.accelerators.context import Context
 from archmodel.accelerators.result import LayerResult
 from archmodel.errors import ConfigError, did_you_mean, show
+from archmodel.memory.energy import Component, Counts, area_mm2, energy_pj
+from archmodel.memory.technology import Technology, load_technology
 from archmodel.network.layer import Layer
 from archmodel.operands.operands import Densities, Operands
-
-PARTS = ("KINDS", "Config", "run_layer")  # of a module that models a machine
 
 
 class MachineConfig(Protocol):
@@ -22,6 +22,7 @@ class MachineConfig(Protocol):
 
     name: str
     clock_hz: float
+    technology: str
 
     @property
     def num_multipliers(self) -> int:
@@ -30,6 +31,10 @@ class MachineConfig(Protocol):
     @property
     def activation_bytes(self) -> int:
         """Bytes of the buffers in which feature maps can stay between layers."""
+
+    @property
+    def components(self) -> tuple[Component, ...]:
+        """What the machine is built of; a component has the name under which its actions are counted."""
 
     def stored_bytes(self, words: int, density: float) -> int:
         """Bytes of a feature map as it is stored."""
@@ -52,31 +57,41 @@ class Machine:
     model: str
     config: MachineConfig
     module: ModuleType
+    technology: Technology
 
     @property
     def kinds(self) -> tuple[str, ...]:
         """Kinds of layers that the machine runs."""
         return tuple(self.module.KINDS)
 
+    @property
+    def area_mm2(self) -> dict[str, float]:
+        """Area by component, then the filler cells."""
+        return area_mm2(self.technology, self.config.components)
+
     def run_layer(self, layer: Layer, operands: Operands, context: Context) -> LayerResult:
         """Cycles and counts of a layer: all its units when `context.fidelity` is exact, a sample when it is sampled."""
-        result = self.module.run_layer(self.config, layer, operands, context)
-        assert isinstance(result, LayerResult)
-        if context.sampled and result.cycles_ci95 is None:  # nothing was left out
-            return replace(result, cycles_ci95=(result.cycles, result.cycles))
-        return result
+        return self._complete(self.module.run_layer(self.config, layer, operands, context), context)
 
     def expect_layer(self, layer: Layer, densities: Densities, context: Context) -> LayerResult:
         """Expected cycles and counts of a layer of which only the densities are known."""
-        result = self.module.expect_layer(self.config, layer, densities, context)
+        return self._complete(self.module.expect_layer(self.config, layer, densities, context), context)
+
+    def _complete(self, result: LayerResult, context: Context) -> LayerResult:
+        """A machine's result with its energy, and the interval of a sampled layer of which nothing was left out."""
         assert isinstance(result, LayerResult)
-        return result
+        counts = Counts(result.words_read, result.words_written, result.operations)
+        time_s, dram_pj = result.cycles / self.config.clock_hz, context.memory.transfer_pj(result.dram_bytes)
+        energy = energy_pj(self.technology, self.config.components, counts, time_s, dram_pj)
+        point = (result.cycles, result.cycles) if context.sampled else None
+        return replace(result, energy_pj=energy, cycles_ci95=result.cycles_ci95 or point)
 
 
-def load_machine(name_or_path: str, assignments: tuple[str, ...] = ()) -> Machine:
+def load_machine(name_or_path: str, assignments: tuple[str, ...] = (), technology: str | None = None) -> Machine:
     """Read and check a machine of configs/accelerators/ or a TOML file.
 
     Its key `model` names a module of archmodel.accelerators, or with '.py' a Python file beside the TOML file.
+    technology : a node of configs/technology/ or a TOML file; the machine's own when None
     """
     data, source = config.read("accelerators", name_or_path)
     model, where = data.get("model"), f"{source}: model = {show(data.get('model'))}"
@@ -89,7 +104,8 @@ def load_machine(name_or_path: str, assignments: tuple[str, ...] = ()) -> Machin
     missing = [name for name in REQUIRED if not hasattr(checked, name)]
     if missing:
         raise ConfigError(f"{where}: Config lacks {', '.join(missing)}; it needs {', '.join(REQUIRED)}")
-    return Machine(arch=source_name(name_or_path), model=str(model), config=checked, module=module)
+    node = load_technology(checked.technology if technology is None else technology)
+    return Machine(source_name(name_or_path), str(model), checked, module, node)
 
 
 def built_in(model: object, where: str) -> ModuleType:
@@ -100,7 +116,7 @@ def built_in(model: object, where: str) -> ModuleType:
     if not isinstance(model, str) or not model.isidentifier() or find_spec(home) is None:
         raise ConfigError(f"{where}: unknown model; {allowed}{did_you_mean(str(model), known)}")
     module = import_module(home)
-    if not all(hasattr(module, name) for name in PARTS):
+    if not all(hasattr(module, name) for name in plug_in.PARTS):
         raise ConfigError(f"{where}: is not a machine; {allowed}")
     return module
 

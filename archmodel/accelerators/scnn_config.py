@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import replace
+from functools import partial
 from typing import Annotated, Literal
 
 import numpy as np
@@ -10,6 +11,7 @@ from pydantic import Field, model_validator
 from archmodel.accelerators.cartesian import BankHash, WeightOrder
 from archmodel.accelerators.planar import tilings, unit_stride
 from archmodel.config import FrozenModel
+from archmodel.memory.energy import Component
 from archmodel.network.layer import Layer
 from archmodel.operands.operands import Operands
 
@@ -37,6 +39,7 @@ class PEConfig(FrozenModel):
     Kc: Literal["published", "accumulator"] | Annotated[int, Field(ge=1, le=65536)]
     barrier: Literal["group", "channel", "layer"]
     weight_order: WeightOrder
+    scatter_energy_calibration: Annotated[float, Field(ge=0, le=100)]
 
     @property
     def num_pes(self) -> int:
@@ -69,10 +72,11 @@ class WeightFifoConfig(FrozenModel):
 
 
 class BufferConfig(FrozenModel):
-    """Activation RAMs of a PE."""
+    """Activation RAMs of a PE; with two ports one is read and written in the same cycle."""
 
     iaram_bytes: Bytes
     oaram_bytes: Bytes
+    two_port: bool
 
 
 class CompressionConfig(FrozenModel):
@@ -121,6 +125,7 @@ class Config(FrozenModel):
     model: Literal["scnn"]
     name: str
     clock_hz: Annotated[float, Field(ge=1, le=1e12)]
+    technology: str
     tile_plane: Literal["input", "padded"]
     pe: PEConfig
     weight_fifo: WeightFifoConfig
@@ -138,6 +143,35 @@ class Config(FrozenModel):
     def num_multipliers(self) -> int:
         """Multipliers of the machine."""
         return self.pe.num_pes * self.pe.multipliers_per_pe
+
+    @property
+    def components(self) -> tuple[Component, ...]:
+        """What the PEs are built of, in the order of a product's way through them."""
+        pe, bits, buffers, pes = self.pe, self.compression, self.buffers, self.pe.num_pes
+        depth = -(-pe.accumulator_entries // pe.accumulator_banks)
+        routed = bits.psum_bits + math.ceil(math.log2(depth))  # a product and its address in the bank
+        copies = 2 if self.ppu.overlap else 1  # of the accumulators: one drains while the other fills
+        ports, links = (pe.multipliers_per_pe, pe.accumulator_banks), 8 * max(1, self.ppu.halo_words_per_cycle)
+        ram = partial(
+            Component, kind="sram", instances=pes, bits=bits.activation_bits, words_per_row=pe.I, two_port=buffers.two_port
+        )
+        registers = partial(Component, kind="register_file")
+        scatter = pe.scatter_energy_calibration
+        return (
+            ram("iaram", words=8 * buffers.iaram_bytes // bits.activation_bits),
+            registers("activation_registers", instances=pes, bits=bits.activation_bits, words=pe.I),
+            registers("weight_fifo", instances=pes, bits=bits.weight_bits, words=pe.F * self.weight_fifo.entries),
+            Component("multipliers", "multiplier", self.num_multipliers, bits.data_bits),
+            Component("coordinates", "adder", self.num_multipliers, max(1, math.ceil(math.log2(pe.accumulator_entries)))),
+            Component("crossbar", "crossbar", pes, routed, ports=ports, calibration=scatter),
+            registers(
+                "bank_queues", instances=pes * pe.accumulator_banks, bits=routed, words=max(1, pe.queue_depth), calibration=scatter
+            ),
+            registers("accumulators", instances=copies * pes * pe.accumulator_banks, bits=bits.psum_bits, words=depth),
+            Component("adders", "adder", pes * pe.accumulator_banks, bits.psum_bits),
+            registers("halo", instances=pes, bits=bits.psum_bits, words=links),
+            ram("oaram", words=8 * buffers.oaram_bytes // bits.activation_bits),
+        )
 
     @property
     def fifo(self) -> tuple[int, int]:

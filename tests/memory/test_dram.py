@@ -14,7 +14,7 @@ GOOD = 'model = "ideal"\nname = "test"\nbytes_per_s = 1e9\nlatency_s = 1e-7\n'
 
 
 def memory(bytes_per_s=1e9, latency_s=0.0):
-    return IdealMemoryConfig(model="ideal", name="test", bytes_per_s=bytes_per_s, latency_s=latency_s)
+    return IdealMemoryConfig(model="ideal", name="test", bytes_per_s=bytes_per_s, latency_s=latency_s, pj_per_bit=0.0)
 
 
 @pytest.mark.parametrize(
@@ -47,7 +47,7 @@ def test_bytes_are_not_there_a_cycle_earlier(num_bytes, megabytes_per_s, clock_m
     [(0.0, 1e9, 0), (1e-12, 1e9, 1), (100e-9, 1e9, 100), (100.1e-9, 1e9, 101), (1.5e-9, 1e9, 2), (99e-9, 1.5e9, 149)],
 )
 def test_the_first_byte_comes_after_the_latency(latency_s, clock_hz, cycles):
-    assert memory(latency_s=latency_s).latency_cycles(clock_hz) == cycles
+    assert memory(latency_s=latency_s, pj_per_bit=0.0).latency_cycles(clock_hz) == cycles
 
 
 def test_a_whole_number_of_nanoseconds_is_as_many_cycles_of_1_ghz():
