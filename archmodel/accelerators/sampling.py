@@ -173,10 +173,15 @@ class _Sample:
         rest, order = self._rest(), np.argsort(self.units)
         work, least = self._expectation.work[rest], self._expectation.least[rest]
         estimate = self._ratio() * work.sum() if work.sum() else 0.0
-        ends = []
-        for total in (round(estimate), int(np.floor(estimate - half_width)), int(np.ceil(estimate + half_width))):
+
+        def of_total(total: int) -> Int64:
             cycles = np.zeros(rest.size, np.int64)
             cycles[self.units] = self._cycles
             cycles[rest] = least + split(max(0, total - int(least.sum())), work)
-            ends.append(cycles)
-        return Walked(self.units[order], np.concatenate(self._measured)[order], *ends)
+            return cycles
+
+        cycles = of_total(round(estimate))
+        low, high = of_total(int(np.floor(estimate - half_width))), of_total(int(np.ceil(estimate + half_width)))
+        # Each unit is within its ends, which whole shares may miss by one: what follows from the units then is, too.
+        low, high = np.minimum(low, cycles), np.maximum(high, cycles)
+        return Walked(self.units[order], np.concatenate(self._measured)[order], cycles, low, high)

@@ -51,7 +51,7 @@ def test_assignments_change_the_machine():
 @pytest.mark.parametrize(
     ("model", "expected"),
     [
-        ('"scn"', "'scn': unknown model; allowed: dcnn, scnn or the name of a Python file beside it; did you mean 'scnn"),
+        ('"scn"', "unknown model; allowed: dcnn, scnn or the name of a Python file beside it; did you mean 'scnn'?"),
         ("3", "model = 3: unknown model; allowed: dcnn, scnn"),
         ('["scnn"]', "unknown model; allowed: dcnn, scnn"),
         ('""', "model = '': unknown model; allowed: dcnn, scnn"),

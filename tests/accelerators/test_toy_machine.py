@@ -127,7 +127,7 @@ def test_a_config_that_cannot_be_asked_is_one_line(tmp_path, attribute):
     assert f"Config lacks {attribute}; it needs name, clock_hz" in text
 
 
-@pytest.mark.parametrize("attribute", ["name: str", "technology: str", "clock_hz: Annotated[float, Field(ge=1, le=1e12)]"])
+@pytest.mark.parametrize("attribute", ["name: str", "technology: str"])
 def test_a_config_without_a_common_parameter_is_one_line(tmp_path, attribute):
     assert "unknown key at the top level" in refused(write(tmp_path, f"    {attribute}\n", ""))
 
