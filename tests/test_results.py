@@ -647,10 +647,14 @@ def test_a_sampled_layer_keeps_its_interval(tmp_path):
 
 
 def test_half_widths_of_independent_layers_add_in_quadrature():
-    layers = (sampled(a_layer(1), below=3, above=5), sampled(a_layer(2, "b"), below=4, above=12))
+    layers = (sampled(a_layer(1), below=0, above=900), sampled(a_layer(2, "b"), below=400, above=1200))
     run = a_run(layers=layers, fidelity="sampled")
-    assert run.cycles_ci95 == (run.cycles - 5, run.cycles + 13)
-    assert summary.as_dict(run)["totals"]["cycles_ci95"] == [run.cycles - 5, run.cycles + 13]
+    # Of one layer it is the layer's. Above: 1500 in quadrature, of Student's t with 6 degrees of freedom; those of the
+    # sum are 6 * (9**2 + 12**2)**2 / (9**4 + 12**4) = 11.13, where tables have t = 2.198 instead of 2.447.
+    low, high = run.cycles_ci95
+    assert low == run.cycles - 400
+    assert high - run.cycles == pytest.approx(1500 * 2.198 / 2.447, abs=2)
+    assert summary.as_dict(run)["totals"]["cycles_ci95"] == [low, high]
 
 
 def test_a_run_that_is_not_sampled_has_no_interval():

@@ -31,7 +31,8 @@ class Expectation:
     """What a machine knows of the units of a layer before it walks them.
 
     work : float64[U]   work of each unit, up to a factor common to all: cycles in proportion to it are the best guess
-    least : int64[U]    cycles below which no unit can be
+    least : int64[U]    cycles that the account of a unit needs; estimates are raised to it, so that it must be far
+                        enough below them to leave them without bias
     certain : bool[U]   units unlike the others, which are walked in any case
 
     The work should leave residuals of the kind that a few units show. An expectation that is right but for rare
@@ -169,7 +170,7 @@ class _Sample:
         return float(self._cycles.sum()) + (self._ratio() * work if work else 0.0)
 
     def impute(self, half_width: float) -> Walked:
-        """Cycles of all units; the estimate and its ends are raised to what the units take at least."""
+        """Cycles of all units; estimates are raised to what the units take at least."""
         rest, order = self._rest(), np.argsort(self.units)
         work, least = self._expectation.work[rest], self._expectation.least[rest]
         estimate = self._ratio() * work.sum() if work.sum() else 0.0

@@ -59,16 +59,16 @@ def issuing_cycles(config: Config, part: Part) -> Int64:
 def expect_groups(conv: UnitStrideConv, parts: list[Part], issuing: list[Int64]) -> Expectation:
     """Expected work of every group of every part, whose PEs issue so many cycles.
 
-    A group takes at least what its slowest PE issues, and little more but for stalls, incidents that a few groups may
-    not show. What all PEs issue, scaled to the slowest ones of the part, is nearly as good and leaves residuals of one
-    kind. A group of fewer than Kc channels is unlike the others.
+    What the slowest PE issues is nearly what a group takes, but for stalls, incidents that a few groups may not show.
+    What all PEs issue, scaled to the slowest ones of the part, is nearly as good and leaves residuals of one kind. A
+    group of fewer than Kc channels is unlike the others.
     """
     work, least, certain = [], [], []
     for part, of_part in zip(parts, issuing, strict=True):
-        slowest, issued = of_part.max(axis=1), of_part.sum(axis=1)
-        work.append(issued * (slowest.sum() / max(1, issued.sum())))
-        least.append(slowest)
-        certain.append(np.zeros(slowest.size, np.bool_))
+        issued = of_part.sum(axis=1)
+        work.append(issued * (of_part.max(axis=1).sum() / max(1, issued.sum())))
+        least.append(-(-issued // of_part.shape[1]))
+        certain.append(np.zeros(issued.size, np.bool_))
         certain[-1][-1] = conv.K // conv.groups % part.accumulators.Kc != 0
     return Expectation(np.concatenate(work), np.concatenate(least), np.concatenate(certain))
 
@@ -76,19 +76,30 @@ def expect_groups(conv: UnitStrideConv, parts: list[Part], issuing: list[Int64])
 def complete(walked: Walked, issuing_of_parts: Callable[[], list[Int64]]) -> GroupWork:
     """All groups, from those that were walked and what PEs issue in the others.
 
-    The others wait for weights in the walked ones' share of the cycles beyond the least. Their PEs stall and empty
-    queues in proportion to what they issue, as far as the cycles of the group leave room for it.
+    The others wait for weights as the walked ones do, in proportion to their cycles; their PEs stall and empty queues
+    in proportion to what they issue; each as far as the cycles of the group leave room for it.
     """
     span, waiting, measured = np.split(walked.measured, [1, 2], axis=1)
     work, stalls, emptying = np.split(measured, 3, axis=1)
     if walked.units.size == walked.cycles.size:
         return GroupWork(span[:, 0], waiting[:, 0], work, stalls, emptying)
     issuing = np.concatenate(issuing_of_parts())
-    waiting = extended(waiting[:, 0], walked.cycles - issuing.max(axis=1), walked)
-    room = (walked.cycles - waiting)[:, np.newaxis] - issuing
-    stalls = np.minimum(extended(stalls, issuing, walked), room)
-    emptying = np.minimum(extended(emptying, issuing, walked), room - stalls)
+    num_pes = issuing.shape[1]
+    room = walked.cycles * num_pes - issuing.sum(axis=1)  # cycles of PEs that do not issue
+    waiting = np.minimum(extended(waiting[:, 0], walked.cycles, walked), room // num_pes)
+    room -= waiting * num_pes
+    stalls = within(extended(stalls, issuing, walked), room)
+    emptying = within(extended(emptying, issuing, walked), room - stalls.sum(axis=1))
     return GroupWork(walked.cycles, waiting, issuing + stalls + emptying, stalls, emptying)
+
+
+def within(cycles: Int64, room: Int64) -> Int64:
+    """Cycles [U, T] of PEs, fewer in groups where their sum exceeds the room [U]."""
+    sums = cycles.sum(axis=1)
+    crowded = sums > room
+    fewer = cycles.copy()
+    fewer[crowded] = cycles[crowded] * room[crowded, np.newaxis] // sums[crowded, np.newaxis]
+    return fewer
 
 
 def extended(measured: Int64, base: Int64, walked: Walked) -> Int64:

@@ -6,6 +6,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, NamedTuple, get_args
 
 from archmodel.accelerators import seeds
+from archmodel.accelerators.sampling import PILOT_UNITS, STUDENT_T
 from archmodel.errors import ResultError
 from archmodel.memory.dram import StreamKind
 
@@ -91,7 +92,7 @@ def totals(layers: Sequence["LayerResult"], clock_hz: float) -> dict[str, Any]:
 
 
 def cycles_ci95(layers: Sequence["LayerResult"]) -> tuple[int, int] | None:
-    """95 % confidence interval of the sum of the cycles: the half-widths of independent layers add in quadrature.
+    """95 % confidence interval of the sum of the cycles of layers that are sampled independently of one another.
 
     None unless all layers have an interval.
     """
@@ -99,9 +100,22 @@ def cycles_ci95(layers: Sequence["LayerResult"]) -> tuple[int, int] | None:
     if len(intervals) < len(layers) or not layers:
         return None
     cycles = [layer.cycles for layer in layers]
-    below = math.hypot(*(middle - low for middle, (low, _) in zip(cycles, intervals, strict=True)))
-    above = math.hypot(*(high - middle for middle, (_, high) in zip(cycles, intervals, strict=True)))
+    below = half_width([middle - low for middle, (low, _) in zip(cycles, intervals, strict=True)])
+    above = half_width([high - middle for middle, (_, high) in zip(cycles, intervals, strict=True)])
     return sum(cycles) - math.ceil(below), sum(cycles) + math.ceil(above)
+
+
+def half_width(parts: Sequence[float]) -> float:
+    """Half-width of the sum of independent estimates, of whose half-widths each rests on a pilot of its own.
+
+    They add in quadrature, with the degrees of freedom of Welch and Satterthwaite (Biometrika 34, 1947): the more parts
+    there are of one size, the surer is their sum of squares.
+    """
+    squares = sum(part**2 for part in parts)
+    if not squares:
+        return 0.0
+    degrees_of_freedom = (PILOT_UNITS - 1) * squares**2 / sum(part**4 for part in parts)
+    return math.sqrt(squares) * seeds.student_t(degrees_of_freedom) / STUDENT_T
 
 
 def interval(ends: tuple[int, int] | None) -> dict[str, list[int]]:

@@ -4,6 +4,7 @@ Each function takes `arch` and asserts; INVARIANTS has them all, for `pytest.mar
 """
 
 import dataclasses
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -62,7 +63,7 @@ def more_bandwidth_never_hurts(arch):
     for fidelity in FIDELITIES:
         offers = ["0.1e9", "1e9", "50e9", "1e15"]
         runs = [run(arch, fidelity, assignments=(f"memory.bytes_per_s={offer}",)) for offer in offers]
-        for slower, faster in zip(runs, runs[1:], strict=False):
+        for slower, faster in pairwise(runs):
             assert all(a.cycles >= b.cycles for a, b in zip(slower.layers, faster.layers, strict=True))
         assert runs[0].cycles > runs[-1].cycles
         assert len({done.total("dram_bytes") for done in runs}) == 1

@@ -79,8 +79,9 @@ def test_every_group_is_possible(block):
         _, walked, issued, work = look_inside(random_case(seed))
         assert (work.work == issued + work.stalls + work.emptying).all()
         assert min(work.waiting.min(), work.stalls.min(), work.emptying.min()) >= 0
-        assert (work.span >= work.waiting + work.work.max(axis=1)).all()  # more where PEs meet in between
-        assert (walked.low >= issued.max(axis=1)).all()
+        assert (work.work.shape[1] * (work.span - work.waiting) >= work.work.sum(axis=1)).all()
+        least = -(-issued.sum(axis=1) // issued.shape[1])
+        assert (walked.low >= least).all()
 
 
 def test_the_random_layers_are_sampled():
@@ -188,7 +189,7 @@ def test_the_expected_work_is_spread_over_the_pes():
     part = type("Part", (), {"accumulators": type("Accumulators", (), {"Kc": 3})})
     expected = scnn_walk.expect_groups(conv, [part, part], issuing)
     assert expected.work.tolist() == pytest.approx([10 * 30 / 40, 30 * 30 / 40, 10 * 25 / 40, 30 * 25 / 40])
-    assert expected.least.tolist() == [10, 20, 5, 20]
+    assert expected.least.tolist() == [5, 15, 4, 10]
     assert expected.certain.tolist() == [False, True, False, True]
 
 
