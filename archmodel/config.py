@@ -73,9 +73,31 @@ def locate(kind: str, name_or_path: str | Path) -> tuple[Path, str]:
 
 
 def read(kind: str, name_or_path: str | Path) -> tuple[dict[str, Any], str]:
-    """The parsed TOML of a bare name or a path, and how messages call the file."""
+    """The parsed TOML of a bare name or a path, and how messages call the file.
+
+    A file with the key ``base``, a bare name of its kind, holds only what differs from that file.
+    """
     path, source = locate(kind, name_or_path)
-    return parse(_file_text(path, source), source), source
+    data = parse(_file_text(path, source), source)
+    if "base" not in data:
+        return data, source
+    base, known = data.pop("base"), names(kind)
+    if base not in known:
+        raise ConfigError(f"{source}: base = {show(base)}: allowed: {', '.join(known)}{did_you_mean(str(base), known)}")
+    base_path, base_source = locate(kind, base)
+    below = parse(_file_text(base_path, base_source), base_source)
+    if "base" in below:
+        raise ConfigError(f"{source}: base = {show(base)}: has a base itself")
+    return _merged(below, data), source
+
+
+def _merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    """`below` with the values of `above`, section by section."""
+    merged = dict(below)
+    for key, value in above.items():
+        under = merged.get(key)
+        merged[key] = _merged(under, value) if isinstance(under, dict) and isinstance(value, dict) else value
+    return merged
 
 
 def parse(text: str, source: str) -> dict[str, Any]:

@@ -24,7 +24,7 @@ from archmodel.accelerators.summary import CAUSES, DRAM_KINDS, LAYER_COLUMNS, Co
 from archmodel.errors import ResultError, one_line
 from archmodel.memory.dram import Stream
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 # The first line of a file, in the block that HDF5 leaves to its users; the digest is of all bytes behind the block.
 HEADER = "archmodel result, schema {version}, sha256 {digest}\n"
 HEADER_BYTES = 512
@@ -40,11 +40,13 @@ PathLike = str | os.PathLike[str]
 
 
 STREAM_FIELDS = ("kind", "direction", "num_bytes", "tile")
-# Mappings of a layer, as matrices: group -> names of the columns, cells, unit of the cells.
+# Mappings of a layer, as matrices: group -> names of the columns, cells, type and unit of the cells.
 MATRICES = {
-    "stack": ("causes", "slots", "multiplier-slots"),
-    "words_read": ("components", "words", "words"),
-    "words_written": ("components", "words", "words"),
+    "stack": ("causes", "slots", "int64", "multiplier-slots"),
+    "words_read": ("components", "words", "int64", "words"),
+    "words_written": ("components", "words", "int64", "words"),
+    "operations": ("components", "actions", "int64", "actions"),
+    "energy_pj": ("components", "energy", "float64", "pJ"),
 }
 SCHEMA: dict[str, Column] = {
     "skipped": Column("text", "text", "layers of the network that were not simulated"),
@@ -55,9 +57,9 @@ SCHEMA: dict[str, Column] = {
     "streams/num_bytes": Column("int64", "bytes", "bytes of the stream, after encoding"),
     "streams/tile": Column("int64", "1", "temporal tile of the layer that needs the stream"),
 }
-for _group, (_names, _cells, _unit) in MATRICES.items():
+for _group, (_names, _cells, _dtype, _unit) in MATRICES.items():
     SCHEMA[f"{_group}/{_names}"] = Column("text", "text", f"{_names}: what the columns of the other datasets are")
-    SCHEMA[f"{_group}/{_cells}"] = Column("int64", _unit, f"[layers, {_names}] {_unit}")
+    SCHEMA[f"{_group}/{_cells}"] = Column(_dtype, _unit, f"[layers, {_names}] {_unit}")
     SCHEMA[f"{_group}/reported"] = Column("bool", "1", f"[layers, {_names}] whether the layer has it; if not, 0 above")
 # One dataset for each layer that has one, named by the layer's row.
 CYCLE_MAP = Column("int64", "cycles", "[units, PEs] cycles in which a PE worked on a unit of the layer")
@@ -195,7 +197,7 @@ def _arrays(run: RunResult) -> dict[str, Array]:
     rows = [layer_quantities(layer, run.clock_hz) for layer in run.layers]
     values: dict[str, Any] = {f"layers/{name}": [row[name] for row in rows] for name in LAYER_COLUMNS}
     values["skipped"] = run.skipped
-    for group, (names, cells, _) in MATRICES.items():
+    for group, (names, cells, _, _) in MATRICES.items():
         mappings = [getattr(layer, group) for layer in run.layers]
         present = dict.fromkeys(key for mapping in mappings for key in mapping)
         columns = [cause for cause in CAUSES if cause in present] if group == "stack" else list(present)
@@ -256,7 +258,7 @@ def _read(group: h5py.Group) -> RunResult:
     return RunResult(
         **{name: attributes[name] for name in ("arch", "net", "fidelity", "batch", "clock_hz", "wall_s")},
         **{name: json.loads(attributes[name]) for name in ("config", "provenance", "seed")},
-        layers=tuple(_layers(values, cycle_maps)),
+        layers=tuple(_layers(values, cycle_maps, attributes["fidelity"])),
         skipped=tuple(values["skipped"]),
         baseline=_read(group["baseline"]) if "baseline" in group else None,
     )
@@ -276,11 +278,13 @@ def _values(dataset: h5py.Dataset, column: Column) -> list[Any]:
     return [json.loads(text) for text in texts] if column.unit == "JSON" else texts
 
 
-def _layers(values: Mapping[str, list[Any]], cycle_maps: list[Array | None]) -> Iterator[LayerResult]:
+def _layers(values: Mapping[str, list[Any]], cycle_maps: list[Array | None], fidelity: str) -> Iterator[LayerResult]:
     fields: dict[str, list[Any]] = {"cycle_map": cycle_maps}
+    if fidelity == "sampled":
+        fields["cycles_ci95"] = list(zip(values["layers/cycles_low"], values["layers/cycles_high"], strict=True))
     for name in LAYER_COLUMNS.keys() & LayerResult.__dataclass_fields__.keys():
         fields[name] = values[f"layers/{name}"]
-    for group, (names, cells, _) in MATRICES.items():
+    for group, (names, cells, _, _) in MATRICES.items():
         columns = values[f"{group}/{names}"]
         fields[group] = [
             {key: count for key, count, has in zip(columns, counts, reported, strict=True) if has}

@@ -5,19 +5,22 @@ import platform
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from importlib.metadata import version
+from typing import get_args
 
-from archmodel.accelerators.context import Context
+from archmodel.accelerators.context import Context, Fidelity
 from archmodel.accelerators.registry import Machine, load_machine, source_name
 from archmodel.accelerators.result import LayerResult, RunResult
 from archmodel.errors import SHOWN_CHARACTERS, ConfigError, did_you_mean, one_line, show
-from archmodel.memory.dram import IdealMemoryConfig, load_memory
+from archmodel.memory.dram import load_memory
 from archmodel.network.footprint import Placement, StoredLayer, plan_residency
 from archmodel.network.layer import MAX_WORDS, Layer
 from archmodel.network.toml_reader import read_network
+from archmodel.operands.operands import Densities
 from archmodel.operands.sources import OperandSource, Source
 
-FIDELITIES = ("exact",)
+FIDELITIES: tuple[Fidelity, ...] = get_args(Fidelity)
 MEMORY_PREFIX = "memory."
 MOST_THREADS = 1024
 Progress = Callable[[str, int, int], None]
@@ -28,7 +31,7 @@ def simulate(
     arch: str,
     net: str,
     *,
-    fidelity: str = "exact",
+    fidelity: Fidelity = "exact",
     baseline: str | None = None,
     memory: str = "ideal",
     batch: int = 1,
@@ -47,6 +50,7 @@ def simulate(
     Parameters
     ----------
     arch, net, baseline, memory : names of `archmodel list`, or paths of TOML files
+    fidelity : 'exact'; 'sampled', a random part of each layer with confidence intervals; 'statistical', densities only
     layers : comma-separated globs of layer names; all when None
     assignments : 'section.key=value' for the machine, 'memory.key=value' for the memory
     weights, activations : 'network' for what the network's file states, 'density=0.4', or the path of an npz file
@@ -59,6 +63,8 @@ def simulate(
     if fidelity not in FIDELITIES:
         nearest = did_you_mean(fidelity, FIDELITIES)
         raise ConfigError(f"--fidelity {show(fidelity)}: allowed: {', '.join(FIDELITIES)}{nearest}")
+    if check and fidelity == "statistical":
+        raise ConfigError("--check: statistical runs have no operands; allowed with --fidelity exact or sampled")
     for option, value, least in (("--batch", batch, 1), ("--seed", seed, 0), ("--threads", threads, 1)):
         if value is not None and value < least:
             raise ConfigError(f"{option} {show(value)}: must be at least {least}")
@@ -87,7 +93,8 @@ def simulate(
         network, Source.parse(weights, "--weights"), Source.parse(activations, "--activations"), seed, batch
     )
     workers = available_cores() if threads is None else threads
-    results = run_layers(machines, chosen, source, dram, workers, check, progress)
+    surroundings = Context(dram, threads=workers, check=check, seed=seed, fidelity=fidelity)
+    results = run_layers(machines, chosen, source, surroundings, progress)
     skipped = tuple(layer.name for layer in network.layers if layer not in chosen)
     wall_s = time.perf_counter() - start
 
@@ -124,9 +131,7 @@ def run_layers(
     machines: list[Machine],
     layers: tuple[Layer, ...],
     source: OperandSource,
-    memory: IdealMemoryConfig,
-    threads: int,
-    check: bool,
+    surroundings: Context,
     progress: Progress | None,
 ) -> list[list[LayerResult]]:
     """Results of every machine; a layer's operands are made once, shown to all machines and dropped."""
@@ -134,11 +139,15 @@ def run_layers(
     results: list[list[LayerResult]] = [[] for _ in machines]
     all_macs = sum(layer.macs for layer in layers)
     for layer in layers:
-        operands = source.operands(layer)
+        statistical = surroundings.fidelity == "statistical"
+        operands = source.densities(layer) if statistical else source.operands(layer)
         for machine, placement, done in zip(machines, placements, results, strict=True):
             where = placement[layer.name]
-            context = Context(memory, where.input_on_chip, where.output_on_chip, threads, check, source.seed)
-            done.append(machine.run_layer(layer, operands, context))
+            context = replace(surroundings, input_on_chip=where.input_on_chip, output_on_chip=where.output_on_chip)
+            if isinstance(operands, Densities):
+                done.append(machine.expect_layer(layer, operands, context))
+            else:
+                done.append(machine.run_layer(layer, operands, context))
         if progress is not None:
             progress(layer.name, layer.macs, all_macs)
     return results

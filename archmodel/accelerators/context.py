@@ -4,12 +4,13 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 from archmodel.memory.dram import IdealMemoryConfig, Stream
 
 Task = TypeVar("Task")
 Outcome = TypeVar("Outcome")
+Fidelity = Literal["exact", "sampled", "statistical"]
 
 
 @dataclass(frozen=True)
@@ -19,6 +20,7 @@ class Context:
     input_on_chip : a former layer left the inputs in the machine's buffers
     output_on_chip : the outputs can stay there until all their consumers have run
     threads : worker threads; results do not depend on them
+    fidelity : walk all units of a layer, a random sample of them, or none
     check : compute real outputs through the modelled dataflow and compare them with a reference
     """
 
@@ -28,6 +30,7 @@ class Context:
     threads: int = 1
     check: bool = False
     seed: int = 0
+    fidelity: Fidelity = "exact"
 
     def run(self, work: Callable[[Task], Outcome], tasks: Iterable[Task]) -> list[Outcome]:
         """Outcomes of all tasks, in their order."""

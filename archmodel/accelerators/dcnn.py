@@ -25,7 +25,9 @@ from archmodel.accelerators.result import LayerResult
 from archmodel.config import FrozenModel
 from archmodel.memory.dram import Stream
 from archmodel.network.layer import Layer
-from archmodel.operands.operands import Operands, Values, effectual_macs
+from archmodel.operands.operands import Densities, Operands, Values, effectual_macs
+
+KINDS = ("conv", "fc")
 
 Int64 = npt.NDArray[np.int64]
 
@@ -38,6 +40,7 @@ class PEConfig(FrozenModel):
     multipliers: Annotated[int, Field(ge=1, le=4096)]
     dot_product: Literal["flattened", "channels"]
     Kc: Annotated[int, Field(ge=1, le=65536)]
+    zero_gating: bool
 
     @property
     def num_pes(self) -> int:
@@ -50,6 +53,8 @@ class BufferConfig(FrozenModel):
 
     activation_bytes: Annotated[int, Field(ge=64, le=2**40)]
     word_bits: Annotated[int, Field(ge=1, le=64)]
+    compress_dram: bool
+    index_bits: Annotated[int, Field(ge=1, le=16)]
 
 
 class PPUConfig(FrozenModel):
@@ -83,6 +88,12 @@ class Config(FrozenModel):
         """Bytes of a feature map as it is stored: all its words."""
         return math.ceil(words * self.buffers.word_bits / 8)
 
+    def dram_bytes(self, words: int, density: float) -> int:
+        """Bytes of activations in DRAM: all words, or the non-zeros with their zero runs where that is less."""
+        dense = self.stored_bytes(words, density)
+        entry_bits = self.buffers.word_bits + self.buffers.index_bits
+        return min(dense, math.ceil(words * density * entry_bits / 8)) if self.buffers.compress_dram else dense
+
     def fits(self, layer: Layer, input_density: float, output_density: float) -> tuple[bool, bool]:
         """Whether inputs and outputs fit the SRAM together; where they do not, neither stays."""
         fit = self.stored_bytes(layer.input_words + layer.output_words, 1.0) <= self.activation_bytes
@@ -90,7 +101,22 @@ class Config(FrozenModel):
 
 
 def run_layer(config: Config, layer: Layer, operands: Operands, context: Context) -> LayerResult:
-    """Exact cycles and counts of a conv or fc layer, over all images; zeros cost as much as other values."""
+    """Exact cycles and counts of a conv or fc layer, over all images; zeros cost as much time as other values."""
+    if context.check:
+        conv = unit_stride(layer) if layer.kind == "conv" else None
+        check(config, layer, conv, operands, context)
+    return account(config, layer, operands, effectual_macs(layer, operands), context)
+
+
+def expect_layer(config: Config, layer: Layer, densities: Densities, context: Context) -> LayerResult:
+    """Expected cycles and counts: those of `run_layer`, for zeros change no cycle of the array."""
+    return account(config, layer, densities, densities.effectual_macs(layer), context)
+
+
+def account(
+    config: Config, layer: Layer, operands: Operands | Densities, effectual: int, context: Context
+) -> LayerResult:
+    """The layer's account, of which zeros decide only what is gated and what DRAM carries compressed."""
     pe, batch = config.pe, operands.batch
     conv = unit_stride(layer) if layer.kind == "conv" else None
     depth = layer.C if conv is None else conv.C // conv.groups * conv.R * conv.S
@@ -102,13 +128,10 @@ def run_layer(config: Config, layer: Layer, operands: Operands, context: Context
     compute = [share(working, tile, num_tiles) for tile in range(num_tiles)] * batch
     for image, drain in enumerate(drains):
         compute[(image + 1) * num_tiles - 1] += drain
-    streams = dense_streams(config, layer, num_tiles, batch, context)
+    streams = activation_streams(config, layer, num_tiles, operands, context)
     cycles = layer_cycles(compute, streams, context, config.clock_hz)
-    if context.check:
-        check(config, layer, conv, operands, context)
     multiplied = layer.output_words * depth * batch
     multiplying = layer.output_words * dots * pe.multipliers * batch
-    effectual = effectual_macs(layer, operands)
     stack = {
         "busy": effectual,
         "stored_zero": multiplied - effectual,
@@ -131,6 +154,7 @@ def run_layer(config: Config, layer: Layer, operands: Operands, context: Context
             "activation_sram": layer.output_words * batch,
             "weight_fifo": layer.weight_words * (1 if conv is None else batch * num_tiles * pe.num_pes),
         },
+        operations=dict.fromkeys(("multipliers", "adders"), effectual if pe.zero_gating else multiplied),
         streams=streams,
         cycle_map=outputs[np.newaxis] * dots * batch,
         details={"Kc": pe.Kc, "sub_planes": num_tiles, "compute_cycles": sum(compute)},
@@ -177,13 +201,15 @@ def share(total: int, part: int, num_parts: int) -> int:
     return total * (part + 1) // num_parts - total * part // num_parts
 
 
-def dense_streams(config: Config, layer: Layer, num_tiles: int, batch: int, context: Context) -> tuple[Stream, ...]:
-    """Dense words of every temporal tile; a convolution fetches its weights for each, an fc layer once."""
+def activation_streams(
+    config: Config, layer: Layer, num_tiles: int, operands: Operands | Densities, context: Context
+) -> tuple[Stream, ...]:
+    """Words of every temporal tile; a convolution fetches its weights, which are dense, for each, an fc layer once."""
     streams = []
-    weights, inputs, outputs = (
-        config.stored_bytes(words, 1.0) for words in (layer.weight_words, layer.input_words, layer.output_words)
-    )
-    for tile in range(num_tiles * batch):
+    weights = config.stored_bytes(layer.weight_words, 1.0)
+    inputs = config.dram_bytes(layer.input_words, operands.input_density)
+    outputs = config.dram_bytes(layer.output_words, operands.output_density)
+    for tile in range(num_tiles * operands.batch):
         if layer.kind == "conv" or tile == 0:
             streams.append(Stream("weight", "read", weights, tile))
         if not context.input_on_chip:

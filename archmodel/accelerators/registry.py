@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.util import find_spec
+from types import ModuleType
 from typing import Any, Protocol
 
 from archmodel import config
@@ -10,7 +11,9 @@ from archmodel.accelerators.context import Context
 from archmodel.accelerators.result import LayerResult
 from archmodel.errors import ConfigError, did_you_mean, show
 from archmodel.network.layer import Layer
-from archmodel.operands.operands import Operands
+from archmodel.operands.operands import Densities, Operands
+
+PARTS = ("KINDS", "Config", "run_layer")  # of a module that models a machine
 
 
 class MachineConfig(Protocol):
@@ -44,10 +47,22 @@ class Machine:
     arch: str
     model: str
     config: MachineConfig
+    module: ModuleType
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """Kinds of layers that the machine runs."""
+        return tuple(self.module.KINDS)
 
     def run_layer(self, layer: Layer, operands: Operands, context: Context) -> LayerResult:
-        """Exact cycles and counts of a conv or fc layer."""
-        result = import_module(f"archmodel.accelerators.{self.model}").run_layer(self.config, layer, operands, context)
+        """Cycles and counts of a layer: all its units when `context.fidelity` is exact, a sample when it is sampled."""
+        result = self.module.run_layer(self.config, layer, operands, context)
+        assert isinstance(result, LayerResult)
+        return result
+
+    def expect_layer(self, layer: Layer, densities: Densities, context: Context) -> LayerResult:
+        """Expected cycles and counts of a layer of which only the densities are known."""
+        result = self.module.expect_layer(self.config, layer, densities, context)
         assert isinstance(result, LayerResult)
         return result
 
@@ -62,10 +77,10 @@ def load_machine(name_or_path: str, assignments: tuple[str, ...] = ()) -> Machin
         nearest = did_you_mean(str(model), known)
         raise ConfigError(f"{source}: model = {show(model)}: unknown model; allowed: {', '.join(known)}{nearest}")
     module = import_module(home)
-    if not hasattr(module, "Config") or not hasattr(module, "run_layer"):
+    if not all(hasattr(module, name) for name in PARTS):
         raise ConfigError(f"{source}: model = {show(model)}: is not a machine; allowed: {', '.join(known)}")
     checked = config.load("accelerators", name_or_path, module.Config, assignments)
-    return Machine(arch=source_name(name_or_path), model=model, config=checked)
+    return Machine(arch=source_name(name_or_path), model=model, config=checked, module=module)
 
 
 def source_name(name_or_path: str) -> str:

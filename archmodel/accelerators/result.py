@@ -11,7 +11,7 @@ from archmodel.accelerators import summary
 from archmodel.accelerators.summary import CAUSES
 from archmodel.memory.dram import Stream
 from archmodel.network.layer import Layer
-from archmodel.operands.operands import Operands
+from archmodel.operands.operands import Densities, Operands
 
 
 @dataclass(frozen=True)
@@ -31,11 +31,14 @@ class LayerResult:
     output_density: float
     words_read: Mapping[str, int]  # by component of the machine
     words_written: Mapping[str, int]
+    operations: Mapping[str, int]  # arithmetic and transfers by component; what is gated is not counted
     streams: tuple[Stream, ...] = ()
     cycle_map: npt.NDArray[np.int64] | None = None  # [units, PEs] cycles of work
     details: Mapping[str, int | float | str] = field(default_factory=dict)  # what the machine chose: Kc, tiles
     origins: Mapping[str, str] = field(default_factory=dict)
     checked: bool = False  # outputs through the modelled dataflow equal a reference
+    cycles_ci95: tuple[int, int] | None = None  # of a sampled layer: 95 % confidence interval of its cycles
+    energy_pj: Mapping[str, float] = field(default_factory=dict)  # by component, then leakage and dram
 
     def __post_init__(self) -> None:
         unknown = set(self.stack) - set(CAUSES)
@@ -45,7 +48,7 @@ class LayerResult:
             raise ValueError(f"{self.name}: the stack {dict(self.stack)} does not sum to {self.slots} slots")
 
     @classmethod
-    def of(cls, layer: Layer, operands: Operands, checked: bool, **counts: Any) -> "LayerResult":
+    def of(cls, layer: Layer, operands: Operands | Densities, checked: bool, **counts: Any) -> "LayerResult":
         """A machine's `counts` of a layer, with what follows from the layer and its operands."""
         return cls(
             name=layer.name,

@@ -18,7 +18,9 @@ from archmodel.accelerators.scnn_tiling import cut_layer
 from archmodel.network.layer import Layer
 from archmodel.operands.operands import Operands, effectual_macs
 
-__all__ = ["Config", "run_layer"]
+__all__ = ["KINDS", "Config", "run_layer"]
+
+KINDS = ("conv", "fc")
 
 
 def run_layer(config: Config, layer: Layer, operands: Operands, context: Context) -> LayerResult:
@@ -26,11 +28,11 @@ def run_layer(config: Config, layer: Layer, operands: Operands, context: Context
     if layer.kind == "fc":
         return scnn_fc.run_layer(config, layer, operands, context)
     conv = unit_stride(layer, config.tile_plane == "padded")
-    planes = [unfold_inputs(layer, conv, image) for image in operands.inputs]
+    stored = config.stored(operands)
+    planes = [unfold_inputs(layer, conv, image) for image in stored.inputs]
     cut = cut_layer(config, conv, planes, operands.output_density)
-    kernels = unfold_weights(layer, conv, operands.weights)
-    weights = compress_weights(config, conv, kernels, cut.Kc, context)
-    pairs = context.start(lambda: nonzero_pairs(conv, kernels, planes))
+    weights = compress_weights(config, conv, unfold_weights(layer, conv, stored.weights), cut.Kc, context)
+    pairs = context.start(lambda: nonzero_pairs(layer, conv, operands))
     effectual = context.start(lambda: effectual_macs(layer, operands))
     tally = Tally(config, conv, cut)
     for plane in planes:

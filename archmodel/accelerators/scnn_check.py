@@ -20,8 +20,9 @@ def check_conv(
     """Raise ResultError unless the dataflow computes the layer's outputs bit for bit."""
     weights, inputs = values_of(layer, operands, context.seed)
     kernels = unfold_weights(layer, conv, weights)
-    blocks = compress_weights(config, conv, unfold_weights(layer, conv, operands.weights), cut.Kc, context)
-    for mask, image in zip(operands.inputs, inputs, strict=True):
+    stored = config.stored(operands)
+    blocks = compress_weights(config, conv, unfold_weights(layer, conv, stored.weights), cut.Kc, context)
+    for mask, image in zip(stored.inputs, inputs, strict=True):
         plane = unfold_inputs(layer, conv, image)
         outputs = np.zeros((conv.K, conv.P, conv.Q), np.int64)
         for part in compress_parts(config, conv, cut, blocks, unfold_inputs(layer, conv, mask), context):

@@ -1,14 +1,17 @@
 """SCNN's parameters; configs/accelerators/scnn.toml gives the published values and the reasons of the open choices."""
 
 import math
+from dataclasses import replace
 from typing import Annotated, Literal
 
+import numpy as np
 from pydantic import Field, model_validator
 
 from archmodel.accelerators.cartesian import BankHash, WeightOrder
 from archmodel.accelerators.planar import tilings, unit_stride
 from archmodel.config import FrozenModel
 from archmodel.network.layer import Layer
+from archmodel.operands.operands import Operands
 
 PUBLISHED_KC = 8  # output channels of a group, stated for 1x1 layers (SCNN, ISCA 2017)
 MOST_QUEUED = 255  # products in a bank's queue and on their way to it fit a byte
@@ -73,16 +76,30 @@ class BufferConfig(FrozenModel):
 
 
 class CompressionConfig(FrozenModel):
-    """Stored bits of an entry; `index_bits` bounds the zero run."""
+    """Which operands are stored without their zeros, and bits of an entry; `index_bits` bounds the zero run.
 
+    A dense operand is stored and multiplied with its zeros and without indices.
+    """
+
+    sparse_weights: bool
+    sparse_activations: bool
     data_bits: Annotated[int, Field(ge=1, le=64)]
     index_bits: Annotated[int, Field(ge=1, le=16)]
     psum_bits: Annotated[int, Field(ge=1, le=64)]
 
     @property
-    def entry_bits(self) -> int:
-        """Bits of a value with its zero run."""
-        return self.data_bits + self.index_bits
+    def weight_bits(self) -> int:
+        """Bits of a stored weight, with its zero run."""
+        return self.data_bits + (self.index_bits if self.sparse_weights else 0)
+
+    @property
+    def activation_bits(self) -> int:
+        """Bits of a stored activation, with its zero run."""
+        return self.data_bits + (self.index_bits if self.sparse_activations else 0)
+
+    def stored_activations(self, words: int, density: float) -> float:
+        """Expected stored ones of `words` activations."""
+        return words * density if self.sparse_activations else words
 
     @property
     def longest_run(self) -> int:
@@ -134,8 +151,18 @@ class Config(FrozenModel):
         return self.pe.num_pes * (self.buffers.iaram_bytes + self.buffers.oaram_bytes)
 
     def stored_bytes(self, words: int, density: float) -> int:
-        """Bytes of a feature map as it is stored: its non-zeros with their zero runs."""
-        return math.ceil(words * density * self.compression.entry_bits / 8)
+        """Bytes of a feature map as it is stored: its non-zeros with their zero runs, or all of it."""
+        compression = self.compression
+        return math.ceil(compression.stored_activations(words, density) * compression.activation_bits / 8)
+
+    def stored(self, operands: Operands) -> Operands:
+        """The masks of what is stored and multiplied: a dense operand has no zeros."""
+        weights, inputs = operands.weights, operands.inputs
+        if not self.compression.sparse_weights:
+            weights = np.ones_like(weights)
+        if not self.compression.sparse_activations:
+            inputs = np.ones_like(inputs)
+        return replace(operands, weights=weights, inputs=inputs)
 
     def fits(self, layer: Layer, input_density: float, output_density: float) -> tuple[bool, bool]:
         """Whether all inputs and all outputs of a layer, at these densities, fit the IARAMs and the OARAMs."""

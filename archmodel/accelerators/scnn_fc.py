@@ -117,8 +117,8 @@ def run_round(config: Config, round_: Round, operands: Operands, context: Contex
 
 def run_layer(config: Config, layer: Layer, operands: Operands, context: Context) -> LayerResult:
     """Exact cycles and counts of an fc layer on the non-zeros of `operands`, over all images."""
-    rounds = rounds_of(config, layer, operands.batch)
-    works = [run_round(config, round_, operands, context) for round_ in rounds]
+    rounds, stored = rounds_of(config, layer, operands.batch), config.stored(operands)
+    works = [run_round(config, round_, stored, context) for round_ in rounds]
     if context.check:
         check_fc(config, layer, rounds, operands, context)
     spans = [int(work.work.span.max()) for work in works]
@@ -126,7 +126,7 @@ def run_layer(config: Config, layer: Layer, operands: Operands, context: Context
     compute = [span + drain for span, drain in zip(spans, drains, strict=True)]
     streams = fc_streams(config, layer, rounds, works, operands, context)
     cycles = layer_cycles(compute, streams, context, config.clock_hz)
-    pe, num_multipliers = config.pe, config.num_multipliers
+    pe, bits, num_multipliers = config.pe, config.compression, config.num_multipliers
     lanes = pe.multipliers_per_pe
     all_work = GroupWork.join([work.work for work in works])
     issued, effectual = sum(work.issued for work in works), effectual_macs(layer, operands)
@@ -157,10 +157,10 @@ def run_layer(config: Config, layer: Layer, operands: Operands, context: Context
         },
         words_written={
             "weight_fifo": sum(work.stored_weights for work in works),
-            "crossbar": issued,
             "accumulators": issued,
-            "oaram": math.ceil(layer.K * operands.batch * operands.output_density),
+            "oaram": math.ceil(bits.stored_activations(layer.K * operands.batch, operands.output_density)),
         },
+        operations={"multipliers": issued, "crossbar": issued, "adders": issued},
         streams=streams,
         cycle_map=all_work.work,
         details={"Kc": rounds[0].per_pe, "sub_planes": 1, "tiled_through_dram": 0, "compute_cycles": sum(compute)},
@@ -183,17 +183,17 @@ def fc_streams(
     config: Config, layer: Layer, rounds: list[Round], works: list[RoundWork], operands: Operands, context: Context
 ) -> tuple[Stream, ...]:
     """Weights of every round; inputs and outputs with the first round of each set of images."""
-    bits = config.compression.entry_bits
+    bits = config.compression
     streams = []
     for tile, (round_, work) in enumerate(zip(rounds, works, strict=True)):
-        streams.append(Stream("weight", "read", math.ceil(work.stored_weights * bits / 8), tile))
+        streams.append(Stream("weight", "read", math.ceil(work.stored_weights * bits.weight_bits / 8), tile))
         if round_.first_neuron == 0:
             images = operands.inputs[round_.images]
-            outputs = images.shape[0] * layer.K * operands.output_density
+            outputs = bits.stored_activations(images.shape[0] * layer.K, operands.output_density)
             if not context.input_on_chip:
-                streams.append(Stream("input", "read", math.ceil(work.stored_inputs * bits / 8), tile))
+                streams.append(Stream("input", "read", math.ceil(work.stored_inputs * bits.activation_bits / 8), tile))
             if not context.output_on_chip:
-                streams.append(Stream("output", "write", math.ceil(outputs * bits / 8), tile))
+                streams.append(Stream("output", "write", math.ceil(outputs * bits.activation_bits / 8), tile))
     return tuple(stream for stream in streams if stream.num_bytes)
 
 
@@ -201,9 +201,10 @@ def check_fc(config: Config, layer: Layer, rounds: list[Round], operands: Operan
     """Raise ResultError unless the dataflow computes the layer's outputs bit for bit."""
     pe, longest_run = config.pe, config.compression.longest_run
     weights, inputs = values_of(layer, operands, context.seed)
+    stored = config.stored(operands)
     outputs = np.zeros((operands.batch, layer.K, 1, 1), np.int64)
     for round_ in rounds:
-        of_images = image_cells(round_, operands.inputs)
+        of_images = image_cells(round_, stored.inputs)
         activations = Blocks.compress(of_images, (layer.C, 1), longest_run)
         activation_ptr, address = activation_vectors(activations, round_.accumulators, pe.I, rotate=False)
         values = activations.pack_values(image_cells(round_, inputs), pe.I)
@@ -212,7 +213,7 @@ def check_fc(config: Config, layer: Layer, rounds: list[Round], operands: Operan
             if first >= layer.K:
                 break
             one = range(index, index + 1)
-            blocks = Blocks.compress(neuron_cells(round_, one, operands.weights), (1, layer.C), longest_run)
+            blocks = Blocks.compress(neuron_cells(round_, one, stored.weights), (1, layer.C), longest_run)
             weight_ptr, weight_address = weight_vectors(blocks, round_.accumulators, pe.weight_order, pe.F, False)
             held = blocks.pack_values(neuron_cells(round_, one, weights), pe.F)
             accumulated = accumulate_products(

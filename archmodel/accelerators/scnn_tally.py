@@ -13,6 +13,8 @@ from archmodel.accelerators.planar import (
     halo_outputs,
     largest_halo,
     owned_outputs,
+    unfold_inputs,
+    unfold_weights,
 )
 from archmodel.accelerators.result import LayerResult
 from archmodel.accelerators.scnn_config import Config
@@ -20,7 +22,7 @@ from archmodel.accelerators.scnn_conv import GroupWork, Part, products_in_range
 from archmodel.accelerators.scnn_tiling import Cut
 from archmodel.memory.dram import Stream
 from archmodel.network.layer import Layer
-from archmodel.operands.operands import Mask, Operands
+from archmodel.operands.operands import Operands
 
 
 @dataclass
@@ -35,6 +37,7 @@ class Tally:
     tiles: list[int] = field(default_factory=list)  # temporal tile of each part
     num_tiles: int = 0
     issued: int = 0
+    accumulated: int = 0
     read: Counter[str] = field(default_factory=Counter)
     written: Counter[str] = field(default_factory=Counter)
     streams: list[Stream] = field(default_factory=list)
@@ -83,7 +86,7 @@ class Tally:
         self.written["weight_fifo"] += int(weight_words.sum()) * pe.num_pes
         self.read["weight_fifo"] += int(weight_words @ activations.num_vectors(pe.I).sum(axis=1))
         accumulated = issued if pe.out_of_range == "accumulate" else products_in_range(self.config, self.conv, part)
-        self.written["crossbar"] += accumulated
+        self.accumulated += accumulated
         self.read["accumulators"] += accumulated
         self.written["accumulators"] += accumulated
         channels = self.conv.K // self.conv.groups
@@ -92,23 +95,23 @@ class Tally:
         self.written["halo"] += channels * halo * pe.num_pes
         outputs = channels * owned_outputs(self.conv, tile)
         self.read["accumulators"] += channels * halo * pe.num_pes + outputs
-        self.written["oaram"] += math.ceil(outputs * output_density)
+        self.written["oaram"] += math.ceil(self.config.compression.stored_activations(outputs, output_density))
 
     def _add_streams(self, part: Part, output_density: float, context: Context) -> None:
         bits = self.config.compression
         channels = self.conv.K // self.conv.groups
         psums = channels * halo_outputs(self.conv, part.sub_plane) if self.cut.through_dram else 0
-        outputs = channels * owned_outputs(self.conv, part.sub_plane) * output_density
+        outputs = bits.stored_activations(channels * owned_outputs(self.conv, part.sub_plane), output_density)
         moved = [
-            Stream("weight", "read", _bytes(part.weights.position.size * bits.entry_bits), self.num_tiles),
+            Stream("weight", "read", _bytes(part.weights.position.size * bits.weight_bits), self.num_tiles),
             Stream("psum", "write", _bytes(psums * bits.psum_bits), self.num_tiles),
             Stream("psum", "read", _bytes(psums * bits.psum_bits), self.num_tiles),
         ]
         if not context.input_on_chip:
             stored = part.activations.position.size
-            moved.append(Stream("input", "read", _bytes(stored * bits.entry_bits), self.num_tiles))
+            moved.append(Stream("input", "read", _bytes(stored * bits.activation_bits), self.num_tiles))
         if not context.output_on_chip:
-            moved.append(Stream("output", "write", _bytes(outputs * bits.entry_bits), self.num_tiles))
+            moved.append(Stream("output", "write", _bytes(outputs * bits.activation_bits), self.num_tiles))
         self.streams += [stream for stream in moved if stream.num_bytes]
 
     def _exposed_drain(self) -> list[Int64]:
@@ -154,6 +157,7 @@ class Tally:
             macs_issued=self.issued,
             words_read=dict(self.read),
             words_written=dict(self.written),
+            operations={"multipliers": self.issued, "crossbar": self.accumulated, "adders": self.accumulated},
             streams=streams,
             cycle_map=all_work.work,
             details={
@@ -165,11 +169,10 @@ class Tally:
         )
 
 
-def nonzero_pairs(conv: UnitStrideConv, kernels: Mask, planes: list[Mask]) -> int:
-    """Pairs of a non-zero weight and a non-zero activation of the same channel.
-
-    kernels : uint8[K, C / groups, R, S], planes : uint8[C, H, W] of each image, both of the unit-stride form
-    """
+def nonzero_pairs(layer: Layer, conv: UnitStrideConv, operands: Operands) -> int:
+    """Pairs of a non-zero weight and a non-zero activation of the same channel of the unit-stride form."""
+    kernels = unfold_weights(layer, conv, operands.weights)
+    planes = [unfold_inputs(layer, conv, image) for image in operands.inputs]
     split = kernels.reshape(conv.groups, conv.K // conv.groups, conv.C // conv.groups, conv.R * conv.S)
     weight_counts = split.sum(axis=(1, 3), dtype=np.int64).ravel()
     return sum(int(plane.sum(axis=(1, 2), dtype=np.int64) @ weight_counts) for plane in planes)

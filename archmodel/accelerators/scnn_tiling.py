@@ -66,11 +66,12 @@ def fits_buffers(
     config: Config, conv: UnitStrideConv, tiling: PlanarTiling, planes: list[Mask], output_density: float
 ) -> bool:
     """Whether the fullest tile fits the IARAM and the expected outputs of the largest one the OARAM."""
-    entry_bits = config.compression.entry_bits
+    compression = config.compression
     tile_h, tile_w = tiling.largest_tile
-    if tile_h * tile_w * conv.K * output_density * entry_bits > 8 * config.buffers.oaram_bytes:
+    outputs = compression.stored_activations(tile_h * tile_w * conv.K, output_density)
+    if outputs * compression.activation_bits > 8 * config.buffers.oaram_bytes:
         return False
-    most_entries = 8 * config.buffers.iaram_bytes // entry_bits
+    most_entries = 8 * config.buffers.iaram_bytes // compression.activation_bits
     return all(fits_iaram(config, tiling, plane, most_entries) for plane in planes)
 
 

@@ -32,6 +32,7 @@ class Column(NamedTuple):
     description: str
 
 
+MAPPINGS = ("words_read", "words_written", "operations", "details", "origins")
 DRAM_KINDS: tuple[str, ...] = get_args(StreamKind)
 LAYER_COLUMNS = {
     "name": Column("text", "text", "name of the layer; rows are in order of execution"),
@@ -40,6 +41,8 @@ LAYER_COLUMNS = {
     "cycles": Column("int64", "cycles", "cycles of the layer, memory included"),
     "time_s": Column("float64", "s", "cycles at the machine's clock"),
     "oracle_cycles": Column("int64", "cycles", "effectual MACs over multipliers, rounded up"),
+    "cycles_low": Column("int64", "cycles", "lower end of the 95 % confidence interval of a sampled layer, or cycles"),
+    "cycles_high": Column("int64", "cycles", "upper end of it"),
     "macs_dense": Column("int64", "MACs", "multiply-accumulates with all zeros and padding"),
     "macs_effectual": Column("int64", "MACs", "products of two non-zeros whose output is in range"),
     "macs_issued": Column("int64", "MACs", "products that occupy a multiplier"),
@@ -59,6 +62,8 @@ def layer_quantities(layer: "LayerResult", clock_hz: float) -> dict[str, Any]:
     """A value for each of LAYER_COLUMNS, stored or derived."""
     derived = {
         "time_s": layer.cycles / clock_hz,
+        "cycles_low": (layer.cycles_ci95 or (layer.cycles, layer.cycles))[0],
+        "cycles_high": (layer.cycles_ci95 or (layer.cycles, layer.cycles))[1],
         "oracle_cycles": -(-layer.macs_effectual // layer.num_multipliers),
         **{f"dram_{kind}_bytes": layer.dram_bytes_of(kind) for kind in DRAM_KINDS},
     }
@@ -76,9 +81,18 @@ def totals(layers: Sequence["LayerResult"], clock_hz: float) -> dict[str, Any]:
         **sums,
         "time_s": sums["cycles"] / clock_hz,
         "multiplier_utilization": sums["macs_effectual"] / slots if slots else 0.0,
-        "energy_pj": None,
+        **energy(layers),
         "stalls": {cause: sum(layer.stall_cycles.get(cause, 0.0) for layer in layers) for cause in causes},
     }
+
+
+def energy(layers: Sequence["LayerResult"]) -> dict[str, Any]:
+    """Energy of layers and its parts by component; None where a layer's energy is not known."""
+    if not all(layer.energy_pj for layer in layers):
+        return {"energy_pj": None, "energy_by_component_pj": {}}
+    names = dict.fromkeys(name for layer in layers for name in layer.energy_pj)
+    parts = {name: sum(layer.energy_pj.get(name, 0.0) for layer in layers) for name in names}
+    return {"energy_pj": sum(parts.values()), "energy_by_component_pj": parts}
 
 
 def as_dict(run: "RunResult") -> dict[str, Any]:
@@ -95,8 +109,8 @@ def as_dict(run: "RunResult") -> dict[str, Any]:
         "layers": [
             {
                 **layer_quantities(layer, run.clock_hz),
-                **{name: dict(getattr(layer, name)) for name in ("words_read", "words_written", "details", "origins")},
-                "energy_pj": None,
+                **{name: dict(getattr(layer, name)) for name in MAPPINGS},
+                **energy([layer]),
                 "stalls": {cause: layer.stall_cycles[cause] for cause in CAUSES if cause in layer.stack},
             }
             for layer in run.layers

@@ -66,6 +66,33 @@ class Operands:
             )
 
 
+@dataclass(frozen=True)
+class Densities:
+    """What is known of a layer without its tensors: the non-zero fractions, every placement equally likely."""
+
+    batch: int
+    weight_density: float
+    input_density: float
+    output_density: float
+    origins: dict[str, str] = field(default_factory=dict)
+
+    def effectual_macs(self, layer: Layer) -> int:
+        """Expected products of two non-zeros whose output is in range, over all images."""
+        taps_v = sum(window_length(layer, 0, r) for r in range(layer.R))
+        taps_h = sum(window_length(layer, 1, s) for s in range(layer.S))
+        in_range = self.batch * layer.K * (layer.C // layer.groups) * taps_v * taps_h
+        return round(in_range * self.weight_density * self.input_density)
+
+
+def window_length(layer: Layer, axis: int, kernel_index: int) -> int:
+    """Outputs along an axis (0 rows, 1 columns) that a kernel position adds a product to."""
+    size, num_outputs = ((layer.H, layer.P), (layer.W, layer.Q))[axis]
+    covered = window(
+        size, num_outputs, kernel_index, layer.stride[axis], layer.dilation[axis], layer.padding[2 * axis]
+    )
+    return len(range(covered.start, covered.stop, covered.step))
+
+
 def effectual_macs(layer: Layer, operands: Operands) -> int:
     """Products of two non-zeros whose output is in range, over all images: the same number on every machine.
 

@@ -5,12 +5,15 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
+
 from archmodel.errors import WorkloadError, show
 from archmodel.network.footprint import compute_consumers
 from archmodel.network.layer import Layer, Zeros
 from archmodel.network.network import Network
 from archmodel.operands.archive import Archive, mask_and_values, packed_mask
-from archmodel.operands.operands import Mask, Operands, Values
+from archmodel.operands.operands import Densities, Mask, Operands, Values
 from archmodel.operands.synthetic import generator, place, place_among, space_to_depth_cells
 
 FORMS = "density=<0..1> or the path of an npz file"
@@ -69,9 +72,25 @@ class OperandSource:
         operands.check_shapes(layer)
         return operands
 
+    def densities(self, layer: Layer) -> Densities:
+        """What a statistical run knows of a conv or fc layer; masks are made only where they are real or of a file."""
+        index = self.network.layers.index(layer)
+        real = self.weights.density is None and self.network.weight_mask_file(layer.name) is not None
+        if self.weights.path is not None or real:
+            mask, _, weight_origin = self._weights(layer, index)
+            weight_nonzeros = int(np.count_nonzero(mask))
+        else:
+            weight_nonzeros, weight_origin = self._stated_weights(layer)
+        if self.activations.path is not None:
+            mask, _, input_origin = self._inputs(layer, index)
+            input_density = int(np.count_nonzero(mask)) / mask.size
+        else:
+            input_density, input_origin = self._input_density(layer)
+        density, output_origin = self.output_density(layer)
+        origins = {"weights": weight_origin, "inputs": input_origin, "outputs": output_origin}
+        return Densities(self.batch, weight_nonzeros / layer.weight_words, input_density, density, origins)
+
     def _weights(self, layer: Layer, index: int) -> tuple[Mask, Values | None, str]:
-        zeros = self._zeros(layer)
-        rng = generator(self.seed, index, WEIGHTS)
         shape = layer.weight_shape
         if self.weights.path is not None:
             key = f"{layer.name}.weights"
@@ -79,14 +98,27 @@ class OperandSource:
             read = self.weights.archive.read(key, " or ".join(map(str, shapes)), shapes)
             mask, values = mask_and_values(read.reshape(shape))
             return mask, values, f"file: {self.weights.archive.name}"
+        real = self.network.weight_mask_file(layer.name)
+        if real is not None and self.weights.density is None:
+            return packed_mask(*real, shape), None, f"real: {self._zeros(layer).source}"
+        rng = generator(self.seed, index, WEIGHTS)
+        allowed = self._weight_cells(layer)
+        count, origin = self._stated_weights(layer)
+        return place(rng, shape, count) if allowed is None else place_among(rng, allowed, count), None, origin
+
+    def _weight_cells(self, layer: Layer) -> npt.NDArray[np.bool_] | None:
+        """Cells that a weight can occupy, where a rearranged kernel has others; None for all."""
+        kernel = self._zeros(layer).space_to_depth
+        if kernel is None or self.weights.density is not None:
+            return None
+        return space_to_depth_cells(layer.weight_shape, kernel)
+
+    def _stated_weights(self, layer: Layer) -> tuple[int, str]:
+        """Non-zero weights that are placed at random, and what their number rests on."""
         if self.weights.density is not None:
             density = self.weights.density
-            return place(rng, shape, round(density * layer.weight_words)), None, f"synthetic: density {density:g}"
-        real = self.network.weight_mask_file(layer.name)
-        if real is not None:
-            return packed_mask(*real, shape), None, f"real: {zeros.source}"
-        kernel = zeros.space_to_depth
-        allowed = None if kernel is None else space_to_depth_cells(shape, kernel)
+            return round(density * layer.weight_words), f"synthetic: density {density:g}"
+        zeros, allowed = self._zeros(layer), self._weight_cells(layer)
         if zeros.weight_nonzeros is not None:
             count, stated = zeros.weight_nonzeros, f"{zeros.weight_nonzeros} non-zeros"
         elif zeros.weight_density is not None:
@@ -94,8 +126,7 @@ class OperandSource:
             count, stated = round(zeros.weight_density * positions), f"density {zeros.weight_density:g}"
         else:
             raise self._unknown(layer, "weight", "--weights")
-        origin = f"profile: {stated}, uniform positions; {zeros.source}"
-        return place(rng, shape, count) if allowed is None else place_among(rng, allowed, count), None, origin
+        return count, f"profile: {stated}, uniform positions; {zeros.source}"
 
     def _inputs(self, layer: Layer, index: int) -> tuple[Mask, Values | None, str]:
         shape = (self.batch, *layer.input_shape)
