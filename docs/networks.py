@@ -15,13 +15,14 @@ START, END = "<!-- networks -->\n", "<!-- end of networks -->\n"
 
 def table() -> str:
     """A row for each network: what it is, its exact totals for one image, and where its zeros come from."""
-    heading = "| name | network | layers that multiply | parameters | MACs | zeros from |\n|---|---|---:|---:|---:|---|\n"
-    return heading + "".join(row(read_network(name)) for name in config.names("workloads"))
+    rows = [row(read_network(name)) for name in config.names("workloads")]
+    heading = "| name | network | layers that multiply | parameters | MACs | zeros from |"
+    return "\n".join([heading, "|---|---|---:|---:|---:|---|", *rows, ""])
 
 
 def row(network: Network) -> str:
     cells = [f"`{network.name}`", f"{network.title}: {network.source}", f"{len(network.compute_layers)}"]
-    return "| " + " | ".join([*cells, f"{network.parameters:,}", f"{network.macs:,}", origins(network)]) + " |\n"
+    return "| " + " | ".join([*cells, f"{network.parameters:,}", f"{network.macs:,}", origins(network)]) + " |"
 
 
 def origin(zeros: Zeros) -> str:

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from archmodel import config
+from archmodel import config, simulate
 from archmodel.network import read_network
 
 NAMES = config.names("workloads")
@@ -468,6 +468,16 @@ def test_the_stem_of_googlenet_has_the_planes_of_the_paper():
     assert {name: network.layer(name).P for name in planes} == planes
     assert network.layer("pool5/7x7_s1").output_shape == (1024, 1, 1)
     assert network.layer("conv2/3x3_reduce").macs + network.layer("conv2/3x3").macs == pytest.approx(360e6, abs=0.5e6)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_network_runs_without_options_on_the_zeros_that_it_states(name):
+    network = read_network(name)
+    smallest = min(network.compute_layers, key=lambda layer: layer.macs)
+    run = simulate("scnn", name, layers=smallest.name, check=True)
+    (result,) = run.layers
+    assert result.cycles > 0
+    assert {text.partition(":")[0] for text in result.origins.values()} <= {"profile", "real", "unknown"}
 
 
 def test_branches_that_read_one_tensor_state_one_density():
