@@ -383,6 +383,11 @@ MISTAKES = {
         "layers[a1].K = 3: unknown key",
         "allowed: name, kind, inputs",
     ),
+    "input in a chain that is no name": (
+        chain(2, "{name = 'a{}', kind = 'softmax', inputs = [3]}"),
+        "layers[a1].inputs[0] = 3: must be a string",
+        "",
+    ),
     "repetition before the first": (
         chain(2, "{name = 'a{}', kind = 'softmax', inputs = ['a{-1}']}"),
         "layer 'a1': inputs = ['a0']: 'a0' is no layer or network input",
