@@ -64,11 +64,9 @@ def expect_layer(config: Config, layer: Layer, densities: Densities, context: Co
 class RandomWeights:
     """Blocks of the output groups of a conv group.
 
-    kernels : output channels of the full groups and of a last, shorter one; numbers : groups of each kind;
-    blocks : of each kind and phase
+    numbers : full groups, and a last one with fewer output channels; blocks : of each kind and phase
     """
 
-    kernels: list[int]
     numbers: list[int]
     blocks: list[list[RandomBlock]]
 
@@ -87,7 +85,7 @@ class RandomWeights:
             ]
             for kernels, _ in kinds
         ]
-        return cls([kernels for kernels, _ in kinds], [number for _, number in kinds], blocks)
+        return cls([number for _, number in kinds], blocks)
 
     @property
     def num_groups(self) -> int:
