@@ -8,6 +8,7 @@ import numpy as np
 from archmodel.accelerators.random_blocks import Float64
 
 MOST_ROUNDS = 50
+MANY_ISSUES = 1 << 16  # a queue of 200 under as many arrivals as departures settles within its square
 NEGLIGIBLE = 1e-15  # probability that is left out
 SETTLED_CYCLES = 1e-4  # change of the expected stall at which the banks' mutual influence is settled
 
@@ -57,7 +58,7 @@ def random_queues(
     stall = 0.0
     for _ in range(MOST_ROUNDS):
         transition = shortened(after_retiring, others, depth)
-        beyond = np.minimum(np.cumsum(steady_state(transition) @ after_retiring)[depth:], 1.0)
+        beyond = np.minimum(np.cumsum(long_run(transition) @ after_retiring)[depth:], 1.0)
         previous, stall = stall, float((1.0 - beyond**num_banks).sum())
         if abs(stall - previous) < SETTLED_CYCLES:
             break
@@ -97,10 +98,7 @@ def shortened(after_retiring: Float64, others: Float64, depth: int) -> Float64:
     return transition / transition.sum(axis=1, keepdims=True)
 
 
-def steady_state(transition: Float64) -> Float64:
-    """Distribution that a step leaves unchanged."""
-    equations = transition.T - np.eye(transition.shape[0])
-    equations[-1] = 1.0  # the probabilities sum to 1, which replaces an equation that follows from the others
-    sums = np.zeros(transition.shape[0])
-    sums[-1] = 1.0
-    return np.clip(np.linalg.solve(equations, sums), 0.0, 1.0)
+def long_run(transition: Float64) -> Float64:
+    """Distribution of a queue that was empty many issues ago; where products arrive as fast as they go, it stays."""
+    lengths: Float64 = np.linalg.matrix_power(transition, MANY_ISSUES)[0]
+    return lengths / lengths.sum()

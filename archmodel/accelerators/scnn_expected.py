@@ -20,8 +20,7 @@ from archmodel.accelerators.random_queues import RandomQueues, random_queues
 from archmodel.accelerators.result import LayerResult
 from archmodel.accelerators.scnn_cells import Cells, Pattern
 from archmodel.accelerators.scnn_config import Config
-from archmodel.accelerators.scnn_conv import GroupWork
-from archmodel.accelerators.scnn_expected_work import ExpectedGroup, group_work, whole
+from archmodel.accelerators.scnn_expected_work import ExpectedGroup, group_works, whole
 from archmodel.accelerators.scnn_tally import Counts, Tally
 from archmodel.accelerators.scnn_tiling import Cut, cut_layer
 from archmodel.accelerators.slowest_pe import Broadcast, Own, slowest_work
@@ -48,13 +47,12 @@ def expect_layer(config: Config, layer: Layer, densities: Densities, context: Co
         if kind not in known:
             known[kind] = expect_part(config, cells.channels, weights, inputs, *kind)
         parts += [known[kind]] * conv.groups
-    counts = np.array([part.counts for part in parts])
-    rounded = [whole(column, upwards=True) for column in counts.T]
+    counts = np.stack([whole(column, upwards=True) for column in np.array([part.counts for part in parts]).T], axis=1)
+    works = group_works([part.groups for part in parts])
     tally = Tally(config, conv, cut)
-    for index, part in enumerate(parts):
+    for index, (of_part, work) in enumerate(zip(counts.tolist(), works, strict=True)):
         sub_plane, conv_group = sub_planes[index // conv.groups], index % conv.groups
-        of_part = Counts(sub_plane, conv_group, weights.num_groups, *(int(column[index]) for column in rounded))
-        tally.add(of_part, part.work, densities.output_density, context)
+        tally.add(Counts(sub_plane, conv_group, weights.num_groups, *of_part), work, densities.output_density, context)
     effectual = densities.effectual_macs(layer)
     whole_plane = SubPlane(0, 0, *conv.plane, *conv.plane)
     pairs = conv.K * cells.channels * cells.meetings(whole_plane)[0] * densities.batch
@@ -66,11 +64,9 @@ def expect_layer(config: Config, layer: Layer, densities: Densities, context: Co
 class RandomWeights:
     """Blocks of the output groups of a conv group.
 
-    kernels : output channels of the full groups and of a last, shorter one; numbers : groups of each kind;
-    blocks : of each kind and phase
+    numbers : full groups, and a last one with fewer output channels; blocks : of each kind and phase
     """
 
-    kernels: list[int]
     numbers: list[int]
     blocks: list[list[RandomBlock]]
 
@@ -89,7 +85,7 @@ class RandomWeights:
             ]
             for kernels, _ in kinds
         ]
-        return cls([kernels for kernels, _ in kinds], [number for _, number in kinds], blocks)
+        return cls([number for _, number in kinds], blocks)
 
     @property
     def num_groups(self) -> int:
@@ -146,7 +142,7 @@ class ExpectedPart:
     """Expectations of a conv group on a sub-plane; `counts` in the order of `Counts`, from the stored weights on."""
 
     counts: tuple[float, ...]
-    work: GroupWork
+    groups: list[ExpectedGroup]
 
 
 def products_reaching(config: Config, cells: Cells, sub_plane: SubPlane) -> float:
@@ -201,7 +197,7 @@ def expect_part(
         (number, [Broadcast.of(channels, block.vectors) for block in kind])
         for number, kind in zip(weights.numbers, weights.blocks, strict=True)
     ]
-    return ExpectedPart(counts, part_work(config, channels, groups, owns, pe_kinds, queues))
+    return ExpectedPart(counts, expected_groups(config, channels, groups, owns, pe_kinds, queues))
 
 
 def total_fills(numbers: Int64, kinds: list[list[RandomBlock]]) -> Float64:
@@ -209,26 +205,26 @@ def total_fills(numbers: Int64, kinds: list[list[RandomBlock]]) -> Float64:
     return np.array(sum(number * block.fills for number, kind in zip(numbers, kinds, strict=True) for block in kind))
 
 
-def part_work(
+def expected_groups(
     config: Config,
     channels: int,
     groups: list[tuple[int, list[Broadcast]]],
     owns: list[Own],
     pe_kinds: Int64,
     queues: RandomQueues,
-) -> GroupWork:
-    """Cycles between the barriers; groups : of each kind how many, and their weights."""
+) -> list[ExpectedGroup]:
+    """Cycles of the output groups, or of all as one without barriers; groups : of each kind how many, and weights."""
     barrier = config.pe.barrier
     meetings = channels if barrier == "channel" else 1
     kinds = [
         (number, ExpectedGroup.of(phases, owns, pe_kinds, queues, config.fifo, meetings)) for number, phases in groups
     ]
     if barrier != "layer":
-        return group_work([group for number, group in kinds for _ in range(number)])
+        return [group for number, group in kinds for _ in range(number)]
     together = [Broadcast.together(list(zip((number for number, _ in groups), phase, strict=True)))
                 for phase in zip(*(phases for _, phases in groups), strict=True)]  # fmt: skip
     slowest = slowest_work(together, owns) * (1.0 + queues.stall_cycles)
-    return group_work([ExpectedGroup.without_barriers(kinds, slowest)])
+    return [ExpectedGroup.without_barriers(kinds, slowest)]
 
 
 def log_normal_cdf(excess: float, deviation: float) -> float:

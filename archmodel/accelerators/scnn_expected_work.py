@@ -75,7 +75,7 @@ class ExpectedGroup:
 
     @classmethod
     def without_barriers(cls, groups: "list[tuple[int, ExpectedGroup]]", slowest: float) -> "ExpectedGroup":
-        """Groups, as many of each kind, whose PEs meet only at the end of all; slowest : cycles of issues and stalls."""
+        """As many groups of each kind, whose PEs meet only at the end of all; slowest : cycles of issues and stalls."""
         issuing, stalls, emptying = (
             sum((number * getattr(group, name) for number, group in groups), np.zeros(groups[0][1].issuing.size))
             for name in ("issuing", "stalls", "emptying")
@@ -84,8 +84,12 @@ class ExpectedGroup:
         return cls(issuing, stalls, emptying, slowest + float(emptying.max()), waiting)
 
 
-def group_work(groups: list[ExpectedGroup]) -> GroupWork:
-    """Whole numbers with the sums of the expectations; the slowest PE is not faster than the mean one."""
+def group_works(parts: list[list[ExpectedGroup]]) -> list[GroupWork]:
+    """Whole numbers for the groups of each part, with the sums of the expectations over all.
+
+    The slowest PE is not faster than the mean one, which rounding could make of a few cycles.
+    """
+    groups = [group for part in parts for group in part]
     issuing = whole([group.issuing for group in groups], upwards=True)
     stalls = whole([group.stalls for group in groups])
     emptying = whole([group.emptying for group in groups])
@@ -93,7 +97,9 @@ def group_work(groups: list[ExpectedGroup]) -> GroupWork:
     slowest = whole([group.slowest for group in groups], upwards=True)
     slowest[-1] += max(0, -(-int(work.sum()) // work.shape[1]) - int(slowest.sum()))
     waiting = whole([group.waiting for group in groups])
-    return GroupWork(slowest + waiting, waiting, work, stalls, emptying)
+    arrays = slowest + waiting, waiting, work, stalls, emptying
+    ends = np.cumsum([len(part) for part in parts])[:-1]
+    return [GroupWork(*split) for split in zip(*(np.split(array, ends) for array in arrays), strict=True)]
 
 
 def whole(values: list[Float64] | list[float], *, upwards: bool = False) -> Int64:

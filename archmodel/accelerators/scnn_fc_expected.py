@@ -8,7 +8,7 @@ from archmodel.accelerators.random_queues import random_queues
 from archmodel.accelerators.result import LayerResult
 from archmodel.accelerators.scnn_config import Config
 from archmodel.accelerators.scnn_conv import GroupWork
-from archmodel.accelerators.scnn_expected_work import ExpectedGroup, group_work, whole
+from archmodel.accelerators.scnn_expected_work import ExpectedGroup, group_works, whole
 from archmodel.accelerators.scnn_fc import Round, RoundWork, account, rounds_of
 from archmodel.accelerators.slowest_pe import Broadcast, Own
 from archmodel.network.layer import Layer
@@ -19,16 +19,17 @@ def expect_layer(config: Config, layer: Layer, densities: Densities, context: Co
     """Expected cycles and counts of an fc layer, over all images."""
     rounds = rounds_of(config, layer, densities.batch)
     expected = [expect_round(config, layer, round_, densities) for round_ in rounds]
-    counts = [whole(list(column), upwards=True) for column in zip(*(counts for counts, _ in expected), strict=True)]
+    counts = np.stack([whole(list(column), upwards=True) for column in zip(*(of for of, _ in expected), strict=True)])
     works = [
-        RoundWork(work, *(int(column[index]) for column in counts)) for index, (_, work) in enumerate(expected)
+        RoundWork(by_pe(work), *of_round)
+        for work, of_round in zip(group_works([[group] for _, group in expected]), counts.T.tolist(), strict=True)
     ]
     return account(config, layer, rounds, works, densities, densities.effectual_macs(layer), context)
 
 
 def expect_round(
     config: Config, layer: Layer, round_: Round, densities: Densities
-) -> tuple[tuple[float, ...], GroupWork]:
+) -> tuple[tuple[float, ...], ExpectedGroup]:
     """Counts in the order of `RoundWork`, and cycles of the PEs that have neurons.
 
     Here the activations are what all PEs share, and the weights what each has for itself; nobody waits for weights.
@@ -58,7 +59,12 @@ def expect_round(
     owns = [Own(int(number), [block.vectors]) for number, block in zip(num_pes, blocks, strict=True)]
     shared = [Broadcast.of(layer.C, inputs.vectors)]
     pe_kinds = np.repeat(np.arange(num_pes.size), num_pes)
-    group = group_work([ExpectedGroup.of(shared, owns, pe_kinds, queues, (0, 0))])
-    by_pe = (group.work.T, group.stalls.T, group.emptying.T)
-    num_busy = pe_kinds.size
-    return counts, GroupWork(np.repeat(group.span, num_busy), np.zeros(num_busy, np.int64), *by_pe)
+    return counts, ExpectedGroup.of(shared, owns, pe_kinds, queues, (0, 0))
+
+
+def by_pe(work: GroupWork) -> GroupWork:
+    """A round in the form in which it is walked: each PE is a group of its own."""
+    num_busy = work.work.shape[1]
+    return GroupWork(
+        np.repeat(work.span, num_busy), np.zeros(num_busy, np.int64), work.work.T, work.stalls.T, work.emptying.T
+    )

@@ -119,7 +119,7 @@ def slowest_work(phases: list[Broadcast], owns: list[Own]) -> float:
     kinds = []
     for own in owns:
         probability = sum_of_steps(steps, own)
-        vectors = np.arange(probability.size) - Count(probability).mean
+        vectors = np.arange(probability.size, dtype=np.float64) - Count(probability).mean
         kinds.append((own.num_pes, mean_work(phases, own) + steps.vectors * vectors, probability))
     return expected_maximum(kinds)
 

@@ -8,7 +8,7 @@ NEGLIGIBLE = 1e-12  # probability of the slowest PE being elsewhere that no long
 
 @njit(nogil=True)
 def expected_slowest(probability, num_pes, last):
-    """Expected cell of the slowest of independent PEs; probability : float64[K, L], of a PE of each kind, up to `last`."""
+    """Expected cell of the slowest of independent PEs; probability : float64[K, L], of one of each kind."""
     tail = np.zeros(probability.shape[0])
     slowest = np.float64(last)
     for cell in range(last, 0, -1):
