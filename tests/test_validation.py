@@ -15,7 +15,7 @@ from archmodel import config, simulate, validation
 from archmodel.accelerators.summary import CAUSES
 from archmodel.cli import main
 from archmodel.errors import ConfigError, ResultError
-from archmodel.validation import Check, PublishedRow, PublishedTable, Validation
+from archmodel.validation import Check, PublishedRow, PublishedTable, Validation, scnn
 from archmodel.views.comparison import check_folder, comparison, write_comparison
 
 TABLES = {name: config.load("published", name, PublishedTable) for name in config.names("published")}
@@ -125,8 +125,8 @@ def test_the_crossover_is_found_by_halving(monkeypatch, true_density):
             RUN, baseline=dataclasses.replace(RUN, clock_hz=RUN.clock_hz * density / true_density)
         )
 
-    monkeypatch.setattr(validation, "at_density", speedup_at)
-    assert validation.crossover("accumulator") == pytest.approx(true_density, abs=0.004)
+    monkeypatch.setattr(scnn, "at_density", speedup_at)
+    assert scnn.crossover("accumulator") == pytest.approx(true_density, abs=0.004)
     assert set(asked) == {"accumulator"}
 
 
@@ -135,7 +135,7 @@ RUN = simulate("scnn", "lenet5", layers="ip2", baseline="dcnn")
 
 @pytest.mark.parametrize("row", csv_rows("dnnsim_micro_layers.csv"), ids=lambda row: row["layer"])
 def test_a_micro_layer_has_the_seeded_non_zeros(row):
-    layer, operands = validation.dnnsim_layer(row)
+    layer, operands = scnn.dnnsim_layer(row)
     assert operands.weight_nonzeros == int(row["nnz_wgt"])
     assert operands.input_nonzeros == int(row["nnz_act"])
     assert layer.stride == (int(row["stride"]),) * 2

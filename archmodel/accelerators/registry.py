@@ -76,6 +76,7 @@ class Machine:
         return self._with_energy(self.module.expect_layer(self.config, layer, densities, context), context)
 
     def _with_energy(self, result: LayerResult, context: Context) -> LayerResult:
+        assert isinstance(result, LayerResult)
         counts = Counts(result.words_read, result.words_written, result.operations)
         time_s, dram_pj = result.cycles / self.config.clock_hz, context.memory.transfer_pj(result.dram_bytes)
         return replace(result, energy_pj=energy_pj(self.technology, self.config.components, counts, time_s, dram_pj))
