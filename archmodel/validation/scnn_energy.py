@@ -5,7 +5,7 @@ refitted by results/scnn_energy/run.py. All others follow from it.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from archmodel.accelerators.registry import load_machine
 from archmodel.accelerators.result import RunResult
@@ -63,7 +63,7 @@ def at_density(density: float, arch: str = "scnn") -> tuple[RunResult, RunResult
 
 
 def crossing(densities: Sequence[float], ratios: Sequence[float]) -> float:
-    """The density at which a rising ratio is 1, on straight lines between the densities; nan if it is not among them."""
+    """The density at which a rising ratio is 1, on straight lines between the densities; nan if there is none."""
     for index in range(1, len(densities)):
         low, high = ratios[index - 1 : index + 1]
         if low <= 1 <= high:
@@ -72,7 +72,7 @@ def crossing(densities: Sequence[float], ratios: Sequence[float]) -> float:
     return math.nan
 
 
-def layer_range(runs: Sequence[RunResult]) -> dict[str, float]:
+def layer_range(runs: Iterable[RunResult]) -> dict[str, float]:
     """The least and the most that a layer gains over DCNN."""
     gains = [
         sum(dense.energy_pj.values()) / sum(layer.energy_pj.values())

@@ -55,7 +55,7 @@ VARIANTS = (
 
 @dataclass(frozen=True)
 class Runs:
-    """What the counts of the table come from: the networks and the densities of GoogLeNet; each over DCNN, and DCNN-opt."""
+    """Where the counts come from: the networks and the densities of GoogLeNet, each over DCNN, and on DCNN-opt."""
 
     networks: list[tuple[RunResult, RunResult]]
     swept: dict[float, tuple[RunResult, RunResult]]
@@ -128,10 +128,10 @@ def main() -> None:
 
 PAGE = """# What the choices behind the energies are worth
 
-Made by `python results/scnn_energy/run.py`. The counts are those of `archmodel validate scnn_energy`; only prices change. In every
-row the scale of SCNN's scatter network is refitted to 1.33 times DCNN at density 1 (`fit`; a negative one is taken as 0, and `dense`
-then misses 1.33). Ratios of energies are over DCNN on GoogLeNet, `SCNN` and `DCNN-opt` the gains over DCNN, means of three networks;
-areas in mm2.
+Made by `python results/scnn_energy/run.py`. The counts are those of `archmodel validate scnn_energy`, only prices
+change. In every row the scale of SCNN's scatter network is refitted to 1.33 times DCNN at density 1 (`fit`; a negative
+one is taken as 0, and `dense` then misses 1.33). Energies at a density are over DCNN on GoogLeNet; `SCNN` and
+`DCNN-opt` are the gains over DCNN, means of three networks; areas are in mm2.
 """
 
 if __name__ == "__main__":

@@ -128,7 +128,7 @@ def test_the_calibration_scales_the_scatter_network_only():
     _, fitted = results("scnn")
     _, doubled = results("scnn", "pe.scatter_energy_calibration=0.1014")
     for one, two in zip(fitted, doubled, strict=True):
-        ratios = {name: two.energy_pj[name] / spent for name, spent in one.energy_pj.items() if spent and name != "clock"}
+        ratios = {name: two.energy_pj[name] / part for name, part in one.energy_pj.items() if part and name != "clock"}
         scaled = {name for name, ratio in ratios.items() if ratio != pytest.approx(1.0)}
         assert scaled == {"crossbar", "bank_queues"}
         assert ratios["crossbar"] == pytest.approx(2.0)

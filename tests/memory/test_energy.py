@@ -19,7 +19,8 @@ PARTS = (
 
 
 def cost(kind="sram", technology=ANCHOR, **changes):
-    return cost_of(technology, Component(**({"name": "x", "kind": kind, "instances": 1, "bits": 16, "words": 64} | changes)))
+    described = {"name": "x", "kind": kind, "instances": 1, "bits": 16, "words": 64} | changes
+    return cost_of(technology, Component(**described))
 
 
 def at_node(name):
@@ -30,7 +31,7 @@ def test_a_tiny_layer_adds_up_by_hand():
     # 45 nm: a row of 4 x 16 bits of 256 rows is a CACTI point, 2.756 pJ to read and 4.239 pJ to write, 7,542 um2
     counts = Counts({"ram": 8, "file": 2}, {"ram": 4}, {"multipliers": 10, "adders": 5, "crossbar": 3})
     energy = energy_pj(ANCHOR, PARTS, counts, time_s=2e-6, dram_pj=7.0)
-    file_pj = 20 * 0.009 * (0.0328 / 0.009) ** (4.135 / 5.564)  # ln(125 / 2) and ln(522 / 2): 50 x 20 bits are 125 bytes
+    file_pj = 20 * 0.009 * (0.0328 / 0.009) ** (4.135 / 5.564)  # ln(125 / 2) / ln(522 / 2): 125 bytes
     expected = {
         "ram": 8 * 2.756 / 4 + 4 * 4.239 / 4,
         "file": 2 * file_pj,
