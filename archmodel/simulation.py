@@ -128,7 +128,7 @@ def simulate(
             config={
                 "accelerator": machine.config.model_dump(),
                 "memory": dram.model_dump(),
-                "technology": machine.technology.model_dump(),
+                "technology": machine.technology.model_dump(mode="json"),
             },
             area_mm2=machine.area_mm2,
             layers=tuple(runs[0][index]),

@@ -16,6 +16,7 @@ from archmodel.network.layer import Layer
 from archmodel.operands.operands import Operands
 
 PUBLISHED_KC = 8  # output channels of a group, stated for 1x1 layers (SCNN, ISCA 2017)
+LINKS = 8  # of a PE to its neighbours
 MOST_QUEUED = 255  # products in a bank's queue and on their way to it fit a byte
 
 Side = Annotated[int, Field(ge=1, le=256)]
@@ -148,29 +149,28 @@ class Config(FrozenModel):
     def components(self) -> tuple[Component, ...]:
         """What the PEs are built of, in the order of a product's way through them."""
         pe, bits, buffers, pes = self.pe, self.compression, self.buffers, self.pe.num_pes
-        depth = -(-pe.accumulator_entries // pe.accumulator_banks)
+        banks, depth = pes * pe.accumulator_banks, -(-pe.accumulator_entries // pe.accumulator_banks)
         routed = bits.psum_bits + math.ceil(math.log2(depth))  # a product and its address in the bank
+        address_bits = max(1, math.ceil(math.log2(pe.accumulator_entries)))
         copies = 2 if self.ppu.overlap else 1  # of the accumulators: one drains while the other fills
-        ports, links = (pe.multipliers_per_pe, pe.accumulator_banks), 8 * max(1, self.ppu.halo_words_per_cycle)
-        ram = partial(
-            Component, kind="sram", instances=pes, bits=bits.activation_bits, words_per_row=pe.I, two_port=buffers.two_port
-        )
+        stored, scatter = bits.activation_bits, pe.scatter_energy_calibration
         registers = partial(Component, kind="register_file")
-        scatter = pe.scatter_energy_calibration
+        ram = partial(Component, kind="sram", instances=pes, bits=stored, words_per_row=pe.I, two_port=buffers.two_port)
+        crossbar = partial(Component, kind="crossbar", ports=(pe.multipliers_per_pe, pe.accumulator_banks))
         return (
-            ram("iaram", words=8 * buffers.iaram_bytes // bits.activation_bits),
-            registers("activation_registers", instances=pes, bits=bits.activation_bits, words=pe.I),
+            ram("iaram", words=8 * buffers.iaram_bytes // stored),
+            registers("activation_registers", instances=pes, bits=stored, words=pe.I),
             registers("weight_fifo", instances=pes, bits=bits.weight_bits, words=pe.F * self.weight_fifo.entries),
             Component("multipliers", "multiplier", self.num_multipliers, bits.data_bits),
-            Component("coordinates", "adder", self.num_multipliers, max(1, math.ceil(math.log2(pe.accumulator_entries)))),
-            Component("crossbar", "crossbar", pes, routed, ports=ports, calibration=scatter),
+            Component("coordinates", "adder", self.num_multipliers, address_bits),
+            crossbar("crossbar", instances=pes, bits=routed, calibration=scatter),
             registers(
-                "bank_queues", instances=pes * pe.accumulator_banks, bits=routed, words=max(1, pe.queue_depth), calibration=scatter
+                "bank_queues", instances=banks, bits=routed, words=max(1, pe.queue_depth), calibration=scatter
             ),
-            registers("accumulators", instances=copies * pes * pe.accumulator_banks, bits=bits.psum_bits, words=depth),
-            Component("adders", "adder", pes * pe.accumulator_banks, bits.psum_bits),
-            registers("halo", instances=pes, bits=bits.psum_bits, words=links),
-            ram("oaram", words=8 * buffers.oaram_bytes // bits.activation_bits),
+            registers("accumulators", instances=copies * banks, bits=bits.psum_bits, words=depth),
+            Component("adders", "adder", banks, bits.psum_bits),
+            registers("halo", instances=pes, bits=bits.psum_bits, words=LINKS * max(1, self.ppu.halo_words_per_cycle)),
+            ram("oaram", words=8 * buffers.oaram_bytes // stored),
         )
 
     @property

@@ -1,7 +1,7 @@
 """Energy of a layer and area of a machine: actions times energy, leakage times time, DRAM apart.
 
-A machine lists what it is built of, with the sizes that follow from its own parameters. A component is charged for what a
-layer counts under its name: words read and written for storage, operations for arithmetic and transfers.
+A machine lists what it is built of, with the sizes that follow from its own parameters. A component is charged for what
+a layer counts under its name: words read and written for storage, operations for arithmetic and transfers.
 """
 
 from collections.abc import Mapping, Sequence
@@ -125,7 +125,7 @@ def _cost(action_pj: float, area_um2: float, leakage_mw: float) -> Cost:
 def energy_pj(
     technology: Technology, components: Sequence[Component], counts: Counts, time_s: float, dram_pj: float
 ) -> dict[str, float]:
-    """Energy of a layer by component, then clock, leakage and dram.  ValueError if something counted is no component."""
+    """Energy of a layer by component, then clock, leakage and dram; ValueError if what is counted is no component."""
     if unknown := counts.unknown(components):
         raise ValueError(f"counted, but no component: {', '.join(sorted(unknown))}")
     energy = {}

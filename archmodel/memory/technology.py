@@ -7,7 +7,8 @@ drives a wire over all outputs and one over all inputs, its area is that of the 
 energy, area (SRAM apart) and leakage.
 """
 
-from typing import Annotated, Literal
+from itertools import pairwise
+from typing import Annotated
 
 import numpy as np
 from pydantic import Field, model_validator
@@ -18,7 +19,6 @@ Positive = Annotated[float, Field(gt=0, le=1e12)]
 Share = Annotated[float, Field(ge=0, le=10)]
 Points = Annotated[tuple[Positive, ...], Field(strict=False, min_length=2)]
 Table = Annotated[tuple[Points, ...], Field(strict=False, min_length=2)]
-Ports = Literal["one_port", "two_port"]
 
 
 class Scale(config.FrozenModel):
@@ -66,7 +66,7 @@ class RegisterFile(config.FrozenModel):
 
 
 class SramTable(config.FrozenModel):
-    """SRAMs by words (rows of the tables) and bits of a word (columns): energy of an access to one word, area, leakage."""
+    """SRAMs by words (rows of the tables) and bits of a word (columns): energy of an access, area, leakage."""
 
     words: Points
     word_bits: Points
@@ -129,7 +129,7 @@ def load_technology(name_or_path: str) -> Technology:
 
 def ascends(values: tuple[float, ...]) -> bool:
     """Whether each value is larger than the one before."""
-    return all(low < high for low, high in zip(values, values[1:], strict=False))
+    return all(low < high for low, high in pairwise(values))
 
 
 def interpolate(at: float, positions: tuple[float, ...], values: tuple[float, ...]) -> float:
