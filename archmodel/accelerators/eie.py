@@ -135,7 +135,7 @@ def fits_on_chip(config: Config, work: Work) -> bool:
 
 
 def weight_fetches(config: Config, work: Work, batch: int) -> int:
-    """How often the weights come from DRAM: never where they were put on chip before, for each image if they do not fit."""
+    """How often the weights come from DRAM: never if they are on chip before, for every image if they do not fit."""
     if not fits_on_chip(config, work):
         return batch
     return 0 if config.weights.preloaded else 1

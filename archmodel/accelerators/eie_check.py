@@ -41,15 +41,13 @@ def share_weights(weights: Values, code_bits: int) -> tuple[Codes, Int64]:
 
     The values are those of the weights where the codebook is large enough, else non-zeros at equal shares of them.
     """
-    values = np.unique(weights[weights != 0])
-    most = 2**code_bits - 1
+    held = weights != 0
+    nonzeros = weights[held]
+    values, most = np.unique(nonzeros), 2**code_bits - 1
     if values.size > most:
-        ordered = np.sort(weights[weights != 0])
-        values = np.unique(ordered[(2 * np.arange(most) + 1) * ordered.size // (2 * most)])
-    if not values.size:
-        return np.zeros(weights.shape, np.uint8), np.zeros(1, np.int64)
-    nearest = np.searchsorted((values[1:] + values[:-1]) / 2, weights) + 1
-    codes = np.where(weights != 0, nearest, 0).astype(np.uint8)
+        values = np.unique(np.sort(nonzeros)[(2 * np.arange(most) + 1) * nonzeros.size // (2 * most)])
+    codes = np.zeros(weights.shape, np.uint8)
+    codes[held] = np.searchsorted((values[1:] + values[:-1]) / 2, nonzeros) + 1
     return codes, np.concatenate([[0], values]).astype(np.int64)
 
 

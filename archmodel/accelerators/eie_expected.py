@@ -1,4 +1,4 @@
-"""EIE from densities alone: entries of a random column, lines they lie in, and the slowest of PEs that queues couple."""
+"""EIE from densities alone: entries of a random column, their lines, and the slowest of PEs that queues couple."""
 
 import math
 from dataclasses import dataclass

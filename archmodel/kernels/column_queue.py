@@ -8,9 +8,9 @@ from numba import njit
 def column_queue_cycles(entries, depth):
     """Cycles until the slowest PE is done with the last column (EIE, ISCA 2016, sec. IV).
 
-    One column a cycle enters the queues of all PEs, unless a queue is full. A PE works on the column at the head of its
-    queue, one entry a cycle and at least one cycle, and the column leaves when its last entry is done; its place is free
-    in the next cycle. A column that meets an empty queue is worked on in the cycle in which it enters.
+    One column a cycle enters the queues of all PEs, unless a queue is full. A PE works on the column at the head of
+    its queue, one entry a cycle and at least one cycle; the column leaves when its last entry is done, and its place is
+    free in the next cycle. A column that meets an empty queue is worked on in the cycle in which it enters.
 
     entries : uint16[J, PE]   stored entries of every column in every PE, in the order of the broadcast
     depth : int               columns that a queue holds, the one that is worked on included; at least 1
