@@ -13,6 +13,7 @@ from archmodel.kernels.fifo_lag import expected_coupled_cycles
 from archmodel.operands.operands import Densities
 
 DEVIATIONS = 8.0  # standard deviations of a PE's time that are looked at
+MOST_GRID = 8  # parts of a cycle in which a PE's time is kept: where PEs meet often, rounding it would add up
 LEAST_WINDOW = 16  # cycles looked at on either side of the slowest PE, at least
 
 
@@ -66,8 +67,9 @@ class RandomColumns:
         apart = 2.0 * depth * slowest + spread / math.sqrt(num_columns)  # no PE is more columns ahead than queues hold
         window = math.ceil(min(spread, apart)) + LEAST_WINDOW + size
         steps = np.array([np.pad(work, (0, size - work.size)) for work in works])
-        reach = (window, window)
-        return float(expected_coupled_cycles(steps, self.num_pes, num_columns, 1.0, depth, 1, 1, reach))
+        grid = max(1, MOST_GRID // depth)
+        reach = (window * grid, window * grid)
+        return float(expected_coupled_cycles(steps, self.num_pes, num_columns, 1.0, depth, 1, grid, reach))
 
 
 def work_of_a_column(entries: Count) -> Float64:

@@ -3,6 +3,7 @@
 Behind a memory that takes no time: the paper counts neither the transfer of activations nor that of weights.
 """
 
+from archmodel.accelerators.context import Fidelity
 from archmodel.accelerators.registry import load_machine
 from archmodel.accelerators.result import LayerResult, RunResult
 from archmodel.simulation import simulate
@@ -32,10 +33,17 @@ def run(
     assignments: tuple[str, ...] = (),
     weights: str = "network",
     activations: str = "network",
+    fidelity: Fidelity = "exact",
 ) -> RunResult:
     """Layers of Table III behind a memory that takes no time."""
     return simulate(
-        arch, NET, layers=layers, assignments=(*FREE_MEMORY, *assignments), weights=weights, activations=activations
+        arch,
+        NET,
+        layers=layers,
+        assignments=(*FREE_MEMORY, *assignments),
+        weights=weights,
+        activations=activations,
+        fidelity=fidelity,
     )
 
 

@@ -1,6 +1,6 @@
 """Sweeps of EIE over queue depth, PEs and width of the matrix SRAM, as in figures 8, 9 and 11 to 13 of the paper.
 
-python results/eie_isca16/run.py           writes sweeps.csv, sweeps.md and, with matplotlib, sweeps.png; half a minute
+python results/eie_isca16/run.py           writes sweeps.csv, sweeps.md and, with matplotlib, sweeps.png; a minute
 archmodel validate eie -o results          writes compare.md and the runs behind it
 """
 
@@ -27,6 +27,7 @@ class Row(NamedTuple):
     value: int
     layer: str
     cycles: int
+    expected_percent: float  # cycles of the statistical fidelity over these, less 100
     speedup: float  # over the first point of the sweep
     load_balance: float
     real_work: float
@@ -38,14 +39,16 @@ class Row(NamedTuple):
 def rows_of(sweep: str, value: int, *assignments: str) -> Iterator[Row]:
     """All layers at one point."""
     result: RunResult = run(assignments=assignments)
+    expected: RunResult = run(assignments=assignments, fidelity="statistical")
     machine = load_machine("eie", assignments)
     matrix = next(part for part in machine.config.components if part.name == "matrix_sram")
-    for layer in result.layers:
+    for layer, guess in zip(result.layers, expected.layers, strict=True):
         yield Row(
             sweep,
             value,
             layer.name,
             layer.cycles,
+            100 * (guess.cycles / layer.cycles - 1),
             1.0,
             load_balance(layer),
             layer.macs_effectual / layer.macs_issued,
@@ -104,6 +107,10 @@ def page(rows: list[Row]) -> str:
         "",
         "More PEs store fewer padding zeros and are less balanced. NT-We has 600 rows and gains little beyond 64 PEs,",
         "as the paper says: an empty column costs a PE a cycle.",
+        "",
+        "## Cycles expected from densities alone, deviation in %",
+        *table(rows, "queue depth", "expected_percent", "{:+.2f}"),
+        *table(rows, "PEs", "expected_percent", "{:+.2f}"),
         "",
         "## Width of the matrix SRAM (figure 9): reads",
         *table(rows, "SRAM width", "line_reads", "{:,}"),
