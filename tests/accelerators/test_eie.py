@@ -241,6 +241,39 @@ def test_weights_on_chip_are_not_fetched():
     assert weight_bytes("buffers.matrix_bytes=392", images=three) == 3 * once
 
 
+def test_the_fullest_pe_decides_whether_weights_fit():
+    weights = np.zeros((40, 10))
+    weights[::4] = 1  # all in PE 0: 100 entries, in batches of 4 outputs 10 entries each
+    operands = of_masks(weights, [1] * 10)
+    around = Context(memory())
+    for registers in (1, 64):
+        for num_bytes, fits in ((100, 1), (99, 0)):
+            chosen = machine("pe.count=4", f"pe.registers={registers}", f"buffers.matrix_bytes={num_bytes}")
+            result = run_layer(chosen, fc(10, 40), operands, around)
+            assert result.details["weights_resident"] == fits
+            assert (result.dram_bytes_of("weight") == 0) == fits
+            dense = run_layer(chosen, fc(10, 40), of_masks(np.ones((40, 10)), [1] * 10), around)
+            expected = expect_layer(chosen, fc(10, 40), Densities(1, 1.0, 1.0, 1.0), around)
+            assert expected.details["weights_resident"] == dense.details["weights_resident"] == fits
+
+
+def test_vectors_stay_on_chip_where_both_fit():
+    chosen = machine("pe.count=2", "buffers.activation_bytes=64")  # 64 words in all
+    assert chosen.fits(fc(40, 24), 0.1, 0.1) == (True, True)
+    assert chosen.fits(fc(40, 25), 0.1, 0.1) == (False, False)
+    assert chosen.activation_bytes == 128
+    assert machine("buffers.activation_bits=5", "buffers.activation_row_bits=5").stored_bytes(5, 0.1) == 4
+
+
+def test_columns_without_an_entry_leave_a_line_held():
+    layer, chosen = fc(4000, 64), machine("pe.count=8", "buffers.matrix_row_bits=512")
+    operands = at_densities(layer, 0.02, 0.5)  # 0.16 entries a column
+    exact = run_layer(chosen, layer, operands, FREE)
+    expected = expect_layer(chosen, layer, Densities(1, operands.weight_density, operands.input_density, 0.5), FREE)
+    lines = exact.words_read["matrix_sram"]
+    assert expected.words_read["matrix_sram"] == pytest.approx(lines, rel=0.05)
+
+
 def test_a_line_that_is_held_is_not_read_again():
     def lines(inputs, row_bits=64):
         # One PE, columns of 6 entries: bytes 0-5, 6-11, 12-17 of its memory.
