@@ -1,5 +1,6 @@
 """`archmodel sim`: one network on one machine, layer by layer."""
 
+import math
 import os
 import platform
 import time
@@ -45,7 +46,7 @@ def simulate(
     check: bool = False,
     progress: Progress | None = None,
 ) -> RunResult:
-    """Run the conv and fc layers of a network on a machine.
+    """Run the layers of a network that multiply on a machine.
 
     Parameters
     ----------
@@ -84,10 +85,11 @@ def simulate(
     chosen = network.compute_layers if layers is None else network.select(layers)
     chosen = tuple(layer for layer in chosen if layer.is_compute)
     if not chosen:
-        raise ConfigError(f"--layers {show(layers)}: no convolution or fully connected layer among them")
+        raise ConfigError(f"--layers {show(layers)}: no layer that multiplies among them")
     for layer in chosen:
-        if batch * layer.input_words > MAX_WORDS:
-            allowed = MAX_WORDS // layer.input_words
+        most_words = max(math.prod(layer.multiplied_shape), layer.weight_words if layer.kind == "matmul" else 0)
+        if batch * most_words > MAX_WORDS:
+            allowed = MAX_WORDS // most_words
             raise ConfigError(f"--batch {show(batch)}: layer {show(layer.name)} takes at most {allowed} images")
     source = OperandSource(
         network, Source.parse(weights, "--weights"), Source.parse(activations, "--activations"), seed, batch
@@ -158,7 +160,7 @@ def place_activations(machine: Machine, layers: tuple[Layer, ...], source: Opera
     stored = {}
     for layer in layers:
         input_density, output_density = source.input_density(layer), source.output_density(layer)[0]
-        input_fits, output_fits = machine.config.fits(layer, input_density, output_density)
+        input_fits, output_fits = machine.fits(layer, input_density, output_density)
         stored[layer.name] = StoredLayer(
             machine.config.stored_bytes(layer.input_words, input_density),
             machine.config.stored_bytes(layer.output_words, output_density),

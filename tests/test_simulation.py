@@ -225,7 +225,7 @@ def test_progress_reports_every_layer_when_it_is_done():
         ({"threads": 10**6}, "--threads 1000000: must be at most 1024"),
         ({"layers": "conv9"}, "lenet5: no layer matches 'conv9'; did you mean 'conv2'?"),
         ({"layers": ""}, "lenet5: no layer matches ''"),
-        ({"layers": "pool*"}, "--layers 'pool*': no convolution or fully connected layer among them"),
+        ({"layers": "pool*"}, "--layers 'pool*': no layer that multiplies among them"),
         ({"assignments": ("pe.rows",)}, "--set pe.rows: expected section.key=value"),
         ({"assignments": ("pe.rows=0",)}, "--set pe.rows=0: must be at least 1"),
         ({"assignments": ("memory.bytes=1",)}, "--set memory.bytes=1: unknown key at the top level; allowed: model"),

@@ -9,11 +9,12 @@ import numpy as np
 import numpy.typing as npt
 
 from archmodel.errors import WorkloadError, show
-from archmodel.network.footprint import compute_consumers
-from archmodel.network.layer import Layer, Zeros
+from archmodel.network.footprint import compute_consumers, kernel_consumers
+from archmodel.network.layer import Layer
 from archmodel.network.network import Network
+from archmodel.network.zeros import Zeros
 from archmodel.operands.archive import Archive, mask_and_values, packed_mask
-from archmodel.operands.operands import Densities, Mask, Operands, Values
+from archmodel.operands.operands import Densities, Mask, Operands, Values, kernels_shape
 from archmodel.operands.synthetic import generator, place, place_among, space_to_depth_cells
 
 FORMS = "density=<0..1> or the path of an npz file"
@@ -62,7 +63,7 @@ class OperandSource:
     batch: int = 1
 
     def operands(self, layer: Layer) -> Operands:
-        """Masks of a conv or fc layer with their origins."""
+        """Masks of a layer that multiplies, with their origins."""
         index = self.network.layers.index(layer)
         weights, weight_values, weight_origin = self._weights(layer, index)
         inputs, input_values, input_origin = self._inputs(layer, index)
@@ -73,10 +74,10 @@ class OperandSource:
         return operands
 
     def densities(self, layer: Layer) -> Densities:
-        """What a statistical run knows of a conv or fc layer; masks are made only where they are real or of a file."""
-        index = self.network.layers.index(layer)
-        real = self.weights.density is None and self.network.weight_mask_file(layer.name) is not None
-        if self.weights.path is not None or real:
+        """What a statistical run knows of a layer; masks are made only where they are real or of a file."""
+        index, source = self.network.layers.index(layer), self._kernel_source(layer)
+        real = source.density is None and self.network.weight_mask_file(layer.name) is not None
+        if source.path is not None or real:
             mask, _, weight_origin = self._weights(layer, index)
             weight_nonzeros = int(np.count_nonzero(mask))
         else:
@@ -88,18 +89,23 @@ class OperandSource:
             input_density, input_origin = self._input_density(layer)
         density, output_origin = self.output_density(layer)
         origins = {"weights": weight_origin, "inputs": input_origin, "outputs": output_origin}
-        return Densities(self.batch, weight_nonzeros / layer.weight_words, input_density, density, origins)
+        weight_density = weight_nonzeros / math.prod(kernels_shape(layer, self.batch))
+        return Densities(self.batch, weight_density, input_density, density, origins)
+
+    def _kernel_source(self, layer: Layer) -> Source:
+        """Where kernels come from; those of a matmul are activations."""
+        return self.activations if layer.kind == "matmul" else self.weights
 
     def _weights(self, layer: Layer, index: int) -> tuple[Mask, Values | None, str]:
-        shape = layer.weight_shape
-        if self.weights.path is not None:
+        shape, source = kernels_shape(layer, self.batch), self._kernel_source(layer)
+        if source.path is not None:
             key = f"{layer.name}.weights"
             shapes: list[tuple[int, ...]] = [shape, shape[:2]] if layer.kind == "fc" else [shape]
-            read = self.weights.archive.read(key, " or ".join(map(str, shapes)), shapes)
+            read = source.archive.read(key, " or ".join(map(str, shapes)), shapes)
             mask, values = mask_and_values(read.reshape(shape))
-            return mask, values, f"file: {self.weights.archive.name}"
+            return mask, values, f"file: {source.archive.name}"
         real = self.network.weight_mask_file(layer.name)
-        if real is not None and self.weights.density is None:
+        if real is not None and source.density is None:
             return packed_mask(*real, shape), None, f"real: {self._zeros(layer).source}"
         rng = generator(self.seed, index, WEIGHTS)
         allowed = self._weight_cells(layer)
@@ -115,32 +121,35 @@ class OperandSource:
 
     def _stated_weights(self, layer: Layer) -> tuple[int, str]:
         """Non-zero weights that are placed at random, and what their number rests on."""
-        if self.weights.density is not None:
-            density = self.weights.density
-            return round(density * layer.weight_words), f"synthetic: density {density:g}"
+        density, positions = self._kernel_source(layer).density, math.prod(kernels_shape(layer, self.batch))
+        second = f", the second input, {layer.inputs[1]}" if layer.kind == "matmul" else ""
+        if density is not None:
+            return round(density * positions), f"synthetic: density {density:g}{second}"
         zeros, allowed = self._zeros(layer), self._weight_cells(layer)
         if zeros.weight_nonzeros is not None:
             count, stated = zeros.weight_nonzeros, f"{zeros.weight_nonzeros} non-zeros"
         elif zeros.weight_density is not None:
-            positions = layer.weight_words if allowed is None else int(allowed.sum())
+            positions = positions if allowed is None else int(allowed.sum())
             count, stated = round(zeros.weight_density * positions), f"density {zeros.weight_density:g}"
         else:
-            raise self._unknown(layer, "weight", "--weights")
-        return count, f"profile: {stated}, uniform positions; {zeros.source}"
+            option = "--activations" if layer.kind == "matmul" else "--weights"
+            raise self._unknown(layer, "weight", option)
+        return count, f"profile: {stated}, uniform positions{second}; {zeros.source}"
 
     def _inputs(self, layer: Layer, index: int) -> tuple[Mask, Values | None, str]:
-        shape = (self.batch, *layer.input_shape)
+        one_image = layer.multiplied_shape
+        shape = (self.batch, *one_image)
         if self.activations.path is not None:
-            key, one_image = f"{layer.name}.inputs", layer.input_shape
+            key = f"{layer.name}.inputs"
             shapes = [shape, shape[:2], one_image, one_image[:1]] if layer.kind == "fc" else [shape, one_image]
             read = self.activations.archive.read(key, f"{shape} or, for one image, {one_image}", shapes)
-            if read.size == layer.input_words and self.batch > 1:
+            if read.size == math.prod(one_image) and self.batch > 1:
                 raise WorkloadError(f"{self.activations.archive.name}: {key}: one image; --batch is {self.batch}")
             mask, values = mask_and_values(read.reshape(shape))
             return mask, values, f"file: {self.activations.archive.name}"
         density, origin = self._input_density(layer)
-        cells = self.batch * layer.input_words
-        return place(generator(self.seed, index, INPUTS), shape, round(density * cells)), None, origin
+        num_nonzeros = round(density * math.prod(shape))
+        return place(generator(self.seed, index, INPUTS), shape, num_nonzeros), None, origin
 
     def _input_density(self, layer: Layer) -> tuple[float, str]:
         if self.activations.density is not None:
@@ -165,6 +174,10 @@ class OperandSource:
             known = self.network.zeros.get(consumer.name)
             if self.activations.path is None and known is not None and known.input_density is not None:
                 return known.input_density, f"profile: the input density of {consumer.name}"
+        for consumer in kernel_consumers(self.network, layer.name):
+            known = self.network.zeros.get(consumer.name)
+            if self.activations.path is None and known is not None and known.weight_density is not None:
+                return known.weight_density, f"profile: the density of {consumer.name}'s second input"
         return 1.0, "unknown: taken as dense"
 
     def _zeros(self, layer: Layer) -> Zeros:

@@ -132,7 +132,7 @@ MISTAKES = {
         "layers[p].K = 3: unknown key",
         "allowed: name, kind, inputs, kernel, stride, padding, mode, ceil",
     ),
-    "unknown kind": (layer(name="a", kind="convolve"), "layers[a].kind = 'convolve': must be", "'conv', 'fc', 'pool'"),
+    "unknown kind": (layer(name="a", kind="convolve"), "layers[a].kind = 'convolve': must be", "'fc', 'lstm', 'gru'"),
     "no kind": (layer(name="a"), "layers[a].kind", "required key is missing"),
     "no name": (layer(kind="conv", K=1, kernel=1), "layers[0].name", "required key is missing"),
     "name with a space": (layer(name="a b", kind="softmax"), "layer 'a b': name must be 1 to 128 letters", ""),

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from archmodel.errors import WorkloadError
-from archmodel.network.layer import Layer, Zeros
+from archmodel.network.layer import Layer
 from archmodel.network.network import Network
 from archmodel.network.toml_reader import read_network
+from archmodel.network.zeros import Zeros
 from archmodel.operands.sources import OperandSource, Source
 from archmodel.operands.synthetic import space_to_depth_cells
 
