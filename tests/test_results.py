@@ -51,6 +51,8 @@ def a_layer(seed: int, name: str = "conv1", **changes) -> LayerResult:
         output_density=1 / 3,
         words_read={component: rng.randrange(2**62) for component in components},
         words_written={component: rng.randrange(9) for component in components[1:]},
+        operations={component: rng.randrange(2**40) for component in components[:1]},
+        energy_pj={component: rng.random() for component in [*components, "dram"]} if rng.random() < 0.7 else {},
         streams=tuple(
             Stream(rng.choice(summary.DRAM_KINDS), rng.choice(["read", "write"]), rng.randrange(2**40), tile)
             for tile in range(rng.randrange(4))
@@ -223,7 +225,7 @@ def test_cycle_maps_are_compressed(tmp_path):
 def test_the_first_line_says_what_the_file_is(tmp_path):
     path = saved(tmp_path, a_run())
     line = path.read_bytes().split(b"\n")[0].decode()
-    assert line == f"archmodel result, schema 1, sha256 {hashlib.sha256(path.read_bytes()[512:]).hexdigest()}"
+    assert line == f"archmodel result, schema 2, sha256 {hashlib.sha256(path.read_bytes()[512:]).hexdigest()}"
     assert h5py.is_hdf5(path)
 
 
@@ -271,8 +273,8 @@ def test_what_is_no_file_of_ours_is_one_line(tmp_path):
 
 def test_a_newer_schema_says_so(tmp_path):
     path = saved(tmp_path, a_run())
-    sealed(path, version=2)
-    cannot_load(path, "schema 2: archmodel 0.1.0 reads up to 1")
+    sealed(path, version=3)
+    cannot_load(path, "schema 3: archmodel 0.1.0 reads up to 2")
 
 
 def test_a_file_that_was_changed_says_so(tmp_path):
@@ -567,7 +569,7 @@ def test_two_processes_write_into_one_folder(tmp_path):
 
 TOTALS = {
     "cycles", "time_s", "macs_dense", "macs_effectual", "macs_issued", "multiplier_utilization", "oracle_cycles",
-    "energy_pj", "dram_bytes", "stalls",
+    "energy_pj", "energy_by_component_pj", "dram_bytes", "stalls",
 }
 LAYER = TOTALS | {"name", "kind", "weight_density", "input_density", "origins", "details"}
 RUN = {"arch", "net", "fidelity", "seed", "batch", "totals", "layers", "baseline", "speedup"}
@@ -600,6 +602,7 @@ def test_totals_are_sums_by_hand():
             stack={"busy": busy, "memory": 4 * cycles - busy},
             macs_effectual=busy,
             streams=(Stream("weight", "read", 100), Stream("output", "write", 7)),
+            energy_pj={"iaram": busy / 2, "dram": 100.0},
         )
 
     run = a_run(layers=(layer("a", 10, 21), layer("b", 30, 39)), clock_hz=2e9)
@@ -611,7 +614,22 @@ def test_totals_are_sums_by_hand():
     assert totals["oracle_cycles"] == 6 + 10  # ceil(21 / 4) + ceil(39 / 4)
     assert totals["dram_bytes"] == 214
     assert totals["stalls"] == {"busy": 15.0, "memory": 25.0}
-    assert totals["energy_pj"] is None
+    assert totals["energy_by_component_pj"] == {"iaram": 30.0, "dram": 200.0}
+    assert totals["energy_pj"] == 230.0
+
+
+def test_the_energy_of_a_run_is_unknown_where_that_of_a_layer_is():
+    run = a_run(layers=(a_layer(1, "a", energy_pj={"dram": 1.0}), a_layer(2, "b", energy_pj={})))
+    document = summary.as_dict(run)
+    assert [layer["energy_pj"] for layer in document["layers"]] == [1.0, None]
+    assert document["totals"]["energy_pj"] is None
+    assert document["totals"]["energy_by_component_pj"] == {}
+
+
+def test_a_sampled_layer_keeps_its_interval(tmp_path):
+    run = a_run(layers=(a_layer(1, cycles_ci95=(5, 9)), a_layer(2, "b", cycles_ci95=(7, 7))), fidelity="sampled")
+    assert results.load(saved(tmp_path, run)) == run
+    assert [(row["cycles_low"], row["cycles_high"]) for row in summary.as_dict(run)["layers"]] == [(5, 9), (7, 7)]
 
 
 def test_the_speedup_is_one_of_time():

@@ -78,7 +78,7 @@ def test_a_configuration_is_shown_as_it_is_written(archmodel_run, kind, name):
     assert output == f"# configs/{kind}/{name}.toml\n\n{written.rstrip()}\n"
     assert config.parse(output, "") == config.parse(written, "")
     document = object_of(archmodel_run, "show", name)
-    assert document["values"] == config.parse(written, "")
+    assert document["values"] == config.read(kind, name)[0]
     assert document["kind"] == config.SINGULAR.get(kind, kind.removesuffix("s"))
     assert document["file"] == f"configs/{kind}/{name}.toml"
 
