@@ -50,6 +50,7 @@ MATRICES = {
 }
 SCHEMA: dict[str, Column] = {
     "skipped": Column("text", "text", "layers of the network that were not simulated"),
+    "unsupported": Column("text", "text", "of these, layers that multiply and that a machine of the run does not run"),
     **{f"layers/{name}": column for name, column in LAYER_COLUMNS.items()},
     "streams/layer": Column("int64", "1", "row of layers/ that the DRAM stream belongs to"),
     "streams/kind": Column("text", "text", f"one of {', '.join(DRAM_KINDS)}"),
@@ -196,7 +197,7 @@ def _arrays(run: RunResult) -> dict[str, Array]:
     """The datasets of a run by their paths."""
     rows = [layer_quantities(layer, run.clock_hz) for layer in run.layers]
     values: dict[str, Any] = {f"layers/{name}": [row[name] for row in rows] for name in LAYER_COLUMNS}
-    values["skipped"] = run.skipped
+    values["skipped"], values["unsupported"] = run.skipped, run.unsupported
     for group, (names, cells, _, _) in MATRICES.items():
         mappings = [getattr(layer, group) for layer in run.layers]
         present = dict.fromkeys(key for mapping in mappings for key in mapping)
@@ -260,6 +261,7 @@ def _read(group: h5py.Group) -> RunResult:
         **{name: json.loads(attributes[name]) for name in ("config", "provenance", "seed")},
         layers=tuple(_layers(values, cycle_maps, attributes["fidelity"])),
         skipped=tuple(values["skipped"]),
+        unsupported=tuple(values["unsupported"]),
         baseline=_read(group["baseline"]) if "baseline" in group else None,
     )
 

@@ -44,6 +44,7 @@ def simulate(
     activations: str = "network",
     threads: int | None = None,
     check: bool = False,
+    skip_unsupported: bool = False,
     progress: Progress | None = None,
 ) -> RunResult:
     """Run the layers of a network that multiply on a machine.
@@ -56,6 +57,7 @@ def simulate(
     assignments : 'section.key=value' for the machine, 'memory.key=value' for the memory
     weights, activations : 'network' for what the network's file states, 'density=0.4', or the path of an npz file
     threads : worker threads, all cores when None; the numbers do not depend on it
+    skip_unsupported : leave out layers that one of the machines does not run; an error otherwise
     check : compute real outputs through the modelled dataflow and compare them with a reference
 
     Raises ConfigError, WorkloadError or ResultError with one line that says what is wrong and what is allowed.
@@ -86,6 +88,7 @@ def simulate(
     chosen = tuple(layer for layer in chosen if layer.is_compute)
     if not chosen:
         raise ConfigError(f"--layers {show(layers)}: no layer that multiplies among them")
+    chosen, unsupported = supported_layers(machines, chosen, skip_unsupported)
     for layer in chosen:
         most_words = max(math.prod(layer.multiplied_shape), layer.weight_words if layer.kind == "matmul" else 0)
         if batch * most_words > MAX_WORDS:
@@ -112,6 +115,7 @@ def simulate(
             config={"accelerator": machine.config.model_dump(), "memory": dram.model_dump()},
             layers=tuple(results[index]),
             skipped=skipped,
+            unsupported=unsupported,
             baseline=beside,
             provenance=versions(),
             wall_s=wall_s,
@@ -153,6 +157,18 @@ def run_layers(
         if progress is not None:
             progress(layer.name, layer.macs, all_macs)
     return results
+
+
+def supported_layers(
+    machines: list[Machine], layers: tuple[Layer, ...], skip: bool
+) -> tuple[tuple[Layer, ...], tuple[str, ...]]:
+    """The layers that all machines run, and the names of the others; WorkloadError if there are some, or only these."""
+    runs = tuple(layer for layer in layers if all(machine.runs(layer) for machine in machines))
+    if not skip or not runs:
+        for machine in machines:
+            for layer in layers:
+                machine.check_runs(layer)
+    return runs, tuple(layer.name for layer in layers if layer not in runs)
 
 
 def place_activations(machine: Machine, layers: tuple[Layer, ...], source: OperandSource) -> dict[str, Placement]:

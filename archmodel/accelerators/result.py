@@ -108,7 +108,8 @@ class RunResult:
     clock_hz: float
     config: Mapping[str, Any]  # the resolved machine and memory, as in their TOML files
     layers: tuple[LayerResult, ...]
-    skipped: tuple[str, ...] = ()  # layers without MACs, or not selected
+    skipped: tuple[str, ...] = ()  # layers without MACs, not selected, or unsupported
+    unsupported: tuple[str, ...] = ()  # of these, the layers that a machine of the run does not run
     baseline: "RunResult | None" = None
     provenance: Mapping[str, str] = field(default_factory=dict)  # versions
     wall_s: float = 0.0
