@@ -21,6 +21,7 @@ import pytest
 from archmodel import results
 from archmodel.accelerators import summary
 from archmodel.accelerators.result import LayerResult, RunResult
+from archmodel.accelerators.seeds import SeedRuns
 from archmodel.accelerators.summary import CAUSES
 from archmodel.errors import ResultError
 from archmodel.memory.dram import Stream
@@ -572,7 +573,7 @@ TOTALS = {
     "energy_pj", "energy_by_component_pj", "dram_bytes", "stalls",
 }
 LAYER = TOTALS | {"name", "kind", "weight_density", "input_density", "origins", "details"}
-RUN = {"arch", "net", "fidelity", "seed", "batch", "totals", "layers", "baseline", "speedup"}
+RUN = {"arch", "net", "fidelity", "seed", "batch", "totals", "layers", "baseline", "speedup", "seeds"}
 
 
 def test_the_keys_of_the_object_are_an_interface():
@@ -626,6 +627,15 @@ def test_the_energy_of_a_run_is_unknown_where_that_of_a_layer_is():
     assert document["totals"]["energy_by_component_pj"] == {}
 
 
+def test_a_run_keeps_its_seeds(tmp_path):
+    layers = (a_layer(1, "a"), a_layer(2, "b"))
+    for energy in (((0.5, 1.5), (2.5, 3.5)), ((), ())):
+        run = a_run(layers=layers, seeds=SeedRuns((2**70, 2**70 + 1), ((1, 2), (3, 4)), energy))
+        assert results.load(saved(tmp_path, run)) == run
+    assert summary.as_dict(run)["seeds"]["cycles"]["mean"] == 5.0
+    assert summary.as_dict(a_run())["seeds"] is None
+
+
 def test_a_sampled_layer_keeps_its_interval(tmp_path):
     run = a_run(layers=(a_layer(1, cycles_ci95=(5, 9)), a_layer(2, "b", cycles_ci95=(7, 7))), fidelity="sampled")
     assert results.load(saved(tmp_path, run)) == run
@@ -669,7 +679,7 @@ def test_a_data_frame_has_a_row_for_each_layer():
 
 def test_a_run_compared_with_itself_differs_nowhere():
     run = a_run(1)
-    for row in results.compare(run, run):
+    for row in summary.compare(run, run):
         assert row["differs"] == []
         assert row["speedup"] == 1.0
         assert row["cycles"][0] == row["cycles"][1]
@@ -678,7 +688,7 @@ def test_a_run_compared_with_itself_differs_nowhere():
 def test_layers_are_compared_by_name():
     first = a_run(layers=(a_layer(1, "a"), a_layer(2, "b"), a_layer(3, "c")))
     second = a_run(layers=(a_layer(4, "d"), a_layer(3, "c"), a_layer(1, "a", macs_issued=5)), clock_hz=2e9)
-    rows = {row["name"]: row for row in results.compare(first, second)}
+    rows = {row["name"]: row for row in summary.compare(first, second)}
     assert list(rows) == ["a", "b", "c", "d"]
     assert rows["a"]["differs"] == ["time_s", "macs_issued"]
     assert rows["c"]["differs"] == ["time_s"]
@@ -691,4 +701,4 @@ def test_layers_are_compared_by_name():
 
 def test_runs_without_a_layer_in_common_do_not_compare():
     with pytest.raises(ResultError, match="no layer name is in both"):
-        results.compare(a_run(layers=(a_layer(1, "a"),)), a_run(layers=(a_layer(1, "b"),)))
+        summary.compare(a_run(layers=(a_layer(1, "a"),)), a_run(layers=(a_layer(1, "b"),)))

@@ -311,7 +311,7 @@ def test_a_comparison_as_json(archmodel_run, pair):
     (comparison,) = document["comparisons"]
     assert (comparison["first"], comparison["second"]) == tuple(map(str, paths))
     assert comparison["differences"] == {"seed": [0, 5], "accelerator.pe.rows": [8, 16]}
-    assert comparison["layers"] == json.loads(json.dumps(results.compare(a, b)))
+    assert comparison["layers"] == json.loads(json.dumps(summary.compare(a, b)))
     totals = comparison["totals"]
     assert totals["num_layers"] == 3
     assert totals["cycles"] == [sum(layer.cycles for layer in run.layers[:3]) for run in (a, b)]

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from archmodel.accelerators import summary
+from archmodel.accelerators.seeds import SeedRuns
 from archmodel.accelerators.summary import CAUSES
 from archmodel.memory.dram import Stream
 from archmodel.network.layer import Layer
@@ -111,6 +112,7 @@ class RunResult:
     skipped: tuple[str, ...] = ()  # layers without MACs, not selected, or unsupported
     unsupported: tuple[str, ...] = ()  # of these, the layers that a machine of the run does not run
     baseline: "RunResult | None" = None
+    seeds: SeedRuns | None = None  # where several placements of the zeros were run
     provenance: Mapping[str, str] = field(default_factory=dict)  # versions
     wall_s: float = 0.0
 

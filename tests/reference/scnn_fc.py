@@ -41,9 +41,10 @@ class Account:
     def run_round(self, dealt, images):
         config, longest_run = self.config, 2**self.config.compression.index_bits - 1
         channels = range(self.layer.C)
-        kept = config.compression
+        all_inputs = not config.compression.sparse_activations
+        all_weights = not config.compression.sparse_weights
         stored = [
-            stored_positions([self.operands.inputs[n, c, 0, 0] or not kept.sparse_activations for n in images], longest_run)
+            stored_positions([all_inputs or self.operands.inputs[n, c, 0, 0] for n in images], longest_run)
             for c in channels
         ]
         activations = [in_vectors(entries, config.pe.I) for entries in stored]
@@ -55,7 +56,7 @@ class Account:
 
         for neurons in dealt:
             weights = [
-                stored_positions([self.operands.weights[k, c, 0, 0] or not kept.sparse_weights for k in neurons], longest_run)
+                stored_positions([all_weights or self.operands.weights[k, c, 0, 0] for k in neurons], longest_run)
                 for c in channels
             ]
             weight_entries += sum(map(len, weights))
