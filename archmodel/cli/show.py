@@ -180,6 +180,8 @@ def print_network(out: "Console", network: "Network", source: str, layers: Seque
     out.print("             w, in, out: densities of weights, inputs, outputs (1 if unknown)")
     if wide:
         out.print("             zeros: what is known of the weights, a count, a real mask, or a stated density")
+    else:
+        out.print(f"             what each layer reads: on {WIDE} columns, or with --json")
 
 
 def layer_rows(layer: Mapping[str, Any], wide: bool) -> list[list[str]]:

@@ -60,7 +60,8 @@ class Zeros:
         if self.space_to_depth is not None:
             R, S, stride = self.space_to_depth
             channels, rest = divmod(layer.C // layer.groups, stride * stride)
-            if layer.kind != "conv" or rest or (layer.R, layer.S, layer.stride) != (-(-R // stride), -(-S // stride), (1, 1)):
+            kernel = (-(-R // stride), -(-S // stride))
+            if layer.kind != "conv" or rest or (layer.R, layer.S, layer.stride) != (*kernel, (1, 1)):
                 raise WorkloadError(
                     f"{where}structure = {show(self.structure)}: does not make a stride-1 kernel {[layer.R, layer.S]}"
                     f" over {layer.C // layer.groups} channels"

@@ -383,6 +383,11 @@ MISTAKES = {
         "layers[a1].K = 3: unknown key",
         "allowed: name, kind, inputs",
     ),
+    "input in a chain that is no name": (
+        chain(2, "{name = 'a{}', kind = 'softmax', inputs = [3]}"),
+        "layers[a1].inputs[0] = 3: must be a string",
+        "",
+    ),
     "repetition before the first": (
         chain(2, "{name = 'a{}', kind = 'softmax', inputs = ['a{-1}']}"),
         "layer 'a1': inputs = ['a0']: 'a0' is no layer or network input",
@@ -475,8 +480,8 @@ def test_no_layers_at_all_make_a_traceback(tables):
 
 
 def test_an_unknown_network_names_the_nearest():
-    with pytest.raises(ConfigError, match=r"'vgg61': unknown network.*did you mean 'vgg16'"):
-        read_network("vgg61")
+    with pytest.raises(ConfigError, match=r"'squeezenat': unknown network.*did you mean 'squeezenet'\?"):
+        read_network("squeezenat")
 
 
 SEQUENCE = """
@@ -530,7 +535,7 @@ def test_sequence_layers_take_their_shapes_from_what_they_read(read):
             "layer 'm': inputs = ['e', 'e']: A times B needs 6 channels of A, heads x positions of B, not 8x6x1",
         ),
         (layer(name="e", kind="embedding", K=8), "layers[e].vocabulary: required key is missing"),
-        (layer(name="l", kind="lstm", K=8, kernel=3), "layers[l].kernel = 3: unknown key in [layers[l]]; allowed: name"),
+        (layer(name="l", kind="lstm", K=8, kernel=3), "layers[l].kernel = 3: unknown key in [layers[l]]; allowed:"),
         (
             layer(name="m", kind="matmul", inputs=["ids", "ids"], weight_nonzeros=3),
             "unknown key in [layers[m]]; allowed: name, kind, inputs, weight_density, input_density, output_density",
