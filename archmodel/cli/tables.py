@@ -177,7 +177,8 @@ def summary(run: RunResult) -> list[str]:
     if run.cycles and run.speedup is not None and run.baseline is not None:
         lines.insert(1, f"speed-up     {run.speedup:.2f}x over {run.baseline.arch}, {seconds(run.baseline.time_s)}")
     if run.unsupported:
-        lines.append(f"left out     {len(run.unsupported)} layers that are not run: {', '.join(run.unsupported)}")
+        names = f"{len(run.unsupported)} layers that a machine does not run: {', '.join(run.unsupported)}"
+        lines.append(f"left out     {one_line(names, 4 * SHOWN_CHARACTERS)}")
     lines += seed_lines(run)
     if all(layer.checked for layer in run.layers):
         lines.append("check        outputs of the modelled dataflow equal the reference, bit for bit")

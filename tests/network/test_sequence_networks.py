@@ -27,7 +27,7 @@ CHAR_CNN = (
 )  # fmt: skip
 # EIE's NT-LSTM is 1201 x 2400: the bias is one more input.
 NEURALTALK = conv(600, 4096) + 1201 * 2400 + conv(8791, 600)
-# Tuckute et al., PLOS Biology 2023, Table 5; the batch norms before LSTMs 2 to 5 and the classifier have 1,024 features.
+# Tuckute et al., PLOS Biology 2023, Table 5; batch norms before LSTMs 2 to 5 and the classifier have 1,024 features.
 DEEP_SPEECH_2 = (
     conv(32, 1, 41, 11) + conv(32, 32, 21, 11) + 2 * 2 * 32 + 2 * lstm(1312, 1024) + 8 * lstm(1024, 1024)
     + 5 * 2 * 1024 + conv(29, 1024, bias=False)
