@@ -165,6 +165,19 @@ def test_a_network_as_json_has_what_its_file_says(archmodel_run):
     assert "Parashar" in conv1["zeros_source"]
 
 
+def test_the_kernels_of_a_matmul_are_no_weights_and_a_table_has_bytes(archmodel_run):
+    document = object_of(archmodel_run, "show", "bert_base")
+    layers = {layer["name"]: layer for layer in document["layers"]}
+    blocks = 12 * (4 * 768**2 + 2 * 768 * 3072) + 768**2
+    tables = 768 * (30_522 + 512 + 2)
+    assert document["totals"]["weight_words"] == blocks
+    assert document["totals"]["weight_bytes"] == 2 * (blocks + tables)
+    assert document["totals"]["weight_nonzeros"] == pytest.approx(0.6 * blocks, rel=1e-6)
+    assert layers["block1/scores"]["weight_bytes"] == 2 * 768 * 128
+    assert layers["word_embedding"]["vocabulary"] == 30_522
+    assert re.search(r"^block1/scores +matmul g12 ", output_of(archmodel_run, "show", "bert_base"), re.M)
+
+
 def test_real_masks_are_counted(archmodel_run):
     document = object_of(archmodel_run, "show", "squeezenet_pruned")
     assert document["totals"]["weight_nonzeros"] == 415_921

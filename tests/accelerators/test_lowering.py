@@ -234,6 +234,7 @@ def test_equal_steps_run_once_and_count_as_often_as_they_occur():
     result = lowering.run_lowered(KINDS, config, layer, operands, on_chip(), run)
     assert ran == [10, 9]
     assert (result.details["parts"], result.macs_effectual) == (6, effectual_macs(layer, operands))
+    assert result.details["compute_cycles"] == 60
     assert len(result.streams) == 12
     # Where the values of a step are used, equal zeros are not enough.
     values = np.arange(1, operands.inputs.size + 1, dtype=np.int32).reshape(operands.inputs.shape)
@@ -328,11 +329,12 @@ def on_plane(sequence, layer):
 # Sampled and statistical
 
 
-def test_the_intervals_of_sampled_parts_add_up():
+@pytest.mark.parametrize("density", [0.5, 1.0])
+def test_the_intervals_of_sampled_parts_add_up(density):
     layer = recurrent(T=4)
-    result = lowering.run_lowered(
-        KINDS, load_machine("scnn").config, layer, operands_of(layer), context(fidelity="sampled"), fake_result
-    )
+    operands = operands_of(layer, densities=(0.5, density))
+    config = load_machine("scnn").config
+    result = lowering.run_lowered(KINDS, config, layer, operands, context(fidelity="sampled"), fake_result)
     assert result.cycles_ci95 == (result.cycles - 4, result.cycles + 8)
 
 
