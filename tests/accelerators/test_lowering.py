@@ -300,6 +300,7 @@ def test_every_image_of_a_matmul_has_its_own_kernels(batch):
     assert result.macs_effectual == effectual_macs(layer, operands) == products
     assert result.macs_dense == batch * layer.macs
     assert (result.kind, result.details["parts"]) == ("matmul", batch)
+    assert (result.weight_density, result.input_density) == (operands.weight_density, operands.input_density)
     assert (result.cycle_map is None) == (batch > 1)
 
 
