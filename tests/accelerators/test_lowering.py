@@ -276,6 +276,13 @@ def test_steps_find_their_state_on_chip_and_sequences_move_once(where, kinds):
     assert result.stack["memory"] == extra * 3
 
 
+def test_a_sequence_without_non_zeros_moves_nothing():
+    layer = recurrent()
+    nothing = operands_of(layer, densities=(0.5, 0.0), output_density=0.0)
+    result = lowering.run_lowered(KINDS, load_machine("scnn").config, layer, nothing, context(), fake_result)
+    assert {stream.kind for stream in result.streams} == {"weight"}
+
+
 @pytest.mark.parametrize("batch", [1, 3])
 def test_every_image_of_a_matmul_has_its_own_kernels(batch):
     layer = transposed()
