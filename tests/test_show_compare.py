@@ -235,6 +235,13 @@ def test_many_different_origins_are_counted(archmodel_run, file):
     assert "weights      profile (5 layers)\n" in output_of(archmodel_run, "show", file(a_run(layers=layers)))
 
 
+def test_a_source_with_semicolons_is_shown_whole(archmodel_run, file):
+    origins = {"weights": "profile: density 0.5, uniform; stated: a; b", "inputs": "real: c; d", "outputs": "file: e"}
+    shown = output_of(archmodel_run, "show", file(a_run(layers=(a_layer(0, "conv", origins=origins),))))
+    for line in ("profile (1 layer): stated: a; b", "real (1 layer): c; d", "file (1 layer): e"):
+        assert f" {line}\n" in shown
+
+
 def test_a_result_as_json_is_that_of_sim(archmodel_run, file):
     run = a_run(2, baseline=a_run(3))
     document = object_of(archmodel_run, "show", file(run))

@@ -256,10 +256,14 @@ def origin_lines(run: "RunResult") -> list[str]:
     for operand in dict.fromkeys(operand for layer in run.layers for operand in layer.origins):
         texts = [layer.origins[operand] for layer in run.layers if operand in layer.origins]
         for kind, count in Counter(text.partition(":")[0] for text in texts).items():
-            # An origin is "kind: numbers of the layer; source", or "kind: source".
-            sources = dict.fromkeys(
-                text.partition(": ")[2].rpartition("; ")[2] for text in texts if text.partition(":")[0] == kind
-            )
+            sources = dict.fromkeys(source_of(text) for text in texts if text.partition(":")[0] == kind)
             spelt = f": {'; '.join(sources)}" if len(sources) <= MOST_ORIGINS else ""
             lines.append(f"{operand:12} {kind} ({count} layer{'s' if count > 1 else ''}){spelt}")
     return lines
+
+
+def source_of(origin: str) -> str:
+    """The source in `profile: numbers of the layer; source`, or in `kind: source`; either may have semicolons."""
+    kind, _, rest = origin.partition(": ")
+    numbers, _, source = rest.partition("; ")
+    return source or numbers if kind == "profile" else rest
