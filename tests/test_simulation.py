@@ -117,6 +117,16 @@ def test_a_sequence_is_a_run_like_any_other():
     assert effectual(again)["LSTM"] == effectual(run)["LSTM"]
 
 
+def test_queries_stay_on_chip_and_keys_are_fetched_like_weights():
+    """128 tokens of 768 channels are two positions a PE: 3.8 KB of its 10 KB."""
+    network = read_network("bert_base")
+    layers = network.select("block1/query,block1/key,block1/scores")
+    placed = simulation.place_activations(simulation.load_machine("scnn"), layers, simulation.OperandSource(network))
+    assert placed["block1/query"].output_on_chip
+    assert placed["block1/scores"].input_on_chip
+    assert not placed["block1/key"].output_on_chip
+
+
 def test_the_batch_counts_what_a_layer_multiplies():
     # An LSTM of 600 + 600 inputs, and the words of each step, bound the batch.
     with pytest.raises(ArchmodelError, match="layer 'LSTM' takes at most 1789569 images"):
