@@ -17,6 +17,7 @@ from archmodel.memory.dram import load_memory
 from archmodel.network.footprint import Placement, StoredLayer, plan_residency
 from archmodel.network.layer import MAX_WORDS, Layer
 from archmodel.network.toml_reader import read_network
+from archmodel.operands.correlated import UNIFORM, load_zeros
 from archmodel.operands.operands import Densities
 from archmodel.operands.sources import OperandSource, Source
 
@@ -41,6 +42,7 @@ def simulate(
     baseline_assignments: Sequence[str] = (),
     weights: str = "network",
     activations: str = "network",
+    zeros: str = "uniform",
     threads: int | None = None,
     check: bool = False,
     progress: Progress | None = None,
@@ -54,6 +56,7 @@ def simulate(
     layers : comma-separated globs of layer names; all when None
     assignments : 'section.key=value' for the machine, 'memory.key=value' for the memory
     weights, activations : 'network' for what the network's file states, 'density=0.4', or the path of an npz file
+    zeros : 'uniform', 'correlated' (as measured) or the path of a TOML file; ':key=value,...' behind changes it
     threads : worker threads, all cores when None; the numbers do not depend on it
     check : compute real outputs through the modelled dataflow and compare them with a reference
 
@@ -65,6 +68,11 @@ def simulate(
         raise ConfigError(f"--fidelity {show(fidelity)}: allowed: {', '.join(FIDELITIES)}{nearest}")
     if check and fidelity == "statistical":
         raise ConfigError("--check: statistical runs have no operands; allowed with --fidelity exact or sampled")
+    pattern = load_zeros(zeros)
+    if pattern is not None and fidelity == "statistical":
+        raise ConfigError(
+            f"--zeros {show(zeros)}: statistical runs know densities only; allowed with --fidelity exact or sampled"
+        )
     for option, value, least in (("--batch", batch, 1), ("--seed", seed, 0), ("--threads", threads, 1)):
         if value is not None and value < least:
             raise ConfigError(f"{option} {show(value)}: must be at least {least}")
@@ -89,9 +97,8 @@ def simulate(
         if batch * layer.input_words > MAX_WORDS:
             allowed = MAX_WORDS // layer.input_words
             raise ConfigError(f"--batch {show(batch)}: layer {show(layer.name)} takes at most {allowed} images")
-    source = OperandSource(
-        network, Source.parse(weights, "--weights"), Source.parse(activations, "--activations"), seed, batch
-    )
+    sources = Source.parse(weights, "--weights"), Source.parse(activations, "--activations")
+    source = OperandSource(network, *sources, seed, batch, pattern)
     workers = available_cores() if threads is None else threads
     surroundings = Context(dram, threads=workers, check=check, seed=seed, fidelity=fidelity)
     results = run_layers(machines, chosen, source, surroundings, progress)
@@ -107,7 +114,11 @@ def simulate(
             seed=seed,
             batch=batch,
             clock_hz=machine.config.clock_hz,
-            config={"accelerator": machine.config.model_dump(), "memory": dram.model_dump()},
+            config={
+                "accelerator": machine.config.model_dump(),
+                "memory": dram.model_dump(),
+                "zeros": {"name": UNIFORM} if pattern is None else pattern.model_dump(),
+            },
             layers=tuple(results[index]),
             skipped=skipped,
             baseline=beside,
