@@ -14,7 +14,7 @@ import numpy.typing as npt
 from pydantic import Field, model_validator
 
 from archmodel import config
-from archmodel.errors import ConfigError, show
+from archmodel.errors import ConfigError, did_you_mean, show
 from archmodel.operands.mask_statistics import between_rows, latent_correlation
 from archmodel.operands.operands import Mask
 
@@ -23,8 +23,9 @@ Counts = npt.NDArray[np.int64]
 Densities = npt.NDArray[np.float64]
 
 UNIFORM = "uniform"
-FORMS = "uniform, correlated or the path of a .toml file, the latter two with :key=value,key=value"
+FORMS = "uniform, correlated, correlated:key=value,key=value or the path of a .toml file"
 CELLS_AT_A_TIME = 2**20  # bounds the memory of the normal variables
+ROWS_POOLED = 256  # rows are drawn in no order: these few stand for all
 CHANCE_BITS = 16
 BOUND_STEPS = 64  # of a standard deviation
 LARGEST_SPREAD = 0.9
@@ -45,9 +46,9 @@ class CorrelatedZeros(config.FrozenModel):
     weight_kernel_spread: Spread
 
     @model_validator(mode="after")
-    def _weights_of_a_kernel_agree(self) -> "CorrelatedZeros":
-        if self.weight_channel_spread + self.weight_kernel_spread > LARGEST_SPREAD:
-            raise ValueError(f"weight_channel_spread + weight_kernel_spread must be at most {LARGEST_SPREAD}")
+    def _spreads_leave_room_for_chance(self) -> "CorrelatedZeros":
+        if self.weight_filter_spread + self.weight_channel_spread + self.weight_kernel_spread > LARGEST_SPREAD:
+            raise ValueError(f"the spreads of the weights must add up to at most {LARGEST_SPREAD}")
         return self
 
     def length_on(self, H: int, W: int) -> float:
@@ -75,14 +76,15 @@ class CorrelatedZeros(config.FrozenModel):
 def load_zeros(text: str) -> CorrelatedZeros | None:
     """The pattern that `--zeros` asks for; None for uniform. ConfigError says what is allowed."""
     name, colon, assignments = text.partition(":")
-    if name == UNIFORM and not colon:
+    known = [UNIFORM, *config.names("zeros")]
+    if (name not in known and not name.endswith(".toml")) or (name == UNIFORM and colon) or (colon and not assignments):
+        raise ConfigError(f"--zeros {show(text)}: allowed: {FORMS}{'' if name in known else did_you_mean(name, known)}")
+    if name == UNIFORM:
         return None
-    if name == UNIFORM or (colon and not assignments):
-        raise ConfigError(f"--zeros {show(text)}: allowed: {FORMS}")
     try:
         return config.load("zeros", name, CorrelatedZeros, tuple(assignments.split(",")) if colon else ())
     except ConfigError as error:
-        raise ConfigError(str(error).replace("--set ", "--zeros ")) from None
+        raise ConfigError(str(error).replace("--set", "--zeros")) from None
 
 
 def correlated_inputs(
@@ -102,7 +104,7 @@ def correlated_inputs(
     persistence = math.exp(-1 / length) if length and H * W > 1 else 0.0
     common_share = 0.0
     if H * W > 1:
-        common_share = latent_correlation(zeros.position_spread, counts / cells, between_rows)
+        common_share = latent_correlation(zeros.position_spread, counts[:ROWS_POOLED] / cells, between_rows)
     common = field(rng, (H, W, 1, N), persistence) * np.float32(math.sqrt(common_share))
     channels_at_a_time = max(1, CELLS_AT_A_TIME // cells)
     for first in range(0, C, channels_at_a_time):
@@ -164,7 +166,7 @@ def correlated_weights(
         drawn = rng.integers(0, 2**CHANCE_BITS, (len(chance), *free.shape), np.uint16)
         np.logical_and(drawn < chance[..., np.newaxis], free, out=mask[first : first + len(chance)].view(np.bool_))
     mask = mask.reshape(K, -1)
-    counts = np.count_nonzero(mask, axis=1)
+    counts = np.count_nonzero(mask.view(np.bool_), axis=1)
     for row, change in enumerate((settled(rng, counts, cells, num_nonzeros) - counts).tolist()):
         if change:
             candidates = np.flatnonzero((mask[row] == (change < 0)) & free.reshape(-1))
@@ -186,9 +188,11 @@ def kernel_chances(
     """
     from scipy.special import ndtr, ndtri
 
-    channel_share = latent_correlation(zeros.weight_channel_spread, filters)
-    both = latent_correlation(zeros.weight_channel_spread + zeros.weight_kernel_spread, filters)
-    kernel_share = both - channel_share if several_cells else 0.0
+    within_filters = 1 - zeros.weight_filter_spread  # the share of the variance that filters of other densities leave
+    of_channel = zeros.weight_channel_spread / within_filters
+    channel_share = latent_correlation(of_channel, filters[:ROWS_POOLED], between_rows)
+    both = latent_correlation(of_channel + zeros.weight_kernel_spread / within_filters, filters[:ROWS_POOLED])
+    kernel_share = max(0.0, both - channel_share) if several_cells else 0.0
     of_channels = rng.standard_normal(sizes)
     of_channels -= of_channels.mean(axis=1, keepdims=True)  # else few channels would shift the density of all filters
     of_channels *= math.sqrt(channel_share)

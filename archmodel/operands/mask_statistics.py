@@ -1,7 +1,7 @@
 """How correlated the non-zeros of a mask are, and the normal variables behind such correlations.
 
-A mask is seen as normal variables above a bound: cell x is non-zero where z_x > t. Two cells of density d whose
-variables correlate by r (`latent`) have masks that correlate by less (`mask_covariance`). All spreads are
+A mask is seen as normal variables above a bound: cell x is non-zero where z_x > t. Two cells whose variables
+correlate by r (`latent`) have masks that correlate by less (`mask_covariance`). All spreads are
 correlations of mask cells, so 0 is chance and 1 is all or nothing:
 
 - channel spread: two positions of one channel, however far apart: the variance of the channels' densities beyond
@@ -22,25 +22,26 @@ AnyMask = npt.NDArray[np.generic]
 
 # Gauss-Legendre nodes: the integrand is smooth, 16 are exact to 1e-7 for densities from 0.001 to 0.999.
 NODES = 16
+PAIRED_ROWS = 8  # of all pairs: rows are drawn in no order
 SHORTEST = 0.05  # positions: neighbours of such a field correlate by 2e-9
 TABLE_STEPS = 128  # linear between them is exact to 1e-5
 
 
-def mask_covariance(latent: float, densities: Floats) -> Floats:
-    """Covariance of two mask cells of one density whose normal variables correlate by `latent`, in [0, 1].
+def mask_covariance(latent: float, first: Floats, second: Floats) -> Floats:
+    """Covariance of mask cells of densities `first` and `second` whose normal variables correlate by `latent`, 0 to 1.
 
     The bivariate normal integral, as an integral over the correlation: its derivative by the correlation is the
     bivariate normal density (Plackett, Biometrika 41, 1954).
     """
     from scipy.special import ndtri  # 0.3 s, only where zeros are correlated
 
+    inside = (first > 0) & (first < 1) & (second > 0) & (second < 1)
     nodes, weights = legendre()
     half = math.asin(latent) / 2
     sines = np.sin(half * (nodes + 1))
-    bounds = ndtri(densities)
-    steep = np.exp(-(bounds[:, np.newaxis] ** 2) / (1 + sines))
-    covariance: Floats = steep @ weights * half / (2 * math.pi)
-    return np.where((densities > 0) & (densities < 1), covariance, 0.0)
+    h, k = (ndtri(np.where(inside, densities, 0.5))[:, np.newaxis] for densities in (first, second))
+    steep = np.exp(-(h * h + k * k - 2 * h * k * sines) / (2 * (1 - sines * sines)))
+    return np.where(inside, steep @ weights * half / (2 * math.pi), 0.0)
 
 
 @cache
@@ -52,13 +53,16 @@ def legendre() -> tuple[Floats, Floats]:
 def within_rows(latent: float, densities: Floats) -> float:
     """Mask correlation of two cells of one row, pooled over rows of given densities; 0 if no row has both values."""
     variance = float((densities * (1 - densities)).sum())
-    return float(mask_covariance(latent, densities).sum()) / variance if variance else 0.0
+    return float(mask_covariance(latent, densities, densities).sum()) / variance if variance else 0.0
 
 
 def between_rows(latent: float, densities: Floats) -> float:
-    """Mask correlation of two cells of different rows, pooled over pairs of rows, to first order in `latent`."""
-    deviations = float(np.sqrt(densities * (1 - densities)).sum())
-    return (float(np.sqrt(mask_covariance(latent, densities)).sum()) / deviations) ** 2 if deviations else 0.0
+    """Mask correlation of two cells of different rows, pooled over pairs of rows: each with the next few rows."""
+    shifts = range(1, min(len(densities), PAIRED_ROWS + 1))
+    first = np.tile(densities, len(shifts))
+    second = np.concatenate([np.roll(densities, shift) for shift in shifts]) if shifts else first
+    scale = float(np.sqrt(first * (1 - first) * second * (1 - second)).sum())
+    return float(mask_covariance(latent, first, second).sum()) / scale if scale else 0.0
 
 
 def latent_correlation(
