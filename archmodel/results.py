@@ -1,4 +1,4 @@
-"""Results beyond a run: HDF5 files, the object of `--json`, data frames, comparisons.
+"""Result files: a run as HDF5 and back.
 
 docs/results.md describes the file. A digest covers all of it, so a file loads as it was saved or not at all. It is
 checked before HDF5 sees the file: the library loops forever on some damaged ones.
@@ -20,7 +20,8 @@ import numpy.typing as npt
 
 import archmodel
 from archmodel.accelerators.result import LayerResult, RunResult
-from archmodel.accelerators.summary import CAUSES, DRAM_KINDS, LAYER_COLUMNS, Column, layer_quantities, speedup
+from archmodel.accelerators.seeds import SeedRuns
+from archmodel.accelerators.summary import CAUSES, DRAM_KINDS, LAYER_COLUMNS, Column, layer_quantities
 from archmodel.errors import ResultError, one_line
 from archmodel.memory.dram import Stream
 
@@ -51,6 +52,9 @@ MATRICES = {
 SCHEMA: dict[str, Column] = {
     "skipped": Column("text", "text", "layers of the network that were not simulated"),
     **{f"layers/{name}": column for name, column in LAYER_COLUMNS.items()},
+    "seeds/seed": Column("text", "text", "placements of the zeros where the run had several; the first is its own"),
+    "seeds/cycles": Column("int64", "cycles", "[seeds, layers] cycles of each layer"),
+    "seeds/energy_pj": Column("float64", "pJ", "[seeds, layers] energy of each layer; no layers where it is not known"),
     "streams/layer": Column("int64", "1", "row of layers/ that the DRAM stream belongs to"),
     "streams/kind": Column("text", "text", f"one of {', '.join(DRAM_KINDS)}"),
     "streams/direction": Column("text", "text", "read or write"),
@@ -68,26 +72,6 @@ ATTRIBUTES: dict[str, type] = {
     **dict.fromkeys(("schema_version", "batch"), int),
     **dict.fromkeys(("clock_hz", "wall_s"), float),
 }
-
-
-def compare(first: RunResult, second: RunResult) -> list[dict[str, Any]]:
-    """Rows by layer name, in the order of `first`, then those that only `second` has.
-
-    A row has `name, differs, speedup` (time of the first over time of the second) and, for each of LAYER_COLUMNS, the
-    pair of values, None for a run without the layer; `differs` names the quantities that are not equal. Runs of
-    different networks compare where layers have the same name; ResultError if none has.
-    """
-    sides = [{layer.name: layer_quantities(layer, run.clock_hz) for layer in run.layers} for run in (first, second)]
-    if not sides[0].keys() & sides[1].keys():
-        raise ResultError(f"nothing to compare: no layer name is in both runs, of {first.net} and of {second.net}")
-    rows = []
-    for name in dict.fromkeys([*sides[0], *sides[1]]):
-        left, right = (side.get(name, {}) for side in sides)
-        pairs = {key: (left.get(key), right.get(key)) for key in LAYER_COLUMNS if key != "name"}
-        differs = [key for key, (a, b) in pairs.items() if left and right and a != b]
-        times = speedup(left["time_s"], right["time_s"]) if left and right else None
-        rows.append({"name": name, "differs": differs, "speedup": times, **pairs})
-    return rows
 
 
 def check_writable(path: PathLike) -> None:
@@ -197,6 +181,9 @@ def _arrays(run: RunResult) -> dict[str, Array]:
     rows = [layer_quantities(layer, run.clock_hz) for layer in run.layers]
     values: dict[str, Any] = {f"layers/{name}": [row[name] for row in rows] for name in LAYER_COLUMNS}
     values["skipped"] = run.skipped
+    over_seeds = run.seeds or SeedRuns((), (), ())
+    values["seeds/seed"] = [str(seed) for seed in over_seeds.seeds]
+    values["seeds/cycles"], values["seeds/energy_pj"] = over_seeds.cycles, over_seeds.energy_pj
     for group, (names, cells, _, _) in MATRICES.items():
         mappings = [getattr(layer, group) for layer in run.layers]
         present = dict.fromkeys(key for mapping in mappings for key in mapping)
@@ -260,8 +247,15 @@ def _read(group: h5py.Group) -> RunResult:
         **{name: json.loads(attributes[name]) for name in ("config", "provenance", "seed")},
         layers=tuple(_layers(values, cycle_maps, attributes["fidelity"])),
         skipped=tuple(values["skipped"]),
+        seeds=_seeds(values),
         baseline=_read(group["baseline"]) if "baseline" in group else None,
     )
+
+
+def _seeds(values: Mapping[str, list[Any]]) -> SeedRuns | None:
+    seeds = tuple(json.loads(seed) for seed in values["seeds/seed"])
+    rows = (tuple(tuple(row) for row in values[f"seeds/{name}"]) for name in ("cycles", "energy_pj"))
+    return SeedRuns(seeds, *rows) if seeds else None
 
 
 def _dataset(group: h5py.Group, path: str) -> h5py.Dataset:

@@ -12,6 +12,7 @@ from typing import get_args
 from archmodel.accelerators.context import Context, Fidelity
 from archmodel.accelerators.registry import Machine, load_machine, source_name
 from archmodel.accelerators.result import LayerResult, RunResult
+from archmodel.accelerators.seeds import SeedRuns
 from archmodel.errors import SHOWN_CHARACTERS, ConfigError, did_you_mean, one_line, show
 from archmodel.memory.dram import load_memory
 from archmodel.network.footprint import Placement, StoredLayer, plan_residency
@@ -24,8 +25,9 @@ from archmodel.operands.sources import OperandSource, Source
 FIDELITIES: tuple[Fidelity, ...] = get_args(Fidelity)
 MEMORY_PREFIX = "memory."
 MOST_THREADS = 1024
+MOST_SEEDS = 10_000
 Progress = Callable[[str, int, int], None]
-"""Called with a layer's name, its dense MACs and those of all layers, when the layer is done."""
+"""Called with a layer's name, its dense MACs and those of the whole run, when the layer is done."""
 
 
 def simulate(
@@ -37,6 +39,7 @@ def simulate(
     memory: str = "ideal",
     batch: int = 1,
     seed: int = 0,
+    seeds: int = 1,
     layers: str | None = None,
     assignments: Sequence[str] = (),
     baseline_assignments: Sequence[str] = (),
@@ -53,6 +56,7 @@ def simulate(
     ----------
     arch, net, baseline, memory : names of `archmodel list`, or paths of TOML files
     fidelity : 'exact'; 'sampled', a random part of each layer with confidence intervals; 'statistical', densities only
+    seeds : placements of the zeros; with more than one, the result has mean and 95 % interval over seed, seed + 1, ...
     layers : comma-separated globs of layer names; all when None
     assignments : 'section.key=value' for the machine, 'memory.key=value' for the memory
     weights, activations : 'network' for what the network's file states, 'density=0.4', or the path of an npz file
@@ -73,11 +77,14 @@ def simulate(
         raise ConfigError(
             f"--zeros {show(zeros)}: statistical runs know densities only; allowed with --fidelity exact or sampled"
         )
-    for option, value, least in (("--batch", batch, 1), ("--seed", seed, 0), ("--threads", threads, 1)):
+    if seeds != 1 and fidelity == "statistical":
+        raise ConfigError("--seeds: statistical runs place no zeros; allowed with --fidelity exact or sampled")
+    limits = (("--batch", batch, 1, MAX_WORDS), ("--seed", seed, 0, None), ("--seeds", seeds, 1, MOST_SEEDS))
+    for option, value, least, most in (*limits, ("--threads", threads, 1, MOST_THREADS)):
         if value is not None and value < least:
             raise ConfigError(f"{option} {show(value)}: must be at least {least}")
-    if threads is not None and threads > MOST_THREADS:
-        raise ConfigError(f"--threads {show(threads)}: must be at most {MOST_THREADS}")
+        if value is not None and most is not None and value > most:
+            raise ConfigError(f"{option} {show(value)}: must be at most {most}")
     if baseline is None and baseline_assignments:
         raise ConfigError(f"--set-baseline {one_line(baseline_assignments[0], SHOWN_CHARACTERS)}: needs --baseline")
     of_memory = tuple(text.removeprefix(MEMORY_PREFIX) for text in assignments if text.startswith(MEMORY_PREFIX))
@@ -100,8 +107,17 @@ def simulate(
     sources = Source.parse(weights, "--weights"), Source.parse(activations, "--activations")
     source = OperandSource(network, *sources, seed, batch, pattern)
     workers = available_cores() if threads is None else threads
-    surroundings = Context(dram, threads=workers, check=check, seed=seed, fidelity=fidelity)
-    results = run_layers(machines, chosen, source, surroundings, progress)
+    surroundings = Context(dram, threads=workers, check=check, fidelity=fidelity)
+    all_macs = seeds * sum(layer.macs for layer in chosen)
+
+    def advance(layer: Layer) -> None:
+        if progress is not None:
+            progress(layer.name, layer.macs, all_macs)
+
+    runs = []
+    for one in range(seed, seed + seeds):
+        placed, around = replace(source, seed=one), replace(surroundings, seed=one)
+        runs.append(run_layers(machines, chosen, placed, around, advance))
     skipped = tuple(layer.name for layer in network.layers if layer not in chosen)
     wall_s = time.perf_counter() - start
 
@@ -119,9 +135,10 @@ def simulate(
                 "memory": dram.model_dump(),
                 "zeros": {"name": UNIFORM} if pattern is None else pattern.model_dump(),
             },
-            layers=tuple(results[index]),
+            layers=tuple(runs[0][index]),
             skipped=skipped,
             baseline=beside,
+            seeds=None if seeds == 1 else SeedRuns.of(seed, [results[index] for results in runs]),
             provenance=versions(),
             wall_s=wall_s,
         )
@@ -143,12 +160,11 @@ def run_layers(
     layers: tuple[Layer, ...],
     source: OperandSource,
     surroundings: Context,
-    progress: Progress | None,
+    layer_done: Callable[[Layer], None],
 ) -> list[list[LayerResult]]:
     """Results of every machine; a layer's operands are made once, shown to all machines and dropped."""
     placements = [place_activations(machine, layers, source) for machine in machines]
     results: list[list[LayerResult]] = [[] for _ in machines]
-    all_macs = sum(layer.macs for layer in layers)
     for layer in layers:
         statistical = surroundings.fidelity == "statistical"
         operands = source.densities(layer) if statistical else source.operands(layer)
@@ -159,8 +175,7 @@ def run_layers(
                 done.append(machine.expect_layer(layer, operands, context))
             else:
                 done.append(machine.run_layer(layer, operands, context))
-        if progress is not None:
-            progress(layer.name, layer.macs, all_macs)
+        layer_done(layer)
     return results
 
 

@@ -141,6 +141,8 @@ STUDY_ROWS = {
     "vgg16": ("vgg16", "conv*"),
     "googlenet": ("googlenet", "inception_*"),
 }
+ROWS = STUDY_ROWS["googlenet"][1]
+WITH_STEM = f"conv*,{ROWS}"
 CROSSOVER_SEARCH = (0.5, 1.0)  # densities; the speed-up falls through 1 between them
 CROSSOVER_STEPS = 7  # halvings: a width of 0.004
 
@@ -163,8 +165,11 @@ def measure_scnn() -> Measured:
         values[f"dense.{rule}"] = runs[f"dense_{rule}"].speedup or math.nan
         values[f"sparse.{rule}"] = runs[f"sparse_{rule}"].speedup or math.nan
         values[f"crossover.{rule}"] = crossover(rule)
-    runs["dense_stem"] = at_density(1.0, "published", "conv*,inception_*")
+    runs["dense_stem"] = at_density(1.0, "published", WITH_STEM)
     values["dense.stem"] = runs["dense_stem"].speedup or math.nan
+    for one, layers in (("sparse_w", ROWS), ("sparse_a", ROWS), ("sparse_w.stem", WITH_STEM)):
+        runs[one] = at_density(0.4, "published", layers, baseline=f"scnn_{one.removesuffix('.stem')}")
+        values[one] = runs[one].speedup or math.nan
     return values, runs
 
 
@@ -173,13 +178,13 @@ def slots(run: RunResult) -> int:
     return run.total("slots")
 
 
-def at_density(density: float, rule: str, layers: str = STUDY_ROWS["googlenet"][1]) -> RunResult:
+def at_density(density: float, rule: str, layers: str = ROWS, baseline: str = "dcnn") -> RunResult:
     """Convolutions of GoogLeNet with both operands at one density, under a rule for Kc."""
     net = STUDY_ROWS["googlenet"][0]
     stated = f"density={density}"
     assignments = (f"pe.Kc={rule}",)
     return simulate(
-        "scnn", net, baseline="dcnn", layers=layers, weights=stated, activations=stated, assignments=assignments
+        "scnn", net, baseline=baseline, layers=layers, weights=stated, activations=stated, assignments=assignments
     )
 
 

@@ -426,3 +426,36 @@ def test_any_override_gives_one_line_or_is_valid(assignment):
 @given(st.lists(st.tuples(st.sampled_from(sorted(KNOWN_KEYS)), toml_values), max_size=4))
 def test_any_overrides_of_known_keys_give_one_line_or_are_valid(pairs):
     outcome(GOOD, *(f"pe.{key}={value}" for key, value in pairs))
+
+
+# A file that says what differs from another
+
+
+def machine_file(tmp_path, text):
+    path = tmp_path / "mine.toml"
+    path.write_text(text)
+    return path
+
+
+def test_a_file_with_a_base_holds_only_what_differs(tmp_path):
+    data, _ = config.read("accelerators", machine_file(tmp_path, 'base = "scnn"\nname = "Mine"\n[pe]\nF = 2\n'))
+    below, _ = config.read("accelerators", "scnn")
+    assert data == below | {"name": "Mine", "pe": below["pe"] | {"F": 2}}
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ('base = "scn"', "base = 'scn': allowed: dcnn, dcnn_opt, scnn, scnn_sparse_a"),
+        ('base = "../scnn.toml"', "base = '../scnn.toml': allowed: dcnn"),
+        ("base = 3", "base = 3: allowed: dcnn"),
+        ('base = ["scnn"]', "allowed: dcnn"),
+        ('base = "dcnn_opt"', "base = 'dcnn_opt': has a base itself"),
+    ],
+)
+def test_a_base_is_a_whole_file_of_the_same_kind(tmp_path, text, expected):
+    with pytest.raises(ConfigError) as error:
+        config.read("accelerators", machine_file(tmp_path, text))
+    assert "mine.toml: " in str(error.value)
+    assert expected in str(error.value)
+    assert_one_line(str(error.value))

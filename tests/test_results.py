@@ -21,6 +21,7 @@ import pytest
 from archmodel import results
 from archmodel.accelerators import summary
 from archmodel.accelerators.result import LayerResult, RunResult
+from archmodel.accelerators.seeds import SeedRuns
 from archmodel.accelerators.summary import CAUSES
 from archmodel.errors import ResultError
 from archmodel.memory.dram import Stream
@@ -51,6 +52,8 @@ def a_layer(seed: int, name: str = "conv1", **changes) -> LayerResult:
         output_density=1 / 3,
         words_read={component: rng.randrange(2**62) for component in components},
         words_written={component: rng.randrange(9) for component in components[1:]},
+        operations={component: rng.randrange(2**40) for component in components[:1]},
+        energy_pj={component: rng.random() for component in [*components, "dram"]} if rng.random() < 0.7 else {},
         streams=tuple(
             Stream(rng.choice(summary.DRAM_KINDS), rng.choice(["read", "write"]), rng.randrange(2**40), tile)
             for tile in range(rng.randrange(4))
@@ -223,7 +226,7 @@ def test_cycle_maps_are_compressed(tmp_path):
 def test_the_first_line_says_what_the_file_is(tmp_path):
     path = saved(tmp_path, a_run())
     line = path.read_bytes().split(b"\n")[0].decode()
-    assert line == f"archmodel result, schema 1, sha256 {hashlib.sha256(path.read_bytes()[512:]).hexdigest()}"
+    assert line == f"archmodel result, schema 2, sha256 {hashlib.sha256(path.read_bytes()[512:]).hexdigest()}"
     assert h5py.is_hdf5(path)
 
 
@@ -271,8 +274,8 @@ def test_what_is_no_file_of_ours_is_one_line(tmp_path):
 
 def test_a_newer_schema_says_so(tmp_path):
     path = saved(tmp_path, a_run())
-    sealed(path, version=2)
-    cannot_load(path, "schema 2: archmodel 0.1.0 reads up to 1")
+    sealed(path, version=3)
+    cannot_load(path, "schema 3: archmodel 0.1.0 reads up to 2")
 
 
 def test_a_file_that_was_changed_says_so(tmp_path):
@@ -567,10 +570,10 @@ def test_two_processes_write_into_one_folder(tmp_path):
 
 TOTALS = {
     "cycles", "time_s", "macs_dense", "macs_effectual", "macs_issued", "multiplier_utilization", "oracle_cycles",
-    "energy_pj", "dram_bytes", "stalls",
+    "energy_pj", "energy_by_component_pj", "dram_bytes", "stalls",
 }
 LAYER = TOTALS | {"name", "kind", "weight_density", "input_density", "origins", "details"}
-RUN = {"arch", "net", "fidelity", "seed", "batch", "totals", "layers", "baseline", "speedup"}
+RUN = {"arch", "net", "fidelity", "seed", "batch", "totals", "layers", "baseline", "speedup", "seeds"}
 
 
 def test_the_keys_of_the_object_are_an_interface():
@@ -600,6 +603,7 @@ def test_totals_are_sums_by_hand():
             stack={"busy": busy, "memory": 4 * cycles - busy},
             macs_effectual=busy,
             streams=(Stream("weight", "read", 100), Stream("output", "write", 7)),
+            energy_pj={"iaram": busy / 2, "dram": 100.0},
         )
 
     run = a_run(layers=(layer("a", 10, 21), layer("b", 30, 39)), clock_hz=2e9)
@@ -611,7 +615,31 @@ def test_totals_are_sums_by_hand():
     assert totals["oracle_cycles"] == 6 + 10  # ceil(21 / 4) + ceil(39 / 4)
     assert totals["dram_bytes"] == 214
     assert totals["stalls"] == {"busy": 15.0, "memory": 25.0}
-    assert totals["energy_pj"] is None
+    assert totals["energy_by_component_pj"] == {"iaram": 30.0, "dram": 200.0}
+    assert totals["energy_pj"] == 230.0
+
+
+def test_the_energy_of_a_run_is_unknown_where_that_of_a_layer_is():
+    run = a_run(layers=(a_layer(1, "a", energy_pj={"dram": 1.0}), a_layer(2, "b", energy_pj={})))
+    document = summary.as_dict(run)
+    assert [layer["energy_pj"] for layer in document["layers"]] == [1.0, None]
+    assert document["totals"]["energy_pj"] is None
+    assert document["totals"]["energy_by_component_pj"] == {}
+
+
+def test_a_run_keeps_its_seeds(tmp_path):
+    layers = (a_layer(1, "a"), a_layer(2, "b"))
+    for energy in (((0.5, 1.5), (2.5, 3.5)), ((), ())):
+        run = a_run(layers=layers, seeds=SeedRuns((2**70, 2**70 + 1), ((1, 2), (3, 4)), energy))
+        assert results.load(saved(tmp_path, run)) == run
+    assert summary.as_dict(run)["seeds"]["cycles"]["mean"] == 5.0
+    assert summary.as_dict(a_run())["seeds"] is None
+
+
+def test_a_sampled_layer_keeps_its_interval(tmp_path):
+    run = a_run(layers=(a_layer(1, cycles_ci95=(5, 9)), a_layer(2, "b", cycles_ci95=(7, 7))), fidelity="sampled")
+    assert results.load(saved(tmp_path, run)) == run
+    assert [(row["cycles_low"], row["cycles_high"]) for row in summary.as_dict(run)["layers"]] == [(5, 9), (7, 7)]
 
 
 def test_the_speedup_is_one_of_time():
@@ -651,7 +679,7 @@ def test_a_data_frame_has_a_row_for_each_layer():
 
 def test_a_run_compared_with_itself_differs_nowhere():
     run = a_run(1)
-    for row in results.compare(run, run):
+    for row in summary.compare(run, run):
         assert row["differs"] == []
         assert row["speedup"] == 1.0
         assert row["cycles"][0] == row["cycles"][1]
@@ -660,7 +688,7 @@ def test_a_run_compared_with_itself_differs_nowhere():
 def test_layers_are_compared_by_name():
     first = a_run(layers=(a_layer(1, "a"), a_layer(2, "b"), a_layer(3, "c")))
     second = a_run(layers=(a_layer(4, "d"), a_layer(3, "c"), a_layer(1, "a", macs_issued=5)), clock_hz=2e9)
-    rows = {row["name"]: row for row in results.compare(first, second)}
+    rows = {row["name"]: row for row in summary.compare(first, second)}
     assert list(rows) == ["a", "b", "c", "d"]
     assert rows["a"]["differs"] == ["time_s", "macs_issued"]
     assert rows["c"]["differs"] == ["time_s"]
@@ -673,4 +701,4 @@ def test_layers_are_compared_by_name():
 
 def test_runs_without_a_layer_in_common_do_not_compare():
     with pytest.raises(ResultError, match="no layer name is in both"):
-        results.compare(a_run(layers=(a_layer(1, "a"),)), a_run(layers=(a_layer(1, "b"),)))
+        summary.compare(a_run(layers=(a_layer(1, "a"),)), a_run(layers=(a_layer(1, "b"),)))

@@ -78,7 +78,7 @@ def test_a_configuration_is_shown_as_it_is_written(archmodel_run, kind, name):
     assert output == f"# configs/{kind}/{name}.toml\n\n{written.rstrip()}\n"
     assert config.parse(output, "") == config.parse(written, "")
     document = object_of(archmodel_run, "show", name)
-    assert document["values"] == config.parse(written, "")
+    assert document["values"] == config.read(kind, name)[0]
     assert document["kind"] == config.SINGULAR.get(kind, kind.removesuffix("s"))
     assert document["file"] == f"configs/{kind}/{name}.toml"
 
@@ -301,7 +301,7 @@ def test_a_comparison_as_json(archmodel_run, pair):
     (comparison,) = document["comparisons"]
     assert (comparison["first"], comparison["second"]) == tuple(map(str, paths))
     assert comparison["differences"] == {"seed": [0, 5], "accelerator.pe.rows": [8, 16]}
-    assert comparison["layers"] == json.loads(json.dumps(results.compare(a, b)))
+    assert comparison["layers"] == json.loads(json.dumps(summary.compare(a, b)))
     totals = comparison["totals"]
     assert totals["num_layers"] == 3
     assert totals["cycles"] == [sum(layer.cycles for layer in run.layers[:3]) for run in (a, b)]

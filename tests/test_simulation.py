@@ -41,7 +41,7 @@ def test_the_number_of_threads_changes_no_number(net, layers):
 def test_all_cores_are_used_where_no_number_is_given(monkeypatch):
     used = []
     monkeypatch.setattr(simulation, "available_cores", lambda: 3)
-    monkeypatch.setattr(simulation, "run_layers", lambda *arguments: used.append(arguments[4]) or [[]])
+    monkeypatch.setattr(simulation, "run_layers", lambda *arguments: used.append(arguments[3].threads) or [[]])
     simulate("scnn", "lenet5")
     simulate("scnn", "lenet5", threads=2)
     assert used == [3, 2]
@@ -210,11 +210,11 @@ def test_progress_reports_every_layer_when_it_is_done():
 @pytest.mark.parametrize(
     ("wrong", "expected"),
     [
-        ({"arch": "scn"}, "'scn': unknown accelerator; allowed: dcnn, scnn"),
+        ({"arch": "scn"}, "'scn': unknown accelerator; allowed: dcnn, dcnn_opt, scnn, scnn_sparse_a"),
         ({"net": "lenet"}, "'lenet': unknown network"),
         ({"baseline": "dcn"}, "'dcn': unknown accelerator"),
         ({"memory": "idael"}, "'idael': unknown memory; allowed: ideal"),
-        ({"fidelity": "exac"}, "--fidelity 'exac': allowed: exact; did you mean 'exact'?"),
+        ({"fidelity": "exac"}, "--fidelity 'exac': allowed: exact, sampled, statistical; did you mean 'exact'?"),
         ({"fidelity": ""}, "--fidelity '': allowed: exact"),
         ({"batch": 0}, "--batch 0: must be at least 1"),
         ({"batch": -1}, "--batch -1: must be at least 1"),

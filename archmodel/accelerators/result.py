@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from archmodel.accelerators import summary
+from archmodel.accelerators.seeds import SeedRuns
 from archmodel.accelerators.summary import CAUSES
 from archmodel.memory.dram import Stream
 from archmodel.network.layer import Layer
@@ -110,6 +111,7 @@ class RunResult:
     layers: tuple[LayerResult, ...]
     skipped: tuple[str, ...] = ()  # layers without MACs, or not selected
     baseline: "RunResult | None" = None
+    seeds: SeedRuns | None = None  # where several placements of the zeros were run
     provenance: Mapping[str, str] = field(default_factory=dict)  # versions
     wall_s: float = 0.0
 

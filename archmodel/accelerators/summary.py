@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, NamedTuple, get_args
 
+from archmodel.accelerators import seeds
+from archmodel.errors import ResultError
 from archmodel.memory.dram import StreamKind
 
 if TYPE_CHECKING:
@@ -117,12 +119,33 @@ def as_dict(run: "RunResult") -> dict[str, Any]:
         ],
         "baseline": None if run.baseline is None else as_dict(run.baseline),
         "speedup": None if run.baseline is None else speedup(run.baseline.time_s, run.time_s),
+        "seeds": seeds.as_dict(run),
     }
 
 
 def speedup(before_s: float, after_s: float) -> float | None:
     """How many times shorter the second time is; None if one of them is 0."""
     return before_s / after_s if before_s and after_s else None
+
+
+def compare(first: "RunResult", second: "RunResult") -> list[dict[str, Any]]:
+    """Rows by layer name, in the order of `first`, then those that only `second` has.
+
+    A row has `name, differs, speedup` (time of the first over time of the second) and, for each of LAYER_COLUMNS, the
+    pair of values, None for a run without the layer; `differs` names the quantities that are not equal. Runs of
+    different networks compare where layers have the same name; ResultError if none has.
+    """
+    sides = [{layer.name: layer_quantities(layer, run.clock_hz) for layer in run.layers} for run in (first, second)]
+    if not sides[0].keys() & sides[1].keys():
+        raise ResultError(f"nothing to compare: no layer name is in both runs, of {first.net} and of {second.net}")
+    rows = []
+    for name in dict.fromkeys([*sides[0], *sides[1]]):
+        left, right = (side.get(name, {}) for side in sides)
+        pairs = {key: (left.get(key), right.get(key)) for key in LAYER_COLUMNS if key != "name"}
+        differs = [key for key, (a, b) in pairs.items() if left and right and a != b]
+        times = speedup(left["time_s"], right["time_s"]) if left and right else None
+        rows.append({"name": name, "differs": differs, "speedup": times, **pairs})
+    return rows
 
 
 def to_dataframe(run: "RunResult") -> Any:

@@ -59,10 +59,9 @@ def totals(run: "RunResult", names: set[str] | None = None) -> dict[str, Any]:
 
 def comparison(first: "RunResult", second: "RunResult") -> dict[str, Any]:
     """Two runs: what they were asked that differs, the rows of their layers, sums over the layers of both."""
-    from archmodel import results
     from archmodel.accelerators import summary
 
-    rows = results.compare(first, second)
+    rows = summary.compare(first, second)
     common = {row["name"] for row in rows if None not in row["cycles"]}
     sums = [totals(run, common) for run in (first, second)]
     return {

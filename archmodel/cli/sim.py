@@ -12,11 +12,14 @@ from archmodel.cli.common import console, json_option, print_json
 @click.command()
 @click.option("--arch", required=True, metavar="NAME", help="Machine: a name of `archmodel list`, or a TOML file.")
 @click.option("--net", required=True, metavar="NAME", help="Network: a name of `archmodel list`, or a TOML file.")
-@click.option("--fidelity", default="exact", show_default=True, metavar="LEVEL", help="exact.")
+@click.option("--fidelity", default="exact", show_default=True, metavar="LEVEL",
+              help="exact; sampled: a random part of each layer; statistical: densities only.")
 @click.option("--baseline", metavar="NAME", help="Second machine on the same zeros, for the speed-up.")
 @click.option("--memory", default="ideal", show_default=True, metavar="NAME", help="Memory behind both machines.")
 @click.option("--batch", default=1, show_default=True, metavar="N", help="Images; totals cover all of them.")
 @click.option("--seed", default=0, show_default=True, metavar="S", help="Placement of the zeros.")
+@click.option("--seeds", default=1, show_default=True, metavar="N",
+              help="Placements of the zeros; more than one gives mean and 95 % interval.")
 @click.option("--layers", metavar="GLOBS", help="Only these layers, for instance 'conv3_*,conv4_*'.")
 @click.option("--weights", default="network", show_default=True, metavar="SOURCE",
               help="network, density=0.3, or FILE.npz with '<layer>.weights'.")

@@ -6,11 +6,13 @@ from rich.console import Console
 from rich.table import Table
 
 from archmodel.accelerators.result import LayerResult, RunResult
+from archmodel.accelerators.seeds import speedup_over_seeds
 from archmodel.errors import SHOWN_CHARACTERS, one_line
 
 WIDE = 120  # columns of a terminal that has room for every cause
 NARROW_CAUSES = (3, 2, 1)  # causes with a column of their own on a narrower one: as many as leave the names whole
 SHORTEST_NAME = 8
+PICO = 1e-12
 OTHER = "other"
 ROUNDS_UP = 0.9995  # of the next prefix: what three digits would show as 1000 of the one below
 HEADINGS = {
@@ -141,6 +143,20 @@ def title(run: RunResult) -> str:
     return one_line(", ".join([*parts, str(run.config["memory"]["name"])]), 4 * SHOWN_CHARACTERS)
 
 
+def seed_lines(run: RunResult) -> list[str]:
+    """Mean and 95 % interval over the placements of the zeros."""
+    if run.seeds is None:
+        return []
+    cycles, energy, ratio = run.seeds.total_cycles, run.seeds.total_energy_pj, speedup_over_seeds(run)
+    spread = [f"{cycles.mean:,.0f} cycles +- {100 * cycles.relative_half_width:.2f} %"]
+    if ratio is not None:
+        spread.append(f"{ratio.mean:.3f}x +- {100 * ratio.relative_half_width:.2f} %")
+    if energy is not None:
+        spread.append(f"{si(energy.mean * PICO, 'J')} +- {100 * energy.relative_half_width:.2f} %")
+    count = len(run.seeds.seeds)
+    return [f"seeds        mean of {count} placements and 95 % interval: {', '.join(spread)}"]
+
+
 def summary(run: RunResult) -> list[str]:
     """Totals with units, and how to read the columns."""
     effectual, dense = run.total("macs_effectual"), run.total("macs_dense")
@@ -158,6 +174,7 @@ def summary(run: RunResult) -> list[str]:
     ]
     if run.cycles and run.speedup is not None and run.baseline is not None:
         lines.insert(1, f"speed-up     {run.speedup:.2f}x over {run.baseline.arch}, {seconds(run.baseline.time_s)}")
+    lines += seed_lines(run)
     if all(layer.checked for layer in run.layers):
         lines.append("check        outputs of the modelled dataflow equal the reference, bit for bit")
     return [*lines, f"simulated    in {seconds(run.wall_s)}"]

@@ -23,6 +23,7 @@ LAYER = LayerResult(
     output_density=0.5,
     words_read={},
     words_written={},
+    operations={},
     streams=(
         Stream("weight", "read", 100),
         Stream("psum", "write", 7),

@@ -105,6 +105,8 @@ def random_machine(draw, layer):
         "buffers.oaram_bytes": draw.choice([64, 100, 10240]),
         "compression.data_bits": draw.choice([7, 16]),
         "compression.index_bits": draw.choice([1, 2, 4]),
+        "compression.sparse_weights": draw.choice(["true", "true", "false"]),
+        "compression.sparse_activations": draw.choice(["true", "true", "false"]),
         "ppu.output_words_per_cycle": draw.choice([0, 1, 4]),
         "ppu.halo_words_per_cycle": draw.choice([0, 1, 4]),
         "ppu.overlap": draw.choice(["true", "false"]),
@@ -133,6 +135,7 @@ def account(result):
         "issued": result.macs_issued,
         "read": dict(result.words_read),
         "written": dict(result.words_written),
+        "operations": dict(result.operations),
         "streams": [dataclasses.astuple(stream) for stream in result.streams],
         "cycle_map": result.cycle_map.tolist(),
         "details": dict(result.details),
@@ -160,7 +163,7 @@ def test_a_layer_is_its_naive_twin(block):
             assert result[quantity] == twin[quantity], (seed, quantity)
 
 
-@pytest.mark.parametrize("quantity", ["read", "written"])
+@pytest.mark.parametrize("quantity", ["read", "written", "operations"])
 @pytest.mark.parametrize("block", range(30))
 def test_words_of_every_buffer_are_those_of_the_twin(block, quantity):
     for seed in range(block * LAYERS_A_TEST, (block + 1) * LAYERS_A_TEST):

@@ -49,6 +49,8 @@ def random_case(seed):
         pe__bank_hash=bank_hash,
         pe__queue_depth=draw.choice([0, 1, 8]),
         compression__index_bits=draw.choice([1, 2, 4]),
+        compression__sparse_weights=draw.choice(["true", "true", "false"]),
+        compression__sparse_activations=draw.choice(["true", "true", "false"]),
         compression__data_bits=draw.choice([7, 16]),
         ppu__output_words_per_cycle=draw.choice([0, 1, 3, 4]),
         ppu__overlap=draw.choice(["true", "false"]),
@@ -69,6 +71,7 @@ def account(result):
         "issued": result.macs_issued,
         "read": dict(result.words_read),
         "written": dict(result.words_written),
+        "operations": dict(result.operations),
         "streams": [(stream.kind, stream.direction, stream.num_bytes, stream.tile) for stream in result.streams],
     }
 

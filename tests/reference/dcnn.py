@@ -10,7 +10,7 @@ from fractions import Fraction
 from itertools import product
 
 
-def run_layer(config, layer, weights, inputs, context):
+def run_layer(config, layer, weights, inputs, output_density, context):
     """What a dense machine does with masks [K, C / groups, R, S] and [N, C, H, W]."""
     steps = fc_steps(config, layer) if layer.kind == "fc" else conv_steps(config, layer)
     shares = neurons_of_pes(config, layer) if layer.kind == "fc" else tiles_of_pes(config, layer)
@@ -31,7 +31,8 @@ def run_layer(config, layer, weights, inputs, context):
     for drain in drains:
         compute += dealt(max(work) // batch, num_tiles)
         compute[-1] += drain
-    streams = moved(config, layer, num_tiles, batch, context)
+    densities = Fraction(int(inputs.sum()), inputs.size), Fraction(output_density)
+    streams = moved(config, layer, num_tiles, batch, densities, context)
     cycles = timed(compute, streams, context.memory, config.clock_hz)
     slots["memory"] = (cycles - sum(compute)) * num_pes * lanes
     multiplied = slots["busy"] + slots["stored_zero"]
@@ -46,6 +47,7 @@ def run_layer(config, layer, weights, inputs, context):
             "activation_sram": sum(map(len, shares)) * batch,
             "weight_fifo": weights.size * fifo_fills,
         },
+        "operations": dict.fromkeys(("multipliers", "adders"), slots["busy"] if config.pe.zero_gating else multiplied),
         "streams": streams,
         "cycle_map": [work],
     }
@@ -168,11 +170,18 @@ def dealt(total, num_parts):
     return parts
 
 
-def moved(config, layer, num_tiles, batch, context):
+def compressed(config, words, density):
+    """Bytes of activations in DRAM."""
+    dense = num_bytes(config, words)
+    entries = words * density * (config.buffers.word_bits + config.buffers.index_bits)
+    return min(dense, math.ceil(entries / 8)) if config.buffers.compress_dram else dense
+
+
+def moved(config, layer, num_tiles, batch, densities, context):
     """(kind, direction, bytes, tile) of every stream that moves anything."""
     weights = num_bytes(config, layer.K * (layer.C // layer.groups) * layer.R * layer.S)
-    inputs = dealt(num_bytes(config, inputs_of(layer)), num_tiles)
-    outputs = dealt(num_bytes(config, outputs_of(layer)), num_tiles)
+    inputs = dealt(compressed(config, inputs_of(layer), densities[0]), num_tiles)
+    outputs = dealt(compressed(config, outputs_of(layer), densities[1]), num_tiles)
     streams = []
     for image, tile in product(range(batch), range(num_tiles)):
         at = image * num_tiles + tile

@@ -30,14 +30,23 @@ class Account:
 
     def __init__(self, config, layer, operands, context):
         self.config, self.layer, self.operands, self.context = config, layer, operands, context
+        self.output_density = Fraction(operands.output_density) if config.compression.sparse_activations else 1
         self.read, self.written = Counter(), Counter()
         self.spans, self.drains, self.streams = [], [], []
         self.work = self.stalls = self.emptying = self.issued = 0
 
+    def bits(self, sparse):
+        return self.config.compression.data_bits + (self.config.compression.index_bits if sparse else 0)
+
     def run_round(self, dealt, images):
         config, longest_run = self.config, 2**self.config.compression.index_bits - 1
         channels = range(self.layer.C)
-        stored = [stored_positions([self.operands.inputs[n, c, 0, 0] for n in images], longest_run) for c in channels]
+        all_inputs = not config.compression.sparse_activations
+        all_weights = not config.compression.sparse_weights
+        stored = [
+            stored_positions([all_inputs or self.operands.inputs[n, c, 0, 0] for n in images], longest_run)
+            for c in channels
+        ]
         activations = [in_vectors(entries, config.pe.I) for entries in stored]
         size, span, weight_entries = len(images), 0, 0
 
@@ -47,7 +56,8 @@ class Account:
 
         for neurons in dealt:
             weights = [
-                stored_positions([self.operands.weights[k, c, 0, 0] for k in neurons], longest_run) for c in channels
+                stored_positions([all_weights or self.operands.weights[k, c, 0, 0] for k in neurons], longest_run)
+                for c in channels
             ]
             weight_entries += sum(map(len, weights))
             vectors = [in_vectors([k * size for k in entries], config.pe.F) for entries in weights]
@@ -64,10 +74,11 @@ class Account:
         self.spans.append(span)
 
     def add_streams(self, weights, inputs, dealt, num_images):
-        bits, tile = self.config.compression.data_bits + self.config.compression.index_bits, len(self.spans)
-        moved = [("weight", "read", Fraction(weights * bits, 8))]
+        kept, tile = self.config.compression, len(self.spans)
+        moved = [("weight", "read", Fraction(weights * self.bits(kept.sparse_weights), 8))]
+        bits = self.bits(kept.sparse_activations)
         if dealt[0][0] == 0:
-            outputs = num_images * self.layer.K * Fraction(self.operands.output_density)
+            outputs = num_images * self.layer.K * self.output_density
             if not self.context.input_on_chip:
                 moved.append(("input", "read", Fraction(inputs * bits, 8)))
             if not self.context.output_on_chip:
@@ -99,8 +110,8 @@ def run(config, layer, operands, context):
     cycles = fill + sum(max(spent, math.ceil(moved[tile] * per_byte)) for tile, spent in enumerate(compute))
     lanes, num_pes = config.pe.F * config.pe.I, config.pe.rows * config.pe.cols
     account.read["accumulators"] = account.issued + layer.K * batch
-    account.written["crossbar"] = account.written["accumulators"] = account.issued
-    account.written["oaram"] = math.ceil(layer.K * batch * Fraction(operands.output_density))
+    account.written["accumulators"] = account.issued
+    account.written["oaram"] = math.ceil(layer.K * batch * account.output_density)
     stack = {
         "busy": effectual,
         "stored_zero": account.issued - effectual,
@@ -116,5 +127,6 @@ def run(config, layer, operands, context):
         "issued": account.issued,
         "read": dict(account.read),
         "written": dict(account.written),
+        "operations": dict.fromkeys(("multipliers", "crossbar", "adders"), account.issued),
         "streams": account.streams,
     }

@@ -117,9 +117,14 @@ def candidate_cuts(config, geometry):
                 yield [Tile(config, one, other) for one in vertical for other in horizontal]
 
 
+def entry_bits(config, sparse):
+    """A dense operand needs no zero runs."""
+    return config.compression.data_bits + (config.compression.index_bits if sparse else 0)
+
+
 def choose(config, geometry, images, output_density):
     """Sub-planes, Kc, and whether the activation RAMs were too small for a coarser cut."""
-    pe, bits = config.pe, config.compression.data_bits + config.compression.index_bits
+    pe, bits = config.pe, entry_bits(config, config.compression.sparse_activations)
     wanted = min(pe.Kc, geometry.kernels) if isinstance(pe.Kc, int) else 1
     chosen, capacity, through_dram = None, 0, False
     for tiles in candidate_cuts(config, geometry):
@@ -183,20 +188,23 @@ class Account:
         self.tiles, self.Kc, self.through_dram = cut
         self.output_density = output_density
         self.units = []  # (temporal tile, Unit)
-        self.issuing = self.issued = self.pairs = self.dropped = 0
+        self.issuing = self.issued = self.pairs = self.queued = 0
         self.read, self.written = Counter(), Counter()
         self.streams = []
 
     def run_part(self, number, tile, group, cells, taps):
-        """One conv group on one sub-plane; `number` is the temporal tile."""
+        """One conv group on one sub-plane; `number` is the temporal tile; cells and taps are (non-zeros, stored)."""
+        (cells, stored_cells), (taps, stored_taps) = cells, taps
         config, geometry = self.config, self.geometry
         first_channel, first_kernel = group * geometry.channels, group * geometry.kernels
-        activations = [tile.stored(config, cells, first_channel + c) for c in range(geometry.channels)]
+        activations = [tile.stored(config, stored_cells, first_channel + c) for c in range(geometry.channels)]
         by_pe = [[of_channel[pe] for of_channel in activations] for pe in range(config.pe.rows * config.pe.cols)]
         units, weight_entries = [], 0
         for first in range(0, geometry.kernels, self.Kc):
             kernels = range(first_kernel + first, first_kernel + min(first + self.Kc, geometry.kernels))
-            weights = [stored_weights(config, geometry, taps, kernels, c, self.Kc) for c in range(geometry.channels)]
+            weights = [
+                stored_weights(config, geometry, stored_taps, kernels, c, self.Kc) for c in range(geometry.channels)
+            ]
             weight_entries += sum(map(len, weights))
             measured = self.step(tile, weights, by_pe)
             units.append(Unit(measured, self.drain_cycles(tile, len(kernels))))
@@ -250,7 +258,7 @@ class Account:
         self.issued += measured.products
         self.read["iaram"] += measured.activation_reads
         self.read["weight_fifo"] += measured.weight_reads
-        self.written["crossbar"] += measured.queued
+        self.queued += measured.queued
         self.read["accumulators"] += measured.queued
         self.written["accumulators"] += measured.queued
         for c, entries in enumerate(weights):
@@ -301,17 +309,19 @@ class Account:
         outputs = geometry.kernels * len(in_tile)
         self.written["halo"] += geometry.kernels * halo * len(by_pe)
         self.read["accumulators"] += geometry.kernels * halo * len(by_pe) + outputs
-        self.written["oaram"] += math.ceil(outputs * Fraction(self.output_density))
-        bits = config.compression.data_bits + config.compression.index_bits
+        output_words = outputs * Fraction(self.output_density)
+        self.written["oaram"] += math.ceil(output_words)
+        weight_bits = entry_bits(config, config.compression.sparse_weights)
+        activation_bits = entry_bits(config, config.compression.sparse_activations)
         stored = sum(len(entries) for channels in by_pe for entries in channels)
         psums = geometry.kernels * len(reached - in_tile) if self.through_dram else 0
-        self.move("weight", "read", weight_entries * bits, number)
+        self.move("weight", "read", weight_entries * weight_bits, number)
         self.move("psum", "write", psums * config.compression.psum_bits, number)
         self.move("psum", "read", psums * config.compression.psum_bits, number)
         if not self.context.input_on_chip:
-            self.move("input", "read", stored * bits, number)
+            self.move("input", "read", stored * activation_bits, number)
         if not self.context.output_on_chip:
-            self.move("output", "write", outputs * Fraction(self.output_density) * bits, number)
+            self.move("output", "write", output_words * activation_bits, number)
 
     def move(self, kind, direction, bits, number):
         if bits:
@@ -366,13 +376,20 @@ def effectual_products(layer, weights, image):
 def run_layer(config, layer, weights, inputs, output_density, context):
     """Cycles, stack, counts and streams of a convolution of all images, as a dictionary."""
     geometry = Geometry(config, layer)
-    taps, images = geometry.taps(weights), [geometry.cells(image) for image in inputs]
-    account = Account(config, geometry, choose(config, geometry, images, output_density), output_density, context)
+    kept = config.compression
+    if not kept.sparse_activations:
+        output_density = 1
+    taps = geometry.taps(weights), geometry.taps(weights if kept.sparse_weights else weights * 0 + 1)
+    images = [
+        (geometry.cells(image), geometry.cells(image if kept.sparse_activations else image * 0 + 1)) for image in inputs
+    ]
+    cut = choose(config, geometry, [stored for _, stored in images], output_density)
+    account = Account(config, geometry, cut, output_density, context)
     number = 0
-    for cells in images:
+    for image in images:
         for tile in account.tiles:
             for group in range(geometry.groups):
-                account.run_part(number, tile, group, cells, taps)
+                account.run_part(number, tile, group, image, taps)
             number += 1
     exposed = account.exposed()
     compute = [0] * number
@@ -400,6 +417,7 @@ def run_layer(config, layer, weights, inputs, output_density, context):
         "issued": account.issued,
         "read": dict(account.read),
         "written": dict(account.written),
+        "operations": {"multipliers": account.issued, "crossbar": account.queued, "adders": account.queued},
         "streams": account.streams,
         "cycle_map": [unit.work for unit in units],
         "details": {
