@@ -15,7 +15,7 @@ from pydantic import Field, model_validator
 
 from archmodel import config
 from archmodel.errors import ConfigError, did_you_mean, show
-from archmodel.operands.mask_statistics import between_rows, latent_correlation
+from archmodel.operands.mask_statistics import between_rows, latent_correlation, within_rows
 from archmodel.operands.operands import Mask
 
 Normals = npt.NDArray[np.float32]
@@ -29,6 +29,7 @@ ROWS_POOLED = 256  # rows are drawn in no order: these few stand for all
 CHANCE_BITS = 16
 BOUND_STEPS = 64  # of a standard deviation
 LARGEST_SPREAD = 0.9
+LARGEST_SHARE = 0.999  # something is left to tell cells apart
 Spread = Annotated[float, Field(ge=0, le=LARGEST_SPREAD)]
 
 
@@ -102,15 +103,13 @@ def correlated_inputs(
     mask = np.zeros((C, cells), np.uint8)
     length = zeros.length_on(H, W)
     persistence = math.exp(-1 / length) if length and H * W > 1 else 0.0
-    common_share = 0.0
-    if H * W > 1:
-        common_share = latent_correlation(zeros.position_spread, counts[:ROWS_POOLED] / cells, between_rows)
-    common = field(rng, (H, W, 1, N), persistence) * np.float32(math.sqrt(common_share))
+    share = common_share(zeros.position_spread, counts / cells, between_rows) if H * W > 1 else 0.0
+    common = field(rng, (H, W, 1, N), persistence) * np.float32(math.sqrt(share))
     channels_at_a_time = max(1, CELLS_AT_A_TIME // cells)
     for first in range(0, C, channels_at_a_time):
         chunk = counts[first : first + channels_at_a_time]
         latent = field(rng, (H, W, len(chunk), N), persistence)
-        latent *= np.float32(math.sqrt(1 - common_share))
+        latent *= np.float32(math.sqrt(1 - share))
         latent += common
         rows = np.ascontiguousarray(latent.transpose(2, 3, 0, 1)).reshape(len(chunk), cells)
         mark_largest(mask[first : first + len(chunk)], rows, chunk)
@@ -190,8 +189,8 @@ def kernel_chances(
 
     within_filters = 1 - zeros.weight_filter_spread  # the share of the variance that filters of other densities leave
     of_channel = zeros.weight_channel_spread / within_filters
-    channel_share = latent_correlation(of_channel, filters[:ROWS_POOLED], between_rows)
-    both = latent_correlation(of_channel + zeros.weight_kernel_spread / within_filters, filters[:ROWS_POOLED])
+    channel_share = common_share(of_channel, filters, between_rows)
+    both = common_share(of_channel + zeros.weight_kernel_spread / within_filters, filters, within_rows)
     kernel_share = max(0.0, both - channel_share) if several_cells else 0.0
     of_channels = rng.standard_normal(sizes)
     of_channels -= of_channels.mean(axis=1, keepdims=True)  # else few channels would shift the density of all filters
@@ -241,7 +240,7 @@ def row_densities(rng: np.random.Generator, num_rows: int, density: float, sprea
     from scipy.optimize import brentq
     from scipy.special import ndtr, ndtri
 
-    share = latent_correlation(spread, np.array([density]))
+    share = common_share(spread, np.array([density]), within_rows)
     terms = rng.standard_normal(num_rows) * math.sqrt(share)
 
     def densities(bound: float) -> Densities:
@@ -253,6 +252,11 @@ def row_densities(rng: np.random.Generator, num_rows: int, density: float, sprea
     low, high = at_zero + float(terms.min()), at_zero + float(terms.max())
     margin = 1e-3  # keeps the ends apart, and the signs there different, when all terms are equal
     return densities(brentq(lambda bound: float(densities(bound).mean()) - density, low - margin, high + margin))
+
+
+def common_share(spread: float, densities: Densities, pooled: Callable[[float, Densities], float]) -> float:
+    """Share of the variance that cells have in common, of one row or of different ones, for a spread of the mask."""
+    return min(LARGEST_SHARE, latent_correlation(spread, densities[:ROWS_POOLED], pooled))
 
 
 def mark_largest(mask: Mask, latent: Normals, counts: Counts) -> None:

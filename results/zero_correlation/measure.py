@@ -128,7 +128,8 @@ def fitted_length(rows: list[dict[str, Any]], plane: int) -> tuple[float, float]
 
 def table_of_maps(rows: list[dict[str, Any]]) -> list[str]:
     """Medians by plane, real beside uniform and correlated."""
-    keys = ["density", "channel spread", "position spread", "length", *(f"lag {lag}" for lag in LAGS), "tile max / mean"]
+    keys = ["density", "channel spread", "position spread", "length", *(f"lag {lag}" for lag in LAGS)]
+    keys.append("tile max / mean")
     lines = ["| plane | ReLUs | zeros | " + " | ".join(keys) + " |", "|---:|---:|---|" + "---:|" * len(keys)]
     for side in sorted({row["plane"] for row in rows}, reverse=True):
         of_side = [row for row in rows if row["plane"] == side]
@@ -144,27 +145,30 @@ def main() -> None:
     zeros = load_zeros("correlated")
     assert zeros is not None
     rows, weights = measure_maps(feature_maps(), zeros), measure_weights()
-    real = [row["real"] for row in rows]
     length, exponent = fitted_length(rows, zeros.length_plane)
-    kernels = [spreads[2] for _, _, spreads, size in weights if size > 1]
-    found = {
-        "length": (length, "on 14 x 14, a line through the logarithms of the medians by plane"),
-        "length_exponent": (exponent, "the slope of that line"),
-        "channel_spread": (float(np.median([row["channel spread"] for row in real])), "median of the ReLUs"),
-        "position_spread": (float(np.mean([row["position spread"] for row in real])), "mean of the ReLUs: few have much"),
-        "weight_filter_spread": (float(np.median([s[0] for _, _, s, _ in weights])), "median of the pruned layers"),
-        "weight_channel_spread": (float(np.median([s[1] for _, _, s, _ in weights])), "median of the pruned layers"),
-        "weight_kernel_spread": (float(np.median(kernels)), "median of the pruned 3x3 layers"),
+    medians = {
+        "channel_spread": ("the ReLUs", [row["real"]["channel spread"] for row in rows]),
+        "position_spread": ("the ReLUs", [row["real"]["position spread"] for row in rows]),
+        "weight_filter_spread": ("the pruned layers", [of[0] for _, _, of, _ in weights]),
+        "weight_channel_spread": ("the pruned layers", [of[1] for _, _, of, _ in weights]),
+        "weight_kernel_spread": ("the pruned 3x3 layers", [of[2] for _, _, of, size in weights if size > 1]),
     }
+    found = [
+        ("length", length, "a line through the logarithms of the medians by plane, on 14 x 14", ""),
+        ("length_exponent", exponent, "the slope of that line", ""),
+    ]
+    for key, (whose, values) in medians.items():
+        quartiles = ", ".join(f"{value:.3f}" for value in np.quantile(values, (0, 0.25, 0.5, 0.75, 1)))
+        found.append((key, float(np.median(values)), f"median of {whose}", f"{quartiles}; {np.mean(values):.3f}"))
     alike = {side: [row["images alike"] for row in rows if row["plane"] == side] for side in (112, 56, 28, 14, 7)}
     lines = [
         "# How zeros gather",
         "",
         "Made by `python results/zero_correlation/measure.py`; archmodel/operands/mask_statistics.py defines every",
         "column. Values of a ReLU are means over six photographs, rows are medians over the ReLUs of a plane.",
-        "`uniform` and `correlated` are generated with the real number of non-zeros; `correlated` has the parameters of",
-        "configs/zeros/correlated.toml, for every layer the same. `tile max / mean`: the fullest of 8 x 8 tiles of a",
-        "plane, all channels together, which no parameter was fitted to.",
+        "`uniform` and `correlated` are generated with the real number of non-zeros; `correlated` has the parameters",
+        "of configs/zeros/correlated.toml, for every layer the same. `tile max / mean`: the fullest of 8 x 8 tiles",
+        "of a plane, all channels together, which no parameter was fitted to.",
         "",
         *table_of_maps(rows),
         "",
@@ -174,18 +178,17 @@ def main() -> None:
         "",
         "## Parameters",
         "",
-        "| parameter | measured | in the file | how |",
-        "|---|---:|---:|---|",
-        *(f"| {key} | {value:.3f} | {getattr(zeros, key):g} | {how} |" for key, (value, how) in found.items()),
+        "| parameter | measured | in the file | how | least, quartiles, most; mean |",
+        "|---|---:|---:|---|---|",
+        *(f"| {key} | {value:.3f} | {getattr(zeros, key):g} | {how} | {of} |" for key, value, how, of in found),
         "",
         "## Pruned SqueezeNet",
         "",
         "| layer | density | filter spread | channel spread | kernel spread |",
         "|---|---:|---:|---:|---:|",
         *(
-            f"| {name} | {density:.3f} | {spreads[0]:.3f} | {spreads[1]:.3f} | "
-            + (f"{spreads[2]:.3f} |" if size > 1 else " |")
-            for name, density, spreads, size in weights
+            f"| {name} | {density:.3f} | {of[0]:.3f} | {of[1]:.3f} | " + (f"{of[2]:.3f} |" if size > 1 else " |")
+            for name, density, of, size in weights
         ),
     ]
     (Path(__file__).parent / "measured.md").write_text("\n".join(lines) + "\n", "utf-8")
