@@ -29,6 +29,7 @@ ROWS_POOLED = 256  # rows are drawn in no order: these few stand for all
 CHANCE_BITS = 16
 BOUND_STEPS = 64  # of a standard deviation
 LARGEST_SPREAD = 0.9
+SMALL = 1e-12  # what filters that are all full or empty leave of the variance, instead of nothing
 LARGEST_SHARE = 0.999  # something is left to tell cells apart
 Spread = Annotated[float, Field(ge=0, le=LARGEST_SPREAD)]
 
@@ -102,7 +103,7 @@ def correlated_inputs(
     counts = row_counts(rng, C, cells, num_nonzeros, zeros.channel_spread)
     mask = np.zeros((C, cells), np.uint8)
     length = zeros.length_on(H, W)
-    persistence = math.exp(-1 / length) if length and H * W > 1 else 0.0
+    persistence = math.exp(-1 / length) if length else 0.0
     share = common_share(zeros.position_spread, counts / cells, between_rows) if H * W > 1 else 0.0
     common = field(rng, (H, W, 1, N), persistence) * np.float32(math.sqrt(share))
     channels_at_a_time = max(1, CELLS_AT_A_TIME // cells)
@@ -187,19 +188,23 @@ def kernel_chances(
     """
     from scipy.special import ndtr, ndtri
 
-    within_filters = 1 - zeros.weight_filter_spread  # the share of the variance that filters of other densities leave
-    of_channel = zeros.weight_channel_spread / within_filters
-    channel_share = common_share(of_channel, filters, between_rows)
-    both = common_share(of_channel + zeros.weight_kernel_spread / within_filters, filters, within_rows)
+    # Spreads are shares of the variance of a cell; filters that are nearly full or empty leave less of it.
+    deviations = np.sqrt(filters * (1 - filters))
+    variance = float(filters.mean() * (1 - filters.mean()))
+    of_channels_alone = zeros.weight_channel_spread * variance / max(SMALL, float(deviations.mean()) ** 2)
+    of_kernels_too = zeros.weight_channel_spread + zeros.weight_kernel_spread
+    channel_share = common_share(of_channels_alone, filters, between_rows)
+    both = common_share(of_kernels_too * variance / max(SMALL, float((deviations**2).mean())), filters, within_rows)
     kernel_share = max(0.0, both - channel_share) if several_cells else 0.0
     of_channels = rng.standard_normal(sizes)
     of_channels -= of_channels.mean(axis=1, keepdims=True)  # else few channels would shift the density of all filters
     of_channels *= math.sqrt(channel_share)
+    own_deviation = math.sqrt(1 - channel_share * (1 - 1 / sizes[1]) - kernel_share)
     groups = np.arange(len(filters)) * sizes[0] // len(filters)
     bounds = -np.round(ndtri(filters) * BOUND_STEPS) / BOUND_STEPS
 
     def above(normals: npt.NDArray[np.float64], bound: npt.NDArray[np.float64]) -> npt.NDArray[np.uint16]:
-        chance = ndtr((normals - bound[:, np.newaxis]) / math.sqrt(1 - channel_share - kernel_share))
+        chance = ndtr((normals - bound[:, np.newaxis]) / own_deviation)
         return np.minimum(np.round(chance * 2**CHANCE_BITS), 2**CHANCE_BITS - 1).astype(np.uint16)
 
     if not several_cells:

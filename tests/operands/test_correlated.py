@@ -117,6 +117,9 @@ def test_parts_of_a_layer_are_exact_too(rng, monkeypatch, cells_at_a_time):
     assert (int(inputs.sum()), int(weights.sum())) == (2345, 3456)
     assert correlation_length(inputs) == pytest.approx(zeros.length_on(9, 9), rel=0.35)
     assert weight_spreads(weights)[2] == pytest.approx(zeros.weight_kernel_spread, rel=0.25)
+    for shape in ((400, 12, 3, 3), (400, 108, 1, 1)):
+        uneven = correlated_weights(rng, pattern(weight_filter_spread=0.3), shape, 14_000)
+        assert weight_spreads(uneven)[0] == pytest.approx(0.3, rel=0.25)
 
 
 def test_streams_of_seeds_differ():
@@ -183,6 +186,27 @@ def test_weights_spread_as_asked(rng, shape, asked):
     tolerances = (0.25, 0.45, 0.1)  # of 512 filters, 96 channels and 49,152 kernels
     for one, wanted, tolerance in zip(found, possible, tolerances, strict=True):
         assert one == pytest.approx(wanted, abs=0.004 + tolerance * wanted)
+
+
+def test_input_channels_spread_as_asked_beside_uneven_filters(rng):
+    zeros = pattern(weight_filter_spread=0.4, weight_channel_spread=0.2)
+    filters, channels, _ = weight_spreads(correlated_weights(rng, zeros, (1000, 1000, 1, 1), 200_000))
+    assert filters == pytest.approx(0.4, rel=0.15)
+    assert channels == pytest.approx(0.2, rel=0.15)
+
+
+def test_what_one_channel_has_in_common_leaves_the_filters_alone():
+    zeros = pattern(weight_filter_spread=0.3, weight_channel_spread=0.4)
+    for seed in range(5):
+        weights = correlated_weights(np.random.default_rng(seed), zeros, (1500, 1, 3, 3), 4000)
+        assert weight_spreads(weights)[0] == pytest.approx(0.3, rel=0.2)
+
+
+def test_full_filters_stay_full(rng):
+    weights = correlated_weights(rng, pattern(weight_filter_spread=0.5), (500, 60, 1, 1), 27_000)
+    assert (weights.reshape(500, 60).mean(axis=1) == 1).mean() > 0.4
+    # probit-normal: 6 % of the filters have a density below 0.5
+    assert (weights.reshape(500, 60).mean(axis=1) < 0.1).mean() < 0.05
 
 
 def test_a_channel_is_dead_in_all_images(rng):
