@@ -16,6 +16,7 @@ from archmodel.network import read_network
 from tests.test_results import a_layer, a_run
 
 ROOT = Path(__file__).resolve().parents[1]
+SHOWN = sorted(set(config.names("workloads")) - {"vgg216", "vgg316", "vgg416"})  # these are vgg116 with longer chains
 
 
 @pytest.fixture
@@ -104,31 +105,34 @@ def test_show_of_a_machine_needs_no_arrays():
 # show: networks
 
 
-@pytest.mark.parametrize("name", config.names("workloads"))
-def test_a_network_has_a_row_for_each_layer(archmodel_run, name):
+@pytest.mark.parametrize("name", SHOWN)
+def test_a_network_has_a_row_for_each_layer_and_for_each_further_input_of_a_join(archmodel_run, name):
     network = read_network(name)
-    for width in (80, 160):
-        rows = table_of(output_of(archmodel_run, "show", name, width=width))
-        assert len(rows) == len(network.layers) + 2
-        assert f" {network.macs:,} " in rows[-1]
-        assert f" {network.parameters:,} " in rows[-1]
-        for heading in ("MACs", "parameters"):
-            assert_numbers_line_up(rows, heading)
-        if width == 160:
-            assert [row.split()[0] for row in rows[1:-1]] == [layer.name for layer in network.layers]
+    output = output_of(archmodel_run, "show", name)
+    assert len(table_of(output)) == len(network.layers) + 2
+    assert f"sums         {network.macs:,} MACs, {network.parameters:,} parameters; one image\n" in output
+    rows = table_of(output_of(archmodel_run, "show", name, width=200))
+    assert len(rows) == 2 + sum(len(layer.inputs) for layer in network.layers)
+    assert [row.split()[0] for row in rows[1:-1] if not row.startswith(" ")] == [one.name for one in network.layers]
+    start, stop = (re.search(rf"\b{heading}", rows[0]).start() for heading in ("inputs", "zeros"))
+    cells = [row[start:stop].strip() for row in rows[1:-1]]
+    assert cells == [producer for layer in network.layers for producer in layer.inputs]
 
 
-@pytest.mark.parametrize("width", [80, 160])
-@pytest.mark.parametrize("name", config.names("workloads"))
+@pytest.mark.parametrize("width", [80, 120])
+@pytest.mark.parametrize("name", SHOWN)
 def test_the_table_of_a_network_fits_the_terminal(archmodel_run, name, width):
     rows = table_of(output_of(archmodel_run, "show", name, width=width))
     assert max(len(row.rstrip()) for row in rows) <= width
-    assert rows[0].rstrip().endswith(" in")
-    for row, layer in zip(rows[1:], object_of(archmodel_run, "show", name)["layers"], strict=False):
-        assert layer["inputs"][-1] in row or width == 80
+    gap = " " if width == 80 else "  "
+    assert rows[0].rstrip().endswith(f"in{gap} out")
+    layers = object_of(archmodel_run, "show", name)["layers"]
+    for row, layer in zip([row for row in rows[1:-1] if not row.startswith(" ")], layers, strict=True):
+        assert width == 80 or layer["inputs"][0][-8:] in row
         assert " " + "x".join(map(str, layer["output_shape"])) in row
-        assert layer["input_density"] is None or row.endswith(f" {layer['input_density']:.2f}")
         assert layer["kind"] in row
+        densities = [layer[key] for key in ("weight_density", "input_density", "output_density")]
+        assert row.rstrip().endswith(gap.join(f"{one:.2f}" for one in densities if one is not None))
 
 
 def test_a_table_too_wide_for_a_terminal_keeps_its_numbers(archmodel_run):
@@ -150,6 +154,12 @@ def test_a_network_as_json_has_what_its_file_says(archmodel_run):
     assert conv1["weight_density"] == 29_452 / (96 * 48 * 3 * 3)
     assert conv1["output_shape"] == [96, 57, 57]
     assert conv1["inputs"] == ["image"]
+    assert document["word_bits"] == 16
+    assert conv1["weight_bytes"] == 2 * 96 * 48 * 3 * 3
+    assert (conv1["input_bytes"], conv1["output_bytes"]) == (2 * 48 * 57 * 57, 2 * 96 * 57 * 57)
+    assert document["totals"]["weight_bytes"] == sum(layer["weight_bytes"] for layer in document["layers"])
+    assert (conv1["output_density"], conv1["outputs_from"][:8]) == (0.49149449, "profile:")
+    assert (layers["relu1"]["weight_bytes"], layers["relu1"]["output_density"]) == (0, None)
     assert layers["concat2"]["inputs"] == ["relu2_1", "relu2_2"]
     assert layers["relu1"]["weights_from"] is None
     assert "Parashar" in conv1["zeros_source"]
@@ -174,10 +184,10 @@ def test_a_network_of_the_users_own_is_a_path(archmodel_run, tmp_path):
     assert (a["weights_from"], a["weight_density"]) == ("stated", 0.25)
     assert (b["weights_from"], b["weight_density"]) == (None, None)
     assert document["totals"]["weight_nonzeros"] is None
-    assert "a     conv 1x3/2x1" in output_of(archmodel_run, "show", path)
-    assert "1x3     2x1" in output_of(archmodel_run, "show", path, width=160)
-    assert "conv 11x11/4 " in output_of(archmodel_run, "show", "alexnet")
-    assert "conv 5x5 " in output_of(archmodel_run, "show", "alexnet")
+    for width in (80, 160):
+        assert "conv 1x3/2x1 " in output_of(archmodel_run, "show", path, width=width)
+        assert "conv 11x11/4 " in output_of(archmodel_run, "show", "alexnet", width=width)
+        assert "conv 5x5 g2 " in output_of(archmodel_run, "show", "alexnet", width=width)
     path.write_text(path.read_text().replace("K = 10", "K = 0"))
     assert_refused(archmodel_run, "'b': K = 0", "show", path)
 

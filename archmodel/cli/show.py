@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 KINDS = ("accelerators", "workloads", "memory", "links", "devices", "systems", "technology")
 RESULT_SUFFIXES = (".h5", ".hdf5")
 WIDE = 120  # columns of a terminal that has room for every column of a network
+WORD_BITS = 16  # of the words whose bytes are shown: those of the machines' arithmetic
+DENSITIES = ("weight_density", "input_density", "output_density")
 MOST_ORIGINS = 2  # different origins of one kind that are spelt out
 
 
@@ -88,6 +90,7 @@ def show_network(name: str, as_json: bool) -> None:
                 "title": network.title,
                 "source": network.source,
                 "inputs": network.inputs,
+                "word_bits": WORD_BITS,
                 "totals": network_totals(layers),
                 "published": network.published,
                 "layers": layers,
@@ -98,9 +101,15 @@ def show_network(name: str, as_json: bool) -> None:
 
 
 def describe_layer(network: "Network", layer: "Layer") -> dict[str, Any]:
-    """A layer with what is published or stated about its zeros; `weights_from` is count, real or stated."""
+    """A layer with its bytes and what is published or stated about its zeros; `weights_from` is count, real or stated.
+
+    Densities are what a run uses if it is not told others; outputs of which nothing is known are dense.
+    """
+    from archmodel.operands.sources import OperandSource
+
     zeros = network.zeros.get(layer.name)
     weights_from, nonzeros = weight_nonzeros(network, layer)
+    out, outputs_from = OperandSource(network).output_density(layer) if layer.is_compute else (None, None)
     return {
         "name": layer.name,
         "kind": layer.kind,
@@ -112,11 +121,13 @@ def describe_layer(network: "Network", layer: "Layer") -> dict[str, Any]:
         "macs": layer.macs,
         "parameters": layer.parameters,
         "weight_words": layer.weight_words,
+        **{f"{key}_bytes": getattr(layer, f"{key}_words") * WORD_BITS // 8 for key in ("weight", "input", "output")},
         "weight_nonzeros": nonzeros,
         "weight_density": None if nonzeros is None else nonzeros / layer.weight_words,
         "weights_from": weights_from,
         "input_density": zeros.input_density if zeros else None,
-        "output_density": zeros.output_density if zeros else None,
+        "output_density": out,
+        "outputs_from": outputs_from,
         "zeros_source": zeros.source if zeros else None,
     }
 
@@ -139,50 +150,73 @@ def weight_nonzeros(network: "Network", layer: "Layer") -> tuple[str | None, int
 def network_totals(layers: Sequence[Mapping[str, Any]]) -> dict[str, int | None]:
     """Sums over the layers, for one image; non-zero weights where those of every layer are known."""
     totals: dict[str, int | None] = {
-        key: sum(layer[key] for layer in layers) for key in ("macs", "parameters", "weight_words")
+        key: sum(layer[key] for layer in layers) for key in ("macs", "parameters", "weight_words", "weight_bytes")
     }
     counts = [layer["weight_nonzeros"] for layer in layers if layer["weight_words"]]
     return totals | {"weight_nonzeros": None if None in counts else sum(counts)}
 
 
 def print_network(out: "Console", network: "Network", source: str, layers: Sequence[Mapping[str, Any]]) -> None:
-    """The table of a network; a narrow terminal shows no inputs, and kernel and stride behind the kind."""
+    """The table of a network; a terminal too narrow for them has no inputs and no sources of weights."""
     from archmodel.cli.compare import print_columns
 
     wide = out.width >= WIDE
-    headings = ["layer", "kind", *(["inputs"] if wide else []), "zeros"]
+    headings = ["layer", "kind", *(["inputs", "zeros"] if wide else [])]
     num_texts = len(headings)
-    headings += [*(["K", "kernel", "stride"] if wide else []), "output", "MACs", "parameters", "w", "in"]
+    headings += ["output", "MACs", "weights", "outputs", "w", "in", "out"]
+    rows = [row for layer in layers for row in layer_rows(layer, wide)]
     sums = network_totals(layers)
-    rows = [layer_cells(layer, wide) for layer in layers]
-    density = "" if sums["weight_nonzeros"] is None else f"{sums['weight_nonzeros'] / (sums['weight_words'] or 1):.2f}"
-    blanks = [""] * (len(headings) - 5)
-    rows.append(["total", *blanks, f"{sums['macs']:,}", f"{sums['parameters']:,}", density, ""])
-    inputs = ", ".join(f"{name} {'x'.join(map(str, shape))}" for name, shape in network.inputs.items())
+    rows.append(total_row(sums, num_texts))
     out.print(f"{network.title} ({source})", soft_wrap=True)
     flexible = (0, headings.index("inputs")) if wide else (0,)
     print_columns(out, headings, rows, num_texts=num_texts, flexible=flexible, num_bold=1)
-    for line in (f"inputs       {inputs}", "sums         for one image", f"source       {network.source}"):
+    out.print(f"sums         {sums['macs']:,} MACs, {sums['parameters']:,} parameters; one image", soft_wrap=True)
+    inputs = ", ".join(f"{name} {'x'.join(map(str, shape))}" for name, shape in network.inputs.items())
+    for line in (f"inputs       {inputs}", f"source       {network.source}"):
         out.print(line, soft_wrap=True)
     for stated in dict.fromkeys(layer["zeros_source"] for layer in layers if layer["zeros_source"]):
         out.print(f"zeros        {stated}", soft_wrap=True)
-    out.print("columns      w, in: densities of weights and inputs; zeros: what is known of the")
-    out.print("             weights, a published count, a real mask, or a stated density")
+    out.print(f"columns      weights, outputs: bytes of {WORD_BITS}-bit words, zeros included, no biases;")
+    out.print("             w, in, out: densities of weights, inputs, outputs (1 if unknown)")
+    if wide:
+        out.print("             zeros: what is known of the weights, a count, a real mask, or a stated density")
+    else:
+        out.print(f"             what each layer reads: on {WIDE} columns, or with --json")
 
 
-def layer_cells(layer: Mapping[str, Any], wide: bool) -> list[str]:
-    """Cells of a layer; blank what its kind does not have."""
-    has_kernel = layer["kind"] in ("conv", "pool")
-    kernel, stride = (f"{layer['R']}x{layer['S']}", by(layer["stride"])) if has_kernel else ("", "")
-    short = " ".join([layer["kind"], *([kernel if stride == "1" else f"{kernel}/{stride}"] if has_kernel else [])])
-    densities = ["" if layer[key] is None else f"{layer[key]:.2f}" for key in ("weight_density", "input_density")]
-    return [
-        *(layer["name"], *([layer["kind"], ",".join(layer["inputs"])] if wide else [short])),
-        *(layer["weights_from"] or "", *([str(layer["K"]), kernel, stride] if wide else [])),
+def layer_rows(layer: Mapping[str, Any], wide: bool) -> list[list[str]]:
+    """Cells of a layer, blank what its kind does not have; each further input of a join has a row of its own."""
+    from archmodel.cli.tables import si
+
+    densities = ["" if layer[key] is None else f"{layer[key]:.2f}" for key in DENSITIES]
+    first, *further = layer["inputs"]
+    row = [
+        *(layer["name"], shape_of_kind(layer)),
+        *([first, layer["weights_from"] or ""] if wide else []),
         "x".join(map(str, layer["output_shape"])),
-        *(f"{layer[key]:,}" if layer[key] else "" for key in ("macs", "parameters")),
+        si(layer["macs"]) if layer["macs"] else "",
+        *(si(layer[key], "B") if layer[key] else "" for key in ("weight_bytes", "output_bytes")),
         *densities,
     ]
+    return [row, *(["", "", name, *[""] * (len(row) - 3)] for name in (further if wide else []))]
+
+
+def total_row(sums: Mapping[str, int | None], num_texts: int) -> list[str]:
+    """Cells below the layers."""
+    from archmodel.cli.tables import si
+
+    macs, weight_bytes, nonzeros = sums["macs"] or 0, sums["weight_bytes"] or 0, sums["weight_nonzeros"]
+    density = "" if nonzeros is None else f"{nonzeros / (sums['weight_words'] or 1):.2f}"
+    return ["total", *[""] * num_texts, si(macs), si(weight_bytes, "B"), "", density, "", ""]
+
+
+def shape_of_kind(layer: Mapping[str, Any]) -> str:
+    """`conv 3x3/2 g32`: the kind, its kernel, its stride if that is not 1, its groups if there are any."""
+    if layer["kind"] not in ("conv", "pool"):
+        return str(layer["kind"])
+    stride = by(layer["stride"])
+    text = f"{layer['kind']} {layer['R']}x{layer['S']}" + ("" if stride == "1" else f"/{stride}")
+    return text + (f" g{layer['groups']}" if layer["groups"] > 1 else "")
 
 
 def by(stride: Sequence[int]) -> str:

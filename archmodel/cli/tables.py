@@ -63,7 +63,7 @@ def shown_causes(run: RunResult, most: int | None) -> list[str]:
 def print_run(run: RunResult, console: Console) -> None:
     """Print the layers of a run, its totals and its speed-up."""
     gap = 2 if console.width >= WIDE else 1
-    for most in (None,) if console.width >= WIDE else NARROW_CAUSES:
+    for most in (None, *NARROW_CAUSES) if console.width >= WIDE else NARROW_CAUSES:
         causes = shown_causes(run, most)
         headings = ["MACs", "w", "in", "cycles", "util", *(HEADINGS[cause] for cause in causes), "DRAM"]
         if run.baseline is not None:

@@ -3,15 +3,14 @@
 from pathlib import Path
 from typing import Annotated, Any, Generic, TypeVar
 
-from pydantic import BeforeValidator, ConfigDict, Field, StringConstraints
+from pydantic import BeforeValidator, Field
 
 from archmodel import config
 from archmodel.config import FrozenModel
 from archmodel.errors import WorkloadError, show
+from archmodel.network.chain import MAX_LAYERS, LayerOrChain, Text, write_out
 from archmodel.network.layer import MAX_WORDS, MODES, Layer, LayerKind, Shape, Window, Zeros
 from archmodel.network.network import Network, joined_shape
-
-MAX_LAYERS = 10_000
 
 
 def _spread(value: object, *lengths: int) -> tuple[int, ...]:
@@ -36,7 +35,6 @@ def _whole_numbers(value: object) -> tuple[int, ...]:
     return numbers if isinstance(value, list | tuple) and len(numbers) == len(value) else ()
 
 
-Text = Annotated[str, StringConstraints(min_length=1, max_length=1000)]
 Words = Annotated[int, Field(ge=1, le=MAX_WORDS)]
 Pair = Annotated[tuple[int, int], BeforeValidator(lambda value: _spread(value, 2))]
 # One number for all sides, [vertical, horizontal], or [top, bottom, left, right].
@@ -180,14 +178,6 @@ class OneLayer(FrozenModel, Generic[Entry]):
     layers: list[Entry]
 
 
-class LayerHead(FrozenModel):
-    """Name and kind; the kind decides which other keys there are."""
-
-    model_config = ConfigDict(extra="ignore")
-    name: Text
-    kind: LayerKind
-
-
 class Published(FrozenModel):
     """Totals for one image that others publish; trailing zeros of a number are digits they do not give."""
 
@@ -202,7 +192,7 @@ class NetworkFile(FrozenModel):
     zeros_source: Text | None = None
     inputs: Annotated[dict[Text, Annotated[list[Words], Field(min_length=3, max_length=3)]], Field(min_length=1)]
     published: Published = Published()
-    layers: Annotated[list[LayerHead], Field(min_length=1, max_length=MAX_LAYERS)]
+    layers: Annotated[list[LayerOrChain], Field(min_length=1, max_length=MAX_LAYERS)]
 
 
 def read_network(name_or_path: str | Path) -> Network:
@@ -214,16 +204,16 @@ def read_network(name_or_path: str | Path) -> Network:
     path, source = config.locate("workloads", name_or_path)
     data, _ = config.read("workloads", name_or_path)
     file = config.validate(NetworkFile, data, source)
-    entries = [_entry(head, raw, source) for head, raw in zip(file.layers, data["layers"], strict=True)]
     try:
+        entries = [_entry(table, source) for table in write_out(file.layers, data["layers"])]
         return _network(file, entries, path)
     except WorkloadError as error:
         raise WorkloadError(f"{source}: {error}") from None
 
 
-def _entry(head: LayerHead, raw: dict[str, Any], source: str) -> LayerEntry:
-    model = ENTRIES.get(head.kind, LayerEntry)
-    return config.validate(OneLayer[model], {"layers": [raw]}, source).layers[0]  # type: ignore[valid-type]
+def _entry(table: dict[str, Any], source: str) -> LayerEntry:
+    model = ENTRIES.get(table["kind"], LayerEntry)
+    return config.validate(OneLayer[model], {"layers": [table]}, source).layers[0]  # type: ignore[valid-type]
 
 
 def _network(file: NetworkFile, entries: list[LayerEntry], path: Path) -> Network:

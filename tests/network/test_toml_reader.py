@@ -33,6 +33,11 @@ def layer(**keys):
     return "\n[[layers]]\n" + "".join(f"{key} = {json.dumps(value)}\n" for key, value in keys.items())
 
 
+def chain(repeat, layers, more=""):
+    """A [[layers]] table that repeats the inline tables of ``layers``."""
+    return f"\n[[layers]]\nrepeat = {repeat}\n{more}\nlayers = [{layers}]\n"
+
+
 @pytest.fixture
 def read(tmp_path, monkeypatch):
     """Read a text as the network file ``net.toml``."""
@@ -108,6 +113,48 @@ def test_a_file_may_have_ten_thousand_layers_and_no_more(read):
     with pytest.raises(ConfigError, match=r"^net.toml: layers.*must have at most 10000 values$"):
         read(lines + "]")
     assert len(read(lines.replace('{name = "r0", kind = "activation"},\n', "") + "]").layers) == 10_000
+
+
+def test_a_chain_is_repeated_each_repetition_reading_the_one_above(read):
+    pair = (
+        "{name = 'conv2_{}', kind = 'conv', K = 4, kernel = 3, padding = 1}, {name = 'relu2_{}', kind = 'activation'}"
+    )
+    network = read(HEAD + CONV + chain(3, pair) + layer(name="pool", kind="pool", kernel=2, inputs=["relu2_2"]))
+    assert [one.name for one in network.layers] == [
+        "conv1",
+        *("conv2_1", "relu2_1", "conv2_2", "relu2_2", "conv2_3", "relu2_3"),
+        "pool",
+    ]
+    assert [one.inputs[0] for one in network.layers] == [
+        "image",
+        *("conv1", "conv2_1", "relu2_1", "conv2_2", "relu2_2", "conv2_3"),
+        "relu2_2",
+    ]
+    by_hand = "".join(
+        layer(name=f"conv2_{index}", kind="conv", K=4, kernel=3, padding=1)
+        + layer(name=f"relu2_{index}", kind="activation")
+        for index in (1, 2, 3)
+    )
+    assert network == read(HEAD + CONV + by_hand + layer(name="pool", kind="pool", kernel=2, inputs=["relu2_2"]))
+
+
+def test_a_repetition_may_read_itself_and_the_one_before_by_number(read):
+    block = "{name = 'block{}/conv', kind = 'conv', K = 4, kernel = 1, inputs = ['sum{-1}']},"
+    block += "{name = 'sum{}', kind = 'add', inputs = ['block{}/conv', 'sum{-1}']}"
+    network = read(HEAD + CONV.replace("conv1", "sum1") + chain(2, block, "first = 2"))
+    assert [one.name for one in network.layers] == ["sum1", "block2/conv", "sum2", "block3/conv", "sum3"]
+    assert network.layer("sum2").inputs == ("block2/conv", "sum1")
+    assert network.layer("block3/conv").inputs == ("sum2",)
+    assert network.layer("sum3").inputs == ("block3/conv", "sum2")
+
+
+def test_repetitions_count_as_the_layers_that_they_make(read):
+    text = HEAD + CONV + chain(4_999, "{name = 'a{}', kind = 'activation'}, {name = 'b{}', kind = 'dropout'}")
+    assert len(read(text).layers) == 9_999
+    text += layer(name="c", kind="activation")
+    assert len(read(text).layers) == 10_000
+    with pytest.raises(WorkloadError, match=r"^net.toml: layers: 10001 with their repetitions, must be at most 10000$"):
+        read(text + layer(name="d", kind="activation"))
 
 
 def test_a_network_with_several_inputs_says_which_its_first_layer_reads(read):
@@ -279,6 +326,73 @@ MISTAKES = {
         "layer 'conv1': weight_mask = 'a.npz:x': no such file",
         "",
     ),
+    "chain without layers": ("\n[[layers]]\nrepeat = 2\n", "layers[0].layers: required key is missing", ""),
+    "chain of nothing": (chain(2, ""), "layers[0].layers = []: must have at least 1", ""),
+    "chain without a number": (
+        CONV + "\n[[layers]]\nlayers = [{name = 'a{}', kind = 'softmax'}]\n",
+        "layers[1].repeat: required key is missing",
+        "",
+    ),
+    "repeated layer": (
+        CONV + "repeat = 2\n",
+        "layers[conv1].name = 'conv1': unknown key",
+        "repeat, first, layers",
+    ),
+    "no repetition": (
+        chain(0, "{name = 'a{}', kind = 'softmax'}"),
+        "layers[0].repeat = 0: must be at least 1",
+        "",
+    ),
+    "endless repetition": (
+        chain(1000000000, "{name = 'a{}', kind = 'softmax'}"),
+        "layers[0].repeat = 1000000000: must be at most 10000",
+        "",
+    ),
+    "half a repetition": (
+        chain(0.5, "{name = 'a{}', kind = 'softmax'}"),
+        "layers[0].repeat = 0.5: must be an integer",
+        "",
+    ),
+    "negative first number": (
+        chain(2, "{name = 'a{}', kind = 'softmax'}", "first = -1"),
+        "layers[0].first = -1: must be at least 0",
+        "",
+    ),
+    "repeated name without its number": (
+        chain(2, "{name = 'a', kind = 'softmax'}"),
+        "layers[0].layers[a].name = 'a': must contain {}, which becomes the number of the repetition",
+        "",
+    ),
+    "number before in a name": (
+        chain(2, "{name = 'a{}_{-1}', kind = 'softmax'}"),
+        "layer 'a1_{-1}': name must be 1 to 128 letters",
+        "",
+    ),
+    "chain in a chain": (
+        chain(2, "{repeat = 2, layers = [{name = 'a{}', kind = 'softmax'}]}"),
+        "layers[0].layers[0].name: required key is missing",
+        "",
+    ),
+    "unknown kind in a chain": (
+        chain(2, "{name = 'a{}', kind = 'softmacks'}"),
+        "layers[0].layers[a{}].kind = 'softmacks': must be",
+        "did you mean 'softmax'?",
+    ),
+    "unknown key in a chain": (
+        chain(2, "{name = 'a{}', kind = 'softmax', K = 3}"),
+        "layers[a1].K = 3: unknown key",
+        "allowed: name, kind, inputs",
+    ),
+    "input in a chain that is no name": (
+        chain(2, "{name = 'a{}', kind = 'softmax', inputs = [3]}"),
+        "layers[a1].inputs[0] = 3: must be a string",
+        "",
+    ),
+    "repetition before the first": (
+        chain(2, "{name = 'a{}', kind = 'softmax', inputs = ['a{-1}']}"),
+        "layer 'a1': inputs = ['a0']: 'a0' is no layer or network input",
+        "",
+    ),
     "unknown structure": (
         CONV + "structure = 'winograd'\n",
         "layer 'conv1': structure = 'winograd': must be",
@@ -327,22 +441,33 @@ def test_a_mistake_at_the_top_is_one_line(read, pattern, replacement, start):
     assert "\n" not in str(caught.value)
 
 
-NAMES = st.sampled_from(["conv1", "pool1", "sum", "fc", "image", "", "a,b", "\n"])
+NAMES = st.sampled_from(["conv1", "pool1", "a{}", "a{-1}", "sum", "fc", "image", "", "a,b", "\n"])
 VALUES = st.one_of(
     st.integers(-3, 12),
     st.sampled_from([0.5, -1.0, 1e300, float("nan"), 2**31, 10**30, True, "max", "relu", {}, {"a": 1}]),
     NAMES,
     st.lists(st.one_of(st.integers(-2, 9), NAMES), max_size=5),
 )
-KEYS = st.sampled_from([*ConvEntry.model_fields, *PoolEntry.model_fields, *SliceEntry.model_fields, "kernal"])
+KEYS = st.sampled_from(
+    [*ConvEntry.model_fields, *PoolEntry.model_fields, *SliceEntry.model_fields, "repeat", "first", "layers", "kernal"]
+)
 KINDS_AND_OTHERS = st.sampled_from([*KINDS, "convolution", ""])
 
 
+LAYERS = st.builds(
+    lambda name, kind, keys: {"name": name, "kind": kind, **keys},
+    *(NAMES, KINDS_AND_OTHERS, st.dictionaries(KEYS, VALUES, max_size=5)),
+)
+CHAINS = st.fixed_dictionaries(
+    {"repeat": st.one_of(st.integers(1, 3), VALUES), "layers": st.one_of(st.lists(LAYERS, max_size=2), VALUES)},
+    optional={"first": VALUES, "kernal": VALUES},
+)
+
+
 @settings(max_examples=400, deadline=None)
-@given(tables=st.lists(st.tuples(NAMES, KINDS_AND_OTHERS, st.dictionaries(KEYS, VALUES, max_size=5)), max_size=4))
+@given(tables=st.lists(st.one_of(LAYERS, CHAINS), max_size=4))
 def test_no_layers_at_all_make_a_traceback(tables):
-    data = {"title": "t", "source": "s", "inputs": {"image": [3, 8, 8]}}
-    data["layers"] = [{"name": name, "kind": kind, **keys} for name, kind, keys in tables]
+    data = {"title": "t", "source": "s", "inputs": {"image": [3, 8, 8]}, "layers": tables}
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("archmodel.config.read", lambda kind, name: (data, "net.toml"))
         try:
@@ -355,5 +480,5 @@ def test_no_layers_at_all_make_a_traceback(tables):
 
 
 def test_an_unknown_network_names_the_nearest():
-    with pytest.raises(ConfigError, match=r"'vgg61': unknown network.*did you mean 'vgg16'"):
-        read_network("vgg61")
+    with pytest.raises(ConfigError, match=r"'squeezenat': unknown network.*did you mean 'squeezenet'\?"):
+        read_network("squeezenat")

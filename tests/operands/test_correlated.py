@@ -233,7 +233,8 @@ def test_of_planes_of_one_position_only_the_channels_spread():
     assert channel_spread(masks[0]) == pytest.approx(0.3, abs=0.08)
 
 
-def test_groups_have_input_channels_of_their_own(rng):
+def test_groups_have_input_channels_of_their_own(rng, monkeypatch):
+    monkeypatch.setattr(correlated, "CELLS_AT_A_TIME", 64 * 9 * 10)  # ten filters
     weights = correlated_weights(rng, pattern(weight_channel_spread=0.5), (256, 64, 3, 3), 40_000, groups=2)
     halves = weights[:128].mean(axis=(0, 2, 3)), weights[128:].mean(axis=(0, 2, 3))
     assert min(half.std() for half in halves) > 0.2
