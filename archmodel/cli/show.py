@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from archmodel.network import Layer, Network
 
 # In this order: the first that has the name is meant.
-KINDS = ("accelerators", "workloads", "memory", "links", "devices", "systems", "technology")
+KINDS = ("accelerators", "workloads", "memory", "links", "devices", "systems", "technology", "zeros")
 RESULT_SUFFIXES = (".h5", ".hdf5")
 WIDE = 120  # columns of a terminal that has room for every column of a network
 WORD_BITS = 16  # of the words whose bytes are shown: those of the machines' arithmetic
