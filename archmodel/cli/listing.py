@@ -16,6 +16,7 @@ KINDS = {
     "memory": "memory",
     "links": "links",
     "systems": "systems",
+    "zeros": "zeros",
 }
 
 
