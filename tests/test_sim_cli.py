@@ -521,6 +521,7 @@ def fuzz(attempt, strategy, examples, least_refused):
         ("accelerators", "dcnn", "--baseline", 0.7),
         ("workloads", "lenet5", "--net", 0.6),
         ("memory", "ideal", "--memory", 0.6),
+        ("technology", "45nm", "--technology", 0.5),
     ],
 )
 def test_a_broken_file_is_one_line(tmp_path, kind, name, option, least_refused):
