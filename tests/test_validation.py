@@ -183,6 +183,15 @@ def test_areas_of_a_pe_are_those_of_its_parts():
     assert ours["area.dcnn"] == pytest.approx(sum(load_machine("dcnn").area_mm2.values()))
 
 
+def test_energies_at_a_density_follow_from_its_runs():
+    runs, ours = measured("scnn_energy").runs, energies("scnn_energy")
+    for name in ("dense", "sparse"):
+        assert ours[name] == pytest.approx(scnn_energy.spent(runs[name]) / scnn_energy.spent(runs[name].baseline))
+    assert [runs[name].layers[0].input_density for name in ("dense", "sparse")] == pytest.approx([1.0, 0.1], abs=0.001)
+    both, weights_only = (scnn_energy.at_density(0.4, arch)[0] for arch in ("scnn", "scnn_sparse_w"))
+    assert ours["sparse_w"] == pytest.approx(scnn_energy.spent(weights_only) / scnn_energy.spent(both))
+
+
 @pytest.mark.parametrize("density", [0.1, 1.0])
 def test_the_energy_sweep_runs_both_operands_on_the_rows_of_the_study(density):
     over_dcnn, optimized = scnn_energy.at_density(density)
