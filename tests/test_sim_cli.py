@@ -711,3 +711,31 @@ def test_a_process_of_its_own_fails_in_one_line(empty_folder, arguments):
     )
     assert_one_line(done.returncode, done.stdout, done.stderr)
     assert os.listdir(empty_folder) == ["broken.toml"]
+
+
+# Patterns of the zeros
+
+
+def test_the_pattern_of_the_zeros_is_in_object_file_and_show(empty_folder):
+    document = json.loads(succeeded(*FAST, "--zeros", "correlated:length=3", "--json", "-o", "out.h5"))
+    zeros = document["config"]["zeros"]
+    assert zeros == config.read("zeros", "correlated")[0] | {"length": 3}
+    assert archmodel.load("out.h5").config["zeros"] == zeros
+    shown = io.StringIO()
+    with contextlib.redirect_stdout(shown):
+        assert main.run(["show", "out.h5"]) == 0
+    [line] = [line for line in shown.getvalue().splitlines() if line.startswith("zeros ")]
+    assert line.startswith("zeros        Correlated, as measured: length 3, length_plane 14,")
+
+
+def test_a_uniform_run_shows_no_pattern(empty_folder):
+    succeeded(*FAST, "-o", "out.h5")
+    shown = io.StringIO()
+    with contextlib.redirect_stdout(shown):
+        assert main.run(["show", "out.h5"]) == 0
+    assert not [line for line in shown.getvalue().splitlines() if line.startswith("zeros ")]
+
+
+def test_a_wrong_pattern_is_one_line(empty_folder):
+    assert_one_line(*sim(*FAST, "--zeros", "clustered"))
+    assert_one_line(*sim(*FAST, "--zeros", "correlated:lenght=3"))

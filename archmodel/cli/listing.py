@@ -17,6 +17,7 @@ KINDS = {
     "technology": "technology",
     "links": "links",
     "systems": "systems",
+    "zeros": "zeros",
 }
 
 
