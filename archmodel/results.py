@@ -56,6 +56,8 @@ SCHEMA: dict[str, Column] = {
     "seeds/seed": Column("text", "text", "placements of the zeros where the run had several; the first is its own"),
     "seeds/cycles": Column("int64", "cycles", "[seeds, layers] cycles of each layer"),
     "seeds/energy_pj": Column("float64", "pJ", "[seeds, layers] energy of each layer; no layers where it is not known"),
+    "area_mm2/components": Column("text", "text", "components of the machine, then filler"),
+    "area_mm2/area": Column("float64", "mm2", "area of each of them"),
     "streams/layer": Column("int64", "1", "row of layers/ that the DRAM stream belongs to"),
     "streams/kind": Column("text", "text", f"one of {', '.join(DRAM_KINDS)}"),
     "streams/direction": Column("text", "text", "read or write"),
@@ -182,6 +184,7 @@ def _arrays(run: RunResult) -> dict[str, Array]:
     rows = [layer_quantities(layer, run.clock_hz) for layer in run.layers]
     values: dict[str, Any] = {f"layers/{name}": [row[name] for row in rows] for name in LAYER_COLUMNS}
     values["skipped"], values["unsupported"] = run.skipped, run.unsupported
+    values["area_mm2/components"], values["area_mm2/area"] = list(run.area_mm2), list(run.area_mm2.values())
     over_seeds = run.seeds or SeedRuns((), (), ())
     values["seeds/seed"] = [str(seed) for seed in over_seeds.seeds]
     values["seeds/cycles"], values["seeds/energy_pj"] = over_seeds.cycles, over_seeds.energy_pj
@@ -249,6 +252,7 @@ def _read(group: h5py.Group) -> RunResult:
         layers=tuple(_layers(values, cycle_maps, attributes["fidelity"])),
         skipped=tuple(values["skipped"]),
         unsupported=tuple(values["unsupported"]),
+        area_mm2=dict(zip(values["area_mm2/components"], values["area_mm2/area"], strict=True)),
         seeds=_seeds(values),
         baseline=_read(group["baseline"]) if "baseline" in group else None,
     )

@@ -38,6 +38,7 @@ def simulate(
     fidelity: Fidelity = "exact",
     baseline: str | None = None,
     memory: str = "ideal",
+    technology: str | None = None,
     batch: int = 1,
     seed: int = 0,
     seeds: int = 1,
@@ -57,6 +58,7 @@ def simulate(
     Parameters
     ----------
     arch, net, baseline, memory : names of `archmodel list`, or paths of TOML files
+    technology : a node for all machines; None for the one that each machine's file names
     fidelity : 'exact'; 'sampled', a random part of each layer with confidence intervals; 'statistical', densities only
     seeds : placements of the zeros; with more than one, the result has mean and 95 % interval over seed, seed + 1, ...
     layers : comma-separated globs of layer names; all when None
@@ -92,10 +94,10 @@ def simulate(
         raise ConfigError(f"--set-baseline {one_line(baseline_assignments[0], SHOWN_CHARACTERS)}: needs --baseline")
     of_memory = tuple(text.removeprefix(MEMORY_PREFIX) for text in assignments if text.startswith(MEMORY_PREFIX))
     of_machine = tuple(text for text in assignments if not text.startswith(MEMORY_PREFIX))
-    machines = [load_machine(arch, of_machine)]
+    machines = [load_machine(arch, of_machine, technology)]
     if baseline is not None:
         with errors_naming("--set-baseline "):
-            machines.append(load_machine(baseline, tuple(baseline_assignments)))
+            machines.append(load_machine(baseline, tuple(baseline_assignments), technology))
     with errors_naming(f"--set {MEMORY_PREFIX}"):
         dram = load_memory(memory, of_memory)
     network = read_network(net)
@@ -138,8 +140,10 @@ def simulate(
             config={
                 "accelerator": machine.config.model_dump(),
                 "memory": dram.model_dump(),
+                "technology": machine.technology.model_dump(mode="json"),
                 "zeros": {"name": UNIFORM} if pattern is None else pattern.model_dump(),
             },
+            area_mm2=machine.area_mm2,
             layers=tuple(runs[0][index]),
             skipped=skipped,
             unsupported=unsupported,

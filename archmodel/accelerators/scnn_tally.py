@@ -81,20 +81,25 @@ class Tally:
         vectors = weights.num_vectors(pe.F)
         entries = self.config.fifo[0]
         passes = -(-vectors // entries) if entries else np.minimum(vectors, 1)  # over a channel's activations
-        self.read["iaram"] += int(passes.sum(axis=0) @ activations.num_entries.sum(axis=1))
+        entering = int(passes.sum(axis=0) @ activations.num_entries.sum(axis=1))
+        self.read["iaram"] += entering
+        self.written["activation_registers"] += entering
         weight_words = weights.num_entries.sum(axis=0)
         self.written["weight_fifo"] += int(weight_words.sum()) * pe.num_pes
         self.read["weight_fifo"] += int(weight_words @ activations.num_vectors(pe.I).sum(axis=1))
         accumulated = issued if pe.out_of_range == "accumulate" else products_in_range(self.config, self.conv, part)
         self.accumulated += accumulated
-        self.read["accumulators"] += accumulated
-        self.written["accumulators"] += accumulated
+        for component in ("bank_queues", "accumulators"):
+            self.read[component] += accumulated
+            self.written[component] += accumulated
         channels = self.conv.K // self.conv.groups
         tile, accumulators = part.sub_plane, part.accumulators
         halo = accumulators.height * accumulators.width - tile.tile_h * tile.tile_w
-        self.written["halo"] += channels * halo * pe.num_pes
+        halos = channels * halo * pe.num_pes
+        self.written["halo"] += halos
         outputs = channels * owned_outputs(self.conv, tile)
-        self.read["accumulators"] += channels * halo * pe.num_pes + outputs
+        self.read["accumulators"] += 2 * halos + outputs  # sent, and added to the sums of the neighbour
+        self.written["accumulators"] += halos
         self.written["oaram"] += math.ceil(self.config.compression.stored_activations(outputs, output_density))
 
     def _add_streams(self, part: Part, output_density: float, context: Context) -> None:
@@ -157,7 +162,12 @@ class Tally:
             macs_issued=self.issued,
             words_read=dict(self.read),
             words_written=dict(self.written),
-            operations={"multipliers": self.issued, "crossbar": self.accumulated, "adders": self.accumulated},
+            operations={
+                "multipliers": self.issued,
+                "coordinates": self.issued,
+                "crossbar": self.accumulated,
+                "adders": self.accumulated + self.written["halo"],
+            },
             streams=streams,
             cycle_map=all_work.work,
             details={

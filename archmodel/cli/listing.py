@@ -14,6 +14,7 @@ KINDS = {
     "accelerators": "accelerators",
     "networks": "workloads",
     "memory": "memory",
+    "technology": "technology",
     "links": "links",
     "systems": "systems",
     "zeros": "zeros",

@@ -16,6 +16,8 @@ from archmodel.cli.common import console, json_option, print_json
               help="exact; sampled: a random part of each layer; statistical: densities only.")
 @click.option("--baseline", metavar="NAME", help="Second machine on the same zeros, for the speed-up.")
 @click.option("--memory", default="ideal", show_default=True, metavar="NAME", help="Memory behind both machines.")
+@click.option("--technology", metavar="NAME",
+              help="Node of energy and area, for instance 28nm; each machine's own by default.")
 @click.option("--batch", default=1, show_default=True, metavar="N", help="Images; totals cover all of them.")
 @click.option("--seed", default=0, show_default=True, metavar="S", help="Placement of the zeros.")
 @click.option("--seeds", default=1, show_default=True, metavar="N",

@@ -405,6 +405,8 @@ def test_a_recurrent_layer_takes_as_long_as_its_steps_one_by_one(arch):
     assert result.cycles == sum(one.cycles for one in alone)
     assert result.dram_bytes == sum(one.dram_bytes for one in alone)
     assert result.words_read == {key: sum(one.words_read[key] for one in alone) for key in alone[0].words_read}
+    energy = {key: sum(one.energy_pj[key] for one in alone) for key in alone[0].energy_pj}
+    assert result.energy_pj == pytest.approx(energy)
 
 
 def test_a_folded_line_uses_all_columns_of_pes():
