@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 
 import archmodel
 from archmodel import config, simulation
-from archmodel.accelerators import summary
+from archmodel.accelerators import dcnn, summary
 from archmodel.accelerators.summary import CAUSES
 from archmodel.cli import main, tables
 from archmodel.cli.tables import joules
@@ -95,6 +95,22 @@ def test_the_table_has_every_layer_and_the_sums():
     assert f" {convs:,} " in rows["all conv"]
     assert f" {fcs:,} " in rows["all fc"]
     assert "2.29 M" in rows["total"]
+
+
+def test_the_table_has_a_sum_for_every_kind():
+    output = succeeded("--arch", "dcnn", "--net", "neuraltalk")
+    assert list(rows_of(output)) == ["We", "LSTM", "Wd", "all fc", "all lstm", "total"]
+    run = archmodel.simulate("dcnn", "neuraltalk")
+    assert f" {run.layers[1].cycles:,} " in rows_of(output)["all lstm"]
+
+
+def test_layers_that_are_left_out_are_named(monkeypatch):
+    monkeypatch.setattr(dcnn, "KINDS", ("fc",))
+    assert_one_line(*sim("--arch", "dcnn", "--net", "lenet5"))
+    output = succeeded("--arch", "dcnn", "--net", "lenet5", "--skip-unsupported")
+    assert "\nleft out     2 layers that a machine does not run: conv1, conv2\n" in output
+    document = json.loads(succeeded("--arch", "dcnn", "--net", "lenet5", "--skip-unsupported", "--json"))
+    assert document["unsupported"] == ["conv1", "conv2"]
 
 
 def test_columns_have_headings_and_line_up_on_the_right(monkeypatch):
