@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from archmodel.accelerators.context import Context
 from archmodel.accelerators.sampling import (
+    AIM,
     MOST_SAMPLED,
     PILOT_UNITS,
     STUDENT_T,
@@ -64,6 +65,11 @@ def half_width(walked):
 
 def test_the_quantile_is_that_of_the_pilots_degrees_of_freedom():
     assert pytest.approx(student_t(PILOT_UNITS - 1), abs=1e-5) == STUDENT_T
+
+
+def test_the_promise_is_two_per_cent():
+    assert WIDEST == 0.02
+    assert AIM < WIDEST
 
 
 def test_a_pilot_is_enough_where_the_expectation_is_good():
