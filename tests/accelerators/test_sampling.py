@@ -10,6 +10,7 @@ from archmodel.accelerators.sampling import (
     AIM,
     MOST_SAMPLED,
     PILOT_UNITS,
+    SHORTEST,
     STUDENT_T,
     WIDEST,
     Expectation,
@@ -80,7 +81,7 @@ def test_a_pilot_is_enough_where_the_expectation_is_good():
 
 def test_cycles_in_proportion_to_the_expectation_are_exact():
     work = np.arange(1, NUM_UNITS + 1)
-    layer = Layer(3 * work, work)
+    layer = Layer(300 * work, 100 * work)
     walked = layer.sample()
     assert walked.units.size == PILOT_UNITS
     assert (walked.cycles == layer.cycles).all()
@@ -112,9 +113,14 @@ def test_a_layer_of_few_units_is_exact(num_units, walked):
     assert Layer([100] * num_units).sample().units.size == walked
 
 
+@pytest.mark.parametrize(("cycles", "walked"), [(SHORTEST - 1, NUM_UNITS), (SHORTEST, PILOT_UNITS)])
+def test_short_units_are_all_walked(cycles, walked):
+    assert Layer([cycles] * NUM_UNITS).sample().units.size == walked
+
+
 def test_units_unlike_the_others_are_always_walked():
     certain = np.arange(NUM_UNITS) % 16 == 15
-    cycles = np.where(certain, 7, 1000)
+    cycles = np.where(certain, 70, 1000)
     layer = Layer(cycles, cycles + 300 * certain, certain=certain)
     for seed in range(5):
         walked = layer.sample(seed)
@@ -138,7 +144,7 @@ def test_units_take_at_least_what_is_known():
 
 
 def test_units_without_work_take_no_time():
-    work = np.where(np.arange(NUM_UNITS) < 30, 0, 50)
+    work = np.where(np.arange(NUM_UNITS) < 30, 0, 5000)
     walked = Layer(2 * work, work).sample()
     assert walked.cycles.tolist() == (2 * work).tolist()
     assert Layer(np.zeros(NUM_UNITS), np.zeros(NUM_UNITS)).sample().cycles.tolist() == [0] * NUM_UNITS
