@@ -1,5 +1,8 @@
 """Samples of a layer's units: what is walked, what the others are said to take, how often the interval holds."""
 
+import math
+import statistics
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -111,6 +114,38 @@ def test_units_that_scatter_too_much_are_all_walked(seed):
 def test_a_layer_of_few_units_is_exact(num_units, walked):
     assert PILOT_UNITS == 21 * MOST_SAMPLED
     assert Layer([100] * num_units).sample().units.size == walked
+
+
+@pytest.mark.parametrize(("spread", "seed"), [(0.005, 0), (0.005, 1), (0.04, 0), (0.04, 2)])
+def test_the_interval_by_hand(spread, seed):
+    layer = noisy_layer(spread, num_units=200)
+    walked = layer.sample(seed)
+    pilot, n, N = layer.asked[:PILOT_UNITS], walked.units.size, 200
+    cycles, work = layer.cycles, layer.expectation.work
+    ratio_of_pilot = cycles[pilot].sum() / work[pilot].sum()
+    scatter = statistics.stdev(cycles[unit] - ratio_of_pilot * work[unit] for unit in pilot)
+    half = 2.446912 * N * scatter * math.sqrt((1 - n / N) / n) * work.mean() / work[pilot].mean()
+    estimate = cycles[walked.units].sum() / work[walked.units].sum() * work.sum()
+    assert n == (PILOT_UNITS if spread < 0.01 else pytest.approx(30, abs=20))
+    assert walked.cycles.sum() == pytest.approx(estimate, abs=1)
+    assert walked.low.sum() == pytest.approx(estimate - half, abs=2)
+    assert walked.high.sum() == pytest.approx(estimate + half, abs=2)
+
+
+def test_a_sample_whose_estimate_falls_while_it_grows_is_walked_on():
+    # The seven units that seed 0 draws first take twice as long as the others: 2 % of the estimate is half as much.
+    pilot = noisy_layer(0.001, num_units=300).sample(0).units
+    cycles = np.full(300, 1000)
+    cycles[pilot] = 2000 + 60 * np.arange(-3, 4)
+    walked = Layer(cycles).sample(0)
+    assert walked.units.size == 300
+
+
+def test_whole_cycles_keep_each_unit_within_its_ends():
+    rng = np.random.default_rng(2)
+    layer = Layer(1000 + rng.integers(-1, 2, 400), rng.uniform(999, 1001, 400))
+    for seed in range(10):
+        assert 0 < half_width(layer.sample(seed)) < 0.002
 
 
 @pytest.mark.parametrize(("cycles", "walked"), [(SHORTEST - 1, NUM_UNITS), (SHORTEST, PILOT_UNITS)])

@@ -11,7 +11,7 @@ from archmodel.accelerators import sampling, scnn_walk
 from archmodel.accelerators.cartesian import Blocks
 from archmodel.accelerators.context import Context
 from archmodel.accelerators.planar import unit_stride
-from archmodel.accelerators.sampling import PILOT_UNITS, WIDEST
+from archmodel.accelerators.sampling import PILOT_UNITS, WIDEST, Walked
 from archmodel.accelerators.scnn import run_layer
 from archmodel.network.layer import Layer
 from archmodel.operands.operands import Operands
@@ -192,6 +192,35 @@ def test_the_expected_work_is_spread_over_the_pes():
     assert expected.work.tolist() == pytest.approx([10 * 30 / 40, 30 * 30 / 40, 10 * 25 / 40, 30 * 25 / 40])
     assert expected.least.tolist() == [5, 15, 4, 10]
     assert expected.certain.tolist() == [False, True, False, True]
+
+
+def test_the_last_group_of_every_conv_group_can_be_short():
+    conv = unit_stride(Layer("c", "conv", ("x",), (4, 2, 2), 12, groups=4))  # 3 kernels each, in groups of 2
+    part = type("Part", (), {"accumulators": type("Accumulators", (), {"Kc": 2})})
+    assert scnn_walk.expect_groups(conv, [part], [np.ones((2, 4), np.int64)]).certain.tolist() == [False, True]
+
+
+@pytest.mark.parametrize(
+    ("cycles", "waiting", "stalls", "emptying"),
+    [
+        (100, 0, [0, 0], [0, 0]),  # the least: nothing but issues
+        (103, 3, [0, 0], [0, 0]),  # the walked group would have it wait for 6
+        (107, 6, [1, 1], [0, 0]),  # 2 cycles of PEs are left, for 20 of stalls
+        (110, 6, [4, 4], [0, 0]),
+        (118, 7, [10, 10], [1, 1]),  # 2 of 10 cycles of emptying
+        (200, 11, [10, 10], [5, 5]),
+    ],
+)
+def test_a_group_that_is_not_walked_has_room_for_its_stalls(cycles, waiting, stalls, emptying):
+    # Walked: 122 cycles, of which 7 of waiting; each of two PEs issues for 100, stalls for 10 and empties for 5.
+    measured = np.array([[122, 7, 115, 115, 10, 10, 5, 5]])
+    spans = np.array([122, cycles])
+    walked = Walked(np.array([0]), measured, spans, spans, spans)
+    work = scnn_walk.complete(walked, lambda: [np.array([[100, 100], [100, 100]])])
+    assert [column.tolist() for column in (work.span, work.waiting)] == [[122, cycles], [7, waiting]]
+    assert work.stalls.tolist() == [[10, 10], stalls]
+    assert work.emptying.tolist() == [[5, 5], emptying]
+    assert work.work.tolist() == [[115, 115], [100 + a + b for a, b in zip(stalls, emptying, strict=True)]]
 
 
 @pytest.mark.parametrize("seed", range(10))
