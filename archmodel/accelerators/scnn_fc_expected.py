@@ -22,7 +22,8 @@ def expect_layer(config: Config, layer: Layer, densities: Densities, context: Co
     counts = np.stack([whole(list(column), upwards=True) for column in zip(*(of for of, _ in expected), strict=True)])
     works = [
         RoundWork(by_pe(work), *of_round)
-        for work, of_round in zip(group_works([[group] for _, group in expected]), counts.T.tolist(), strict=True)
+        for (_, group), of_round in zip(expected, counts.T.tolist(), strict=True)
+        for work in group_works([[group]])
     ]
     return account(config, layer, rounds, works, densities, densities.effectual_macs(layer), context)
 

@@ -20,7 +20,7 @@ from archmodel.errors import WorkloadError
 
 SEEDS = (0, 1, 2)
 STATED = {"weights": "network", "activations": "network"}
-UNSTATED = {"weights": "density=0.4", "activations": "density=0.5"}  # choice: what pruned networks of the literature have
+UNSTATED = {"weights": "density=0.4", "activations": "density=0.5"}  # choice: about those of the SCNN study
 SWEPT = [("googlenet", density) for density in (0.1, 0.3, 0.6, 1.0)]  # the study's sweep of densities
 MEDIAN, WORST = 0.03, 0.10  # deviations that are promised on uniform zeros
 
@@ -114,13 +114,12 @@ def main() -> None:
         "# Statistical against exact",
         "",
         "Cycles of each layer on SCNN, uniform zeros; made by `python results/fidelity/run.py`.",
-        f"`one placement` compares with seed {SEEDS[0]}, `mean` with the mean of {len(SEEDS)} seeds; `spread` is the",
+        f"`one` compares with one placement, seed {SEEDS[0]}, `mean` with the mean of {len(SEEDS)} seeds; `spread` is the",
         "largest standard deviation of a layer's exact cycles over the seeds, which no expectation can follow.",
         f"Promised for one placement: median {MEDIAN:.0%}, worst {WORST:.0%}. Seconds are CPU time of one thread,",
         "reading the network and compiled code from the cache included.",
         "",
-        "| network | densities | layers | one placement, median | worst | mean, median | worst | spread | total"
-        " | exact s | statistical s |",
+        "| network | densities | layers | one: median | worst | mean: median | worst | spread | total | exact s | stat. s |",
         "|---|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|",
     ]
     missed, deviations = [], []
