@@ -116,7 +116,7 @@ def main() -> None:
         "Cycles of each layer on SCNN, uniform zeros; made by `python results/fidelity/run.py`.",
         f"`one` compares with one placement, seed {SEEDS[0]}, `mean` with the mean of {len(SEEDS)} seeds; `spread` is",
         "the largest standard deviation of a layer's exact cycles over the seeds, which no expectation can follow.",
-        f"Promised for one placement: median {MEDIAN:.0%}, worst {WORST:.0%}. `exact` and `ours` are CPU seconds of one",
+        f"Promised for one placement: median {MEDIAN:.0%}, worst {WORST:.0%}. `exact`, `ours`: CPU seconds of one",
         "thread, reading the network and compiled code from the cache included.",
         "",
         "| network | densities | layers | one: median | worst | mean: median | worst | spread | total | exact | ours |",
