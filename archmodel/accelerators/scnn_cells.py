@@ -89,6 +89,12 @@ class Cells:
         tall, wide = (np.frombuffer(masks[number], bool) for masks, number in zip(pattern, phase, strict=True))
         return np.outer(tall, wide).astype(float).ravel()
 
+    def products(self, sub_plane: SubPlane) -> tuple[Float64, Float64]:
+        """Pairs of a position of a full tile and a tap, of all phases, in each row and column of the accumulators."""
+        rows = np.convolve(np.ones(sub_plane.tile_h), self.rows.taps.sum(axis=0)[::-1])
+        columns = np.convolve(np.ones(sub_plane.tile_w), self.columns.taps.sum(axis=0)[::-1])
+        return rows, columns
+
     def meetings(self, sub_plane: SubPlane) -> tuple[int, int]:
         """Pairs of an input and a tap of a channel of each phase in a sub-plane: all, and those whose output exists."""
         rows, rows_in_range = self.rows.meetings(sub_plane.top, sub_plane.height)

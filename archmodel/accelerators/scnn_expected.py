@@ -16,10 +16,11 @@ from archmodel.accelerators.cartesian import Int64
 from archmodel.accelerators.context import Context
 from archmodel.accelerators.planar import PlanarTiling, SubPlane, unit_stride
 from archmodel.accelerators.random_blocks import Float64, RandomBlock
-from archmodel.accelerators.random_queues import RandomQueues, random_queues
+from archmodel.accelerators.random_queues import Banks, Fills, RandomQueues, random_queues
 from archmodel.accelerators.result import LayerResult
 from archmodel.accelerators.scnn_cells import Cells, Pattern
 from archmodel.accelerators.scnn_config import Config
+from archmodel.accelerators.scnn_conv import accumulators_of
 from archmodel.accelerators.scnn_expected_work import ExpectedGroup, group_works, whole
 from archmodel.accelerators.scnn_tally import Counts, Tally
 from archmodel.accelerators.scnn_tiling import Cut, cut_layer
@@ -40,13 +41,14 @@ def expect_layer(config: Config, layer: Layer, densities: Densities, context: Co
     cut = cut_layer(config, conv, densities.output_density, inputs.fit)
     weights = RandomWeights.of(config, cells, cut, densities.weight_density)
     sub_planes = list(cut.tiling.sub_planes()) * densities.batch
-    known: dict[tuple[object, ...], ExpectedPart] = {}
+    known: dict[tuple[object, float], ExpectedPart] = {}
     parts = []
     for sub_plane in sub_planes:
-        kind = inputs.tiles(sub_plane), products_reaching(config, cells, sub_plane)
-        if kind not in known:
-            known[kind] = expect_part(config, cells.channels, weights, inputs, *kind)
-        parts += [known[kind]] * conv.groups
+        tiles, kept = inputs.tiles(sub_plane), kept_products(config, cells, sub_plane)
+        if (tiles, kept) not in known:
+            banks = banks_of(config, cells, cut, sub_plane)
+            known[tiles, kept] = expect_part(config, cells.channels, weights, inputs, tiles, banks, kept)
+        parts += [known[tiles, kept]] * conv.groups
     counts = np.stack([whole(column, upwards=True) for column in np.array([part.counts for part in parts]).T], axis=1)
     works = group_works([part.groups for part in parts])
     tally = Tally(config, conv, cut)
@@ -145,12 +147,20 @@ class ExpectedPart:
     groups: list[ExpectedGroup]
 
 
-def products_reaching(config: Config, cells: Cells, sub_plane: SubPlane) -> float:
+def kept_products(config: Config, cells: Cells, sub_plane: SubPlane) -> float:
     """Fraction of a sub-plane's products that go to the accumulators."""
     if config.pe.out_of_range == "accumulate":
         return 1.0
     meetings, in_range = cells.meetings(sub_plane)
     return in_range / meetings if meetings else 1.0
+
+
+def banks_of(config: Config, cells: Cells, cut: Cut, sub_plane: SubPlane) -> Banks:
+    """The banks of a PE with a full tile."""
+    conv = cells.conv
+    rows, columns = cells.products(sub_plane)
+    first = sub_plane.top + conv.pad_top - conv.R + 1, sub_plane.left + conv.pad_left - conv.S + 1
+    return Banks.of(accumulators_of(config, conv, cut, sub_plane), rows, columns, first)
 
 
 def expect_part(
@@ -159,9 +169,10 @@ def expect_part(
     weights: RandomWeights,
     inputs: RandomInputs,
     tiles: tuple[tuple[Pattern, Pattern], ...],
-    reaching: float,
+    banks: Banks,
+    kept: float,
 ) -> ExpectedPart:
-    """What the PEs do in all output groups of a sub-plane; channels : of a phase; reaching : fraction of products."""
+    """What the PEs do in all output groups of a sub-plane; channels : of a phase; kept : fraction of products."""
     patterns = {pattern: number for number, pattern in enumerate(dict.fromkeys(tiles))}
     pe_kinds = np.array([patterns[pattern] for pattern in tiles])
     num_pes = np.bincount(pe_kinds)
@@ -181,14 +192,12 @@ def expect_part(
         float(channels * (numbers @ entries).sum()),
         float(channels * (num_pes @ stored).sum()),
         issued,
-        issued * reaching,
+        issued * kept,
         summed(passes, stored),
         summed(entries, fetched),
     )
-    queues = random_queues(
-        total_fills(numbers, weights.blocks), total_fills(num_pes, activations), reaching,
-        config.pe.accumulator_banks, config.pe.queue_depth,
-    )  # fmt: skip
+    fills = Fills.of(numbers, weights.blocks), Fills.of(num_pes, activations)
+    queues = random_queues(*fills, banks.times(kept), config.pe.queue_depth)
     owns = [
         Own(int(number), [block.vectors for block in kind])
         for number, kind in zip(num_pes, activations, strict=True)
@@ -198,11 +207,6 @@ def expect_part(
         for number, kind in zip(weights.numbers, weights.blocks, strict=True)
     ]
     return ExpectedPart(counts, expected_groups(config, channels, groups, owns, pe_kinds, queues))
-
-
-def total_fills(numbers: Int64, kinds: list[list[RandomBlock]]) -> Float64:
-    """Expected vectors with 0, 1, 2 ... entries in blocks, as many of each kind, of all phases."""
-    return np.array(sum(number * block.fills for number, kind in zip(numbers, kinds, strict=True) for block in kind))
 
 
 def expected_groups(
@@ -223,8 +227,7 @@ def expected_groups(
         return [group for number, group in kinds for _ in range(number)]
     together = [Broadcast.together(list(zip((number for number, _ in groups), phase, strict=True)))
                 for phase in zip(*(phases for _, phases in groups), strict=True)]  # fmt: skip
-    slowest = slowest_work(together, owns) * (1.0 + queues.stall_cycles)
-    return [ExpectedGroup.without_barriers(kinds, slowest)]
+    return [ExpectedGroup.without_barriers(kinds, slowest_work(together, owns))]
 
 
 def log_normal_cdf(excess: float, deviation: float) -> float:

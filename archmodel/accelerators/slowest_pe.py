@@ -171,16 +171,15 @@ def waiting_for_weights(phases: list[Broadcast], owns: list[Own], fifo: tuple[in
     held = fullest * entries / steps.vectors  # own vectors that a PE can be ahead
     if held > UNCOUPLED * spread and fullest * per_cycle > 1.0:
         return 0.0
-    pieces = math.ceil(steps.vectors / entries)  # a block larger than the FIFO comes in pieces
     size = max(vectors.probability.size for vectors in mixed)
-    ahead = min(DEVIATIONS * spread, 2.0 * held * pieces) + size
+    ahead = min(DEVIATIONS * spread, 2.0 * max(held, fullest)) + size
     behind = 0.6 * DEVIATIONS * spread + size  # the slowest PE is itself some deviations behind the mean
     grid = max(1, min(MOST_GRID, math.ceil(CELLS / (ahead + behind))))
     coupled = expected_coupled_cycles(
         np.array([np.pad(vectors.probability, (0, size - vectors.probability.size)) for vectors in mixed]),
         np.array([own.num_pes for own in owns]),
-        steps.total * pieces,
-        steps.vectors / pieces,
+        steps.total,
+        steps.vectors,
         entries,
         per_cycle,
         grid,

@@ -74,7 +74,11 @@ def expected_coupled_cycles(steps, num_pes, num_steps, vectors_per_step, entries
     arrival, bound = -1.0, -1.0
     for step in range(num_steps):
         beyond = (step + 1) * vectors_per_step - entries  # vectors to be freed before this step's last one
-        if beyond > 0.0:
+        if vectors_per_step > entries:  # in pieces, in each of which all PEs wait for the slowest
+            arrival = max(arrival + 1.0 / per_cycle, done[step] - entries + 1.0 if step else 0.0)
+            bound = min(arrival / cell_cycles - origin, np.float64(last))
+            arrival += (vectors_per_step - 1.0) / per_cycle
+        elif beyond > 0.0:
             source = np.int64(np.ceil(beyond / vectors_per_step - 1e-9)) - 1
             last_pass = max(done[source + 1] - vectors_per_step, done[source])
             freed = last_pass + beyond - source * vectors_per_step
