@@ -1,5 +1,6 @@
 """Accumulator banks under products whose accumulators are random: how long they hold the multipliers."""
 
+from collections import Counter
 from dataclasses import dataclass
 from functools import cache
 from math import comb
@@ -62,7 +63,7 @@ class RandomQueues:
         of_row = min(max(1, round(self.row_issues)), issues)
         lengths = np.linalg.matrix_power(self.any_issue, issues - of_row)[:, :1]
         lengths = (lengths @ np.linalg.matrix_power(self.last_row, of_row - 1) @ self.last_issue)[:, 0]
-        longest = np.diff(all_below(np.cumsum(lengths, axis=1), self.num_banks * num_pes), prepend=0.0)
+        longest = increments(all_below(np.cumsum(lengths, axis=1), self.num_banks * num_pes))
         length = np.arange(longest.size)
         expected = float(length @ longest)
         return expected, max(float(length**2 @ longest) - expected**2, 0.0) ** 0.5
@@ -98,9 +99,9 @@ class Banks:
 
     def kinds(self) -> "tuple[Banks, Int64]":
         """Banks that differ, and how many there are of each."""
-        pairs = np.stack([self.accumulators, np.round(self.shares, EQUAL_SHARES)])
-        distinct, number = np.unique(pairs, axis=1, return_counts=True)
-        return Banks(distinct[0].astype(np.int64), distinct[1]), number
+        kinds = Counter(zip(self.accumulators.tolist(), np.round(self.shares, EQUAL_SHARES).tolist(), strict=True))
+        accumulators, shares = zip(*kinds, strict=True)
+        return Banks(np.array(accumulators), np.array(shares)), np.array(list(kinds.values()))
 
 
 @dataclass(frozen=True, eq=False)
@@ -141,7 +142,7 @@ def random_queues(weights: Fills, activations: Fills, banks: Banks, depth: int) 
             break
         within = np.cumsum(lengths, axis=1)[:, depth:]
         longest = np.array([all_below(within, number) for number in all_but_one])
-        others = (others + np.diff(longest, axis=1, prepend=0.0)) / 2.0  # halfway, lest it swings
+        others = (others + increments(longest)) / 2.0  # halfway, lest it swings
     last_row, last_issue = (
         shortened(retired(bank_arrivals(fills, activations.last, distinct), depth), others, depth)
         for fills in (weights.every, weights.last)
@@ -162,6 +163,13 @@ def retired(arrivals: Float64, depth: int) -> Float64:
         after[:, before, before : before + arrivals.shape[1]] = arrivals
     after[:, :, 1] += after[:, :, 0]  # an empty queue has nothing to retire
     return after[:, :, 1:]
+
+
+def increments(cumulated: Float64) -> Float64:
+    """Probabilities from those of at most 0, 1, 2 ... along the last axis."""
+    probability = cumulated.copy()
+    probability[..., 1:] -= cumulated[..., :-1]
+    return probability
 
 
 def all_below(below: Float64, numbers: Int64) -> Float64:

@@ -8,6 +8,7 @@ it follow (`slowest_pe`), and the banks (`random_queues`). The account is that o
 import math
 from collections import Counter
 from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
 
@@ -18,7 +19,7 @@ from archmodel.accelerators.planar import PlanarTiling, SubPlane, unit_stride
 from archmodel.accelerators.random_blocks import Float64, RandomBlock
 from archmodel.accelerators.random_queues import Banks, Fills, RandomQueues, random_queues
 from archmodel.accelerators.result import LayerResult
-from archmodel.accelerators.scnn_cells import Cells, Pattern
+from archmodel.accelerators.scnn_cells import Cells, Pattern, Tiles
 from archmodel.accelerators.scnn_config import Config
 from archmodel.accelerators.scnn_conv import accumulators_of
 from archmodel.accelerators.scnn_expected_work import ExpectedGroup, group_works, whole
@@ -108,15 +109,15 @@ class RandomInputs:
         """Fraction that is stored, explicit zeros apart."""
         return self.densities.input_density if self.config.compression.sparse_activations else 1.0
 
-    def tiles(self, sub_plane: SubPlane) -> tuple[tuple[Pattern, Pattern], ...]:
-        """Patterns of the PEs' tiles."""
+    def tiles(self, sub_plane: SubPlane) -> Tiles:
+        """Inputs in the PEs' tiles."""
         return self.cells.tiles(sub_plane, self.config.pe.rows, self.config.pe.cols)
 
-    def blocks(self, pattern: tuple[Pattern, Pattern]) -> list[RandomBlock]:
-        """Blocks of each phase of a PE."""
+    def blocks(self, tall: Pattern, wide: Pattern) -> list[RandomBlock]:
+        """Blocks of each phase of a PE with these rows and columns."""
         longest_run, width = self.config.compression.longest_run, self.config.pe.I
         return [
-            RandomBlock.of(self.cells.tile(pattern, phase) * self.stored_density, longest_run, width)
+            RandomBlock.of(self.cells.tile(tall, wide, phase) * self.stored_density, longest_run, width)
             for phase in self.cells.phases
         ]
 
@@ -125,14 +126,17 @@ class RandomInputs:
 
         Their sums over the channels are taken as normal; the median of the fullest tile decides.
         """
-        tiles = Counter(tile for sub_plane in tiling.sub_planes() for tile in self.tiles(sub_plane))
+        kinds: Counter[tuple[Pattern, Pattern]] = Counter()
+        for sub_plane in tiling.sub_planes():
+            rows, columns = (Counter(patterns).items() for patterns in self.tiles(sub_plane))
+            kinds.update({(tall, wide): one * other for tall, one in rows for wide, other in columns})
         channels = self.cells.channels * self.cells.conv.groups
-        fullest = max(sum(self.cells.tile(tile, phase).sum() for phase in self.cells.phases) for tile in tiles)
+        fullest = max(sum(self.cells.tile(*kind, phase).sum() for phase in self.cells.phases) for kind in kinds)
         if fullest * channels * self.stored_density > most_entries:
             return False
         log_chance = 0.0
-        for pattern, number in tiles.items():
-            blocks = self.blocks(pattern)
+        for kind, number in kinds.items():
+            blocks = self.blocks(*kind)
             entries = channels * sum(block.entries.mean for block in blocks)
             deviation = math.sqrt(channels * sum(block.entries.variance for block in blocks))
             log_chance += number * self.densities.batch * log_normal_cdf(most_entries + 0.5 - entries, deviation)
@@ -168,15 +172,15 @@ def expect_part(
     channels: int,
     weights: RandomWeights,
     inputs: RandomInputs,
-    tiles: tuple[tuple[Pattern, Pattern], ...],
+    tiles: Tiles,
     banks: Banks,
     kept: float,
 ) -> ExpectedPart:
     """What the PEs do in all output groups of a sub-plane; channels : of a phase; kept : fraction of products."""
-    patterns = {pattern: number for number, pattern in enumerate(dict.fromkeys(tiles))}
-    pe_kinds = np.array([patterns[pattern] for pattern in tiles])
+    kinds = {kind: number for number, kind in enumerate(product(*(dict.fromkeys(patterns) for patterns in tiles)))}
+    pe_kinds = np.array([kinds[kind] for kind in product(*tiles)])
     num_pes = np.bincount(pe_kinds)
-    activations = [inputs.blocks(pattern) for pattern in patterns]
+    activations = [inputs.blocks(*kind) for kind in kinds]
     numbers = np.array(weights.numbers)
 
     def summed(of_weights: Float64, of_activations: Float64) -> float:

@@ -1,5 +1,6 @@
 """Where cells of blocks can be non-zero, against the unfolding of layers of ones."""
 
+import itertools
 import random
 from collections import Counter
 
@@ -49,8 +50,8 @@ def test_tiles_are_the_unfolded_ones(seed):
     tiling = draw.choice(list(tilings(conv.plane, rows, cols)))
     for sub_plane in tiling.sub_planes():
         masks = tile_masks(sub_plane, plane, rows, cols).reshape(layer.C, conv.phases, rows * cols, -1)
-        patterns = cells.tiles(sub_plane, rows, cols)
-        ours = [[cells.tile(pattern, phase) for pattern in patterns] for phase in cells.phases]
+        patterns = list(itertools.product(*cells.tiles(sub_plane, rows, cols)))
+        ours = [[cells.tile(*pattern, phase) for pattern in patterns] for phase in cells.phases]
         assert (masks == np.array(ours)).all()
 
 
