@@ -27,7 +27,8 @@ def load(*assignments):
 
 
 def context(bytes_per_s=50e9):
-    return Context(IdealMemoryConfig(model="ideal", name="test", bytes_per_s=bytes_per_s, latency_s=100e-9, pj_per_bit=0.0))
+    memory = IdealMemoryConfig(model="ideal", name="test", bytes_per_s=bytes_per_s, latency_s=100e-9, pj_per_bit=0.0)
+    return Context(memory)
 
 
 def conv(channels, size, kernels, kernel, **changes):
