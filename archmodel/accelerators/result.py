@@ -47,6 +47,9 @@ class LayerResult:
             raise ValueError(f"{self.name}: unknown causes {sorted(unknown)}; allowed: {', '.join(CAUSES)}")
         if sum(self.stack.values()) != self.slots or min(self.stack.values()) < 0:
             raise ValueError(f"{self.name}: the stack {dict(self.stack)} does not sum to {self.slots} slots")
+        low, high = self.cycles_ci95 or (self.cycles, self.cycles)
+        if not low <= self.cycles <= high:
+            raise ValueError(f"{self.name}: {self.cycles} cycles are not within their interval {low} to {high}")
 
     @classmethod
     def of(cls, layer: Layer, operands: Operands | Densities, checked: bool, **counts: Any) -> "LayerResult":
@@ -121,6 +124,11 @@ class RunResult:
     def cycles(self) -> int:
         """Cycles of all layers, one after the other."""
         return sum(layer.cycles for layer in self.layers)
+
+    @property
+    def cycles_ci95(self) -> tuple[int, int] | None:
+        """95 % confidence interval of a sampled run's cycles; layers are sampled independently of one another."""
+        return summary.cycles_ci95(self.layers)
 
     @property
     def time_s(self) -> float:

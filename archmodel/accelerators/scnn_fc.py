@@ -24,7 +24,7 @@ from archmodel.kernels.cartesian_product import accumulate_products
 from archmodel.kernels.lanes import WEIGHTS_PER_STEP
 from archmodel.memory.dram import Stream
 from archmodel.network.layer import Layer
-from archmodel.operands.operands import Operands, effectual_macs
+from archmodel.operands.operands import Densities, Operands, effectual_macs
 
 PES_PER_TASK = 8  # bounds the weights that are unpacked at a time
 
@@ -37,6 +37,11 @@ class Round:
     per_pe: int
     images: slice
     accumulators: Accumulators
+
+    @property
+    def num_images(self) -> int:
+        """Images of the round."""
+        return self.accumulators.tile_w
 
 
 @dataclass(frozen=True)
@@ -121,15 +126,28 @@ def run_layer(config: Config, layer: Layer, operands: Operands, context: Context
     works = [run_round(config, round_, stored, context) for round_ in rounds]
     if context.check:
         check_fc(config, layer, rounds, operands, context)
+    return account(config, layer, rounds, works, operands, effectual_macs(layer, operands), context)
+
+
+def account(
+    config: Config,
+    layer: Layer,
+    rounds: list[Round],
+    works: list[RoundWork],
+    operands: Operands | Densities,
+    effectual: int,
+    context: Context,
+) -> LayerResult:
+    """The layer's account, of rounds that were walked or are expected; the causes sum to all multiplier-slots."""
     spans = [int(work.work.span.max()) for work in works]
     drains = exposed_drains(config, layer, rounds, spans)
     compute = [span + drain for span, drain in zip(spans, drains, strict=True)]
-    streams = fc_streams(config, layer, rounds, works, operands, context)
+    streams = fc_streams(config, layer, rounds, works, operands.output_density, context)
     cycles = layer_cycles(compute, streams, context, config.clock_hz)
     pe, bits, num_multipliers = config.pe, config.compression, config.num_multipliers
     lanes = pe.multipliers_per_pe
     all_work = GroupWork.join([work.work for work in works])
-    issued, effectual = sum(work.issued for work in works), effectual_macs(layer, operands)
+    issued = sum(work.issued for work in works)
     stalled, emptying = int(all_work.stalls.sum()), int(all_work.emptying.sum())
     worked = int(all_work.work.sum())
     stack = {
@@ -183,7 +201,12 @@ def exposed_drains(config: Config, layer: Layer, rounds: list[Round], spans: lis
 
 
 def fc_streams(
-    config: Config, layer: Layer, rounds: list[Round], works: list[RoundWork], operands: Operands, context: Context
+    config: Config,
+    layer: Layer,
+    rounds: list[Round],
+    works: list[RoundWork],
+    output_density: float,
+    context: Context,
 ) -> tuple[Stream, ...]:
     """Weights of every round; inputs and outputs with the first round of each set of images."""
     bits = config.compression
@@ -191,8 +214,7 @@ def fc_streams(
     for tile, (round_, work) in enumerate(zip(rounds, works, strict=True)):
         streams.append(Stream("weight", "read", math.ceil(work.stored_weights * bits.weight_bits / 8), tile))
         if round_.first_neuron == 0:
-            images = operands.inputs[round_.images]
-            outputs = bits.stored_activations(images.shape[0] * layer.K, operands.output_density)
+            outputs = bits.stored_activations(round_.num_images * layer.K, output_density)
             if not context.input_on_chip:
                 streams.append(Stream("input", "read", math.ceil(work.stored_inputs * bits.activation_bits / 8), tile))
             if not context.output_on_chip:

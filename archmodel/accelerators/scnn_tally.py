@@ -9,6 +9,7 @@ import numpy as np
 from archmodel.accelerators.cartesian import Int64
 from archmodel.accelerators.context import Context, layer_cycles
 from archmodel.accelerators.planar import (
+    SubPlane,
     UnitStrideConv,
     halo_outputs,
     largest_halo,
@@ -22,7 +23,47 @@ from archmodel.accelerators.scnn_conv import GroupWork, Part, products_in_range
 from archmodel.accelerators.scnn_tiling import Cut
 from archmodel.memory.dram import Stream
 from archmodel.network.layer import Layer
-from archmodel.operands.operands import Operands
+from archmodel.operands.operands import Densities, Operands
+
+
+@dataclass(frozen=True)
+class Counts:
+    """What one conv group on one sub-plane stores, fetches and multiplies, measured or expected.
+
+    num_groups : output groups; accumulated : products that reach the accumulators; input_reads, weight_reads : entries
+    fetched from the IARAMs and from the weight FIFOs
+    """
+
+    sub_plane: SubPlane
+    conv_group: int
+    num_groups: int
+    stored_weights: int
+    stored_activations: int
+    issued: int
+    accumulated: int
+    input_reads: int
+    weight_reads: int
+
+    @classmethod
+    def of(cls, config: Config, conv: UnitStrideConv, part: Part) -> "Counts":
+        """Those of compressed operands."""
+        pe, weights, activations = config.pe, part.weights, part.activations
+        vectors = weights.num_vectors(pe.F)
+        entries = config.fifo[0]
+        passes = -(-vectors // entries) if entries else np.minimum(vectors, 1)  # over a channel's activations
+        weight_words, activation_words = weights.num_entries.sum(axis=0), activations.num_entries.sum(axis=1)
+        issued = int(weight_words @ activation_words)
+        return cls(
+            sub_plane=part.sub_plane,
+            conv_group=part.conv_group,
+            num_groups=weights.shape[0],
+            stored_weights=weights.position.size,
+            stored_activations=activations.position.size,
+            issued=issued,
+            accumulated=issued if pe.out_of_range == "accumulate" else products_in_range(config, conv, part),
+            input_reads=int(passes.sum(axis=0) @ activation_words),
+            weight_reads=int(weight_words @ activations.num_vectors(pe.I).sum(axis=1)),
+        )
 
 
 @dataclass
@@ -33,6 +74,7 @@ class Tally:
     conv: UnitStrideConv
     cut: Cut
     works: list[GroupWork] = field(default_factory=list)
+    ends: list[tuple[Int64, Int64]] = field(default_factory=list)  # spans at the ends of a sampled layer's interval
     drains: list[Int64] = field(default_factory=list)
     tiles: list[int] = field(default_factory=list)  # temporal tile of each part
     num_tiles: int = 0
@@ -42,17 +84,17 @@ class Tally:
     written: Counter[str] = field(default_factory=Counter)
     streams: list[Stream] = field(default_factory=list)
 
-    def add(self, part: Part, work: GroupWork, output_density: float, context: Context) -> None:
+    def add(self, part: Counts, work: GroupWork, output_density: float, context: Context) -> None:
         """Account one part; the last conv group of a sub-plane completes a temporal tile."""
-        issued = int(part.weights.num_entries.sum(axis=0) @ part.activations.num_entries.sum(axis=1))
-        self.issued += issued
+        self.issued += part.issued
+        self.accumulated += part.accumulated
         self.works.append(work)
         drains = self._drain_cycles(part)
         if work.span.size < drains.size:  # no barriers between the groups: they drain on the way, or all at the end
             drains = drains[-1:] if self.config.ppu.overlap else drains.sum(keepdims=True)
         self.drains.append(drains)
         self.tiles.append(self.num_tiles)
-        self._count_words(part, issued, output_density)
+        self._count_words(part, output_density)
         self._add_streams(part, output_density, context)
         if part.conv_group + 1 == self.conv.groups:
             self.num_tiles += 1
@@ -62,13 +104,13 @@ class Tally:
         first = np.arange(num_groups) * self.cut.Kc
         return np.minimum(self.cut.Kc, self.conv.K // self.conv.groups - first)
 
-    def _drain_cycles(self, part: Part) -> Int64:
+    def _drain_cycles(self, part: Counts) -> Int64:
         """Cycles from the barrier until halos are exchanged and the outputs are in the OARAM, for each group.
 
         A PE has a link to each of its eight neighbours; the largest halo region decides.
         """
         ppu, tile = self.config.ppu, part.sub_plane
-        channels = self._group_channels(part.weights.shape[0])
+        channels = self._group_channels(part.num_groups)
         cycles = np.zeros(channels.size, np.int64)
         if ppu.halo_words_per_cycle:
             cycles += -(-channels * largest_halo(self.conv, tile) // ppu.halo_words_per_cycle)
@@ -76,64 +118,72 @@ class Tally:
             cycles += -(-channels * tile.tile_h * tile.tile_w // ppu.output_words_per_cycle)
         return cycles
 
-    def _count_words(self, part: Part, issued: int, output_density: float) -> None:
-        pe, weights, activations = self.config.pe, part.weights, part.activations
-        vectors = weights.num_vectors(pe.F)
-        entries = self.config.fifo[0]
-        passes = -(-vectors // entries) if entries else np.minimum(vectors, 1)  # over a channel's activations
-        entering = int(passes.sum(axis=0) @ activations.num_entries.sum(axis=1))
-        self.read["iaram"] += entering
-        self.written["activation_registers"] += entering
-        weight_words = weights.num_entries.sum(axis=0)
-        self.written["weight_fifo"] += int(weight_words.sum()) * pe.num_pes
-        self.read["weight_fifo"] += int(weight_words @ activations.num_vectors(pe.I).sum(axis=1))
-        accumulated = issued if pe.out_of_range == "accumulate" else products_in_range(self.config, self.conv, part)
-        self.accumulated += accumulated
+    def _count_words(self, part: Counts, output_density: float) -> None:
+        pe = self.config.pe
+        self.read["iaram"] += part.input_reads
+        self.written["activation_registers"] += part.input_reads
+        self.written["weight_fifo"] += part.stored_weights * pe.num_pes
+        self.read["weight_fifo"] += part.weight_reads
         for component in ("bank_queues", "accumulators"):
-            self.read[component] += accumulated
-            self.written[component] += accumulated
+            self.read[component] += part.accumulated
+            self.written[component] += part.accumulated
         channels = self.conv.K // self.conv.groups
-        tile, accumulators = part.sub_plane, part.accumulators
-        halo = accumulators.height * accumulators.width - tile.tile_h * tile.tile_w
-        halos = channels * halo * pe.num_pes
+        tile = part.sub_plane
+        held = (tile.tile_h + self.conv.R - 1) * (tile.tile_w + self.conv.S - 1)
+        halos = channels * (held - tile.tile_h * tile.tile_w) * pe.num_pes
         self.written["halo"] += halos
         outputs = channels * owned_outputs(self.conv, tile)
         self.read["accumulators"] += 2 * halos + outputs  # sent, and added to the sums of the neighbour
         self.written["accumulators"] += halos
         self.written["oaram"] += math.ceil(self.config.compression.stored_activations(outputs, output_density))
 
-    def _add_streams(self, part: Part, output_density: float, context: Context) -> None:
+    def _add_streams(self, part: Counts, output_density: float, context: Context) -> None:
         bits = self.config.compression
         channels = self.conv.K // self.conv.groups
         psums = channels * halo_outputs(self.conv, part.sub_plane) if self.cut.through_dram else 0
         outputs = bits.stored_activations(channels * owned_outputs(self.conv, part.sub_plane), output_density)
         moved = [
-            Stream("weight", "read", _bytes(part.weights.position.size * bits.weight_bits), self.num_tiles),
+            Stream("weight", "read", _bytes(part.stored_weights * bits.weight_bits), self.num_tiles),
             Stream("psum", "write", _bytes(psums * bits.psum_bits), self.num_tiles),
             Stream("psum", "read", _bytes(psums * bits.psum_bits), self.num_tiles),
         ]
         if not context.input_on_chip:
-            stored = part.activations.position.size
-            moved.append(Stream("input", "read", _bytes(stored * bits.activation_bits), self.num_tiles))
+            num_bytes = _bytes(part.stored_activations * bits.activation_bits)
+            moved.append(Stream("input", "read", num_bytes, self.num_tiles))
         if not context.output_on_chip:
             moved.append(Stream("output", "write", _bytes(outputs * bits.activation_bits), self.num_tiles))
         self.streams += [stream for stream in moved if stream.num_bytes]
 
-    def _exposed_drain(self) -> list[Int64]:
+    def _exposed_drain(self, spans: list[Int64]) -> list[Int64]:
         """Drain cycles of the units of each part that no computation hides: the next group computes meanwhile."""
         drain = np.concatenate(self.drains)
         if self.config.ppu.overlap:
-            following = np.append(np.concatenate([work.span for work in self.works])[1:], 0)
+            following = np.append(np.concatenate(spans)[1:], 0)
             drain = np.maximum(0, drain - following)
         return np.split(drain, np.cumsum([part.size for part in self.drains])[:-1])
 
-    def result(self, layer: Layer, operands: Operands, effectual: int, pairs: int, context: Context) -> LayerResult:
+    def _compute_cycles(self, spans: list[Int64]) -> list[int]:
+        """Cycles of each temporal tile without memory, from the spans of the groups of each part."""
+        compute = [0] * self.num_tiles
+        for span, drain, tile in zip(spans, self._exposed_drain(spans), self.tiles, strict=True):
+            compute[tile] += int(span.sum() + drain.sum())
+        return compute
+
+    def _interval(self, streams: tuple[Stream, ...], context: Context) -> tuple[int, int] | None:
+        """The 95 % confidence interval of a sampled layer's cycles: what they are at the ends of its groups' spans."""
+        if not context.sampled:
+            return None
+        low, high = (self._compute_cycles(list(spans)) for spans in zip(*self.ends, strict=True))
+        clock_hz = self.config.clock_hz
+        return layer_cycles(low, streams, context, clock_hz), layer_cycles(high, streams, context, clock_hz)
+
+    def result(
+        self, layer: Layer, operands: Operands | Densities, effectual: int, pairs: int, context: Context
+    ) -> LayerResult:
         """The layer's account; the causes sum to all multiplier-slots. `pairs` as `nonzero_pairs` has them."""
         pe, num_multipliers = self.config.pe, self.config.num_multipliers
-        exposed = self._exposed_drain()
-        compute = [0] * self.num_tiles
-        for work, drain, tile in zip(self.works, exposed, self.tiles, strict=True):
-            compute[tile] += int(work.span.sum() + drain.sum())
+        spans = [work.span for work in self.works]
+        exposed, compute = self._exposed_drain(spans), self._compute_cycles(spans)
         streams = tuple(self.streams)
         cycles = layer_cycles(compute, streams, context, self.config.clock_hz)
         all_work = GroupWork.join(self.works)
@@ -170,6 +220,7 @@ class Tally:
             },
             streams=streams,
             cycle_map=all_work.work,
+            cycles_ci95=self._interval(streams, context),
             details={
                 "Kc": self.cut.Kc,
                 "sub_planes": self.num_tiles // operands.batch,

@@ -1,5 +1,6 @@
 """How SCNN cuts a layer: planes into sub-planes that fit its buffers, output channels into groups."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,6 +10,9 @@ from archmodel.accelerators.planar import PlanarTiling, UnitStrideConv, tile_mas
 from archmodel.accelerators.scnn_config import PUBLISHED_KC, Config
 from archmodel.errors import ConfigError
 from archmodel.operands.operands import Mask
+
+FitsIaram = Callable[[PlanarTiling, int], bool]
+"""Whether no PE stores more than so many entries of the inputs."""
 
 
 @dataclass(frozen=True)
@@ -20,11 +24,11 @@ class Cut:
     through_dram: bool
 
 
-def cut_layer(config: Config, conv: UnitStrideConv, planes: list[Mask], output_density: float) -> Cut:
+def cut_layer(config: Config, conv: UnitStrideConv, output_density: float, fits_iaram: FitsIaram) -> Cut:
     """The fewest sub-planes whose tiles fit the accumulators, the IARAM and the OARAM of every PE.
 
-    planes : uint8[C, H, W] of each image. The IARAM holds the stored entries of a tile of all channels, the OARAM the
-    expected non-zeros of its outputs. Where nothing fits, the finest tiling is used and streams through the RAMs.
+    The IARAM holds the stored entries of a tile of all channels, the OARAM the expected non-zeros of its outputs.
+    Where nothing fits, the finest tiling is used and streams through the RAMs.
     """
     pe = config.pe
     least_Kc = min(pe.Kc, conv.K // conv.groups) if isinstance(pe.Kc, int) else 1
@@ -33,12 +37,13 @@ def cut_layer(config: Config, conv: UnitStrideConv, planes: list[Mask], output_d
             f"pe.accumulator_entries = {pe.accumulator_entries}: one position of {least_Kc} output channel(s) with a"
             f" {conv.R}x{conv.S} kernel needs {least_Kc * conv.R * conv.S}"
         )
+    most_entries = 8 * config.buffers.iaram_bytes // config.compression.activation_bits
     through_dram, chosen = False, None
     for tiling in tilings(conv.plane, pe.rows, pe.cols):
         if least_Kc * accumulators_per_channel(conv, tiling) > pe.accumulator_entries:
             continue
         chosen = tiling
-        if fits_buffers(config, conv, tiling, planes, output_density):
+        if fits_oaram(config, conv, tiling, output_density) and fits_iaram(tiling, most_entries):
             break
         through_dram = True
     assert chosen is not None  # 1x1 tiles fit the accumulators, checked above
@@ -62,20 +67,20 @@ def group_channels(config: Config, conv: UnitStrideConv, tiling: PlanarTiling) -
     return min(config.pe.Kc, channels)
 
 
-def fits_buffers(
-    config: Config, conv: UnitStrideConv, tiling: PlanarTiling, planes: list[Mask], output_density: float
-) -> bool:
-    """Whether the fullest tile fits the IARAM and the expected outputs of the largest one the OARAM."""
+def fits_oaram(config: Config, conv: UnitStrideConv, tiling: PlanarTiling, output_density: float) -> bool:
+    """Whether the expected outputs of the largest tile fit the OARAM."""
     compression = config.compression
     tile_h, tile_w = tiling.largest_tile
     outputs = compression.stored_activations(tile_h * tile_w * conv.K, output_density)
-    if outputs * compression.activation_bits > 8 * config.buffers.oaram_bytes:
-        return False
-    most_entries = 8 * config.buffers.iaram_bytes // compression.activation_bits
-    return all(fits_iaram(config, tiling, plane, most_entries) for plane in planes)
+    return outputs * compression.activation_bits <= 8 * config.buffers.oaram_bytes
 
 
-def fits_iaram(config: Config, tiling: PlanarTiling, plane: Mask, most_entries: int) -> bool:
+def fits_iaram(config: Config, planes: list[Mask], tiling: PlanarTiling, most_entries: int) -> bool:
+    """Whether no PE stores more entries of a tile of all channels, of any image; planes : uint8[C, H, W] each."""
+    return all(plane_fits(config, tiling, plane, most_entries) for plane in planes)
+
+
+def plane_fits(config: Config, tiling: PlanarTiling, plane: Mask, most_entries: int) -> bool:
     """Whether no PE stores more than `most_entries` of a tile of all channels, explicit zeros included."""
     pe, longest_run = config.pe, config.compression.longest_run
     nonzeros = plane.sum(axis=0, dtype=np.int32)[np.newaxis]

@@ -149,6 +149,14 @@ def title(run: RunResult) -> str:
     return one_line(", ".join([*parts, str(run.config["memory"]["name"])]), 4 * SHOWN_CHARACTERS)
 
 
+def plus_minus(run: RunResult) -> str:
+    """Half-width of the 95 % confidence interval of a sampled run's cycles."""
+    if run.cycles_ci95 is None or not run.cycles:
+        return ""
+    low, high = run.cycles_ci95
+    return f" +- {100 * (high - low) / 2 / run.cycles:.2g} % (95 %)"
+
+
 def seed_lines(run: RunResult) -> list[str]:
     """Mean and 95 % interval over the placements of the zeros."""
     if run.seeds is None:
@@ -197,7 +205,7 @@ def summary(run: RunResult) -> list[str]:
     utilization = percent(effectual, sum(layer.slots for layer in run.layers)) or "0.0"
     rate = si(2 * dense / run.time_s if run.cycles else 0.0, "OP/s")
     lines = [
-        f"time         {seconds(run.time_s)}, {run.cycles:,} cycles at {si(run.clock_hz, 'Hz')}",
+        f"time         {seconds(run.time_s)}, {run.cycles:,} cycles{plus_minus(run)} at {si(run.clock_hz, 'Hz')}",
         f"work         {si(effectual)} effectual of {si(dense)} MACs; {rate} dense-equivalent",
         f"utilization  {utilization} % of {multipliers:,} multipliers; the oracle needs {oracle:,} cycles",
         f"DRAM         {si(run.total('dram_bytes'), 'B')}",

@@ -51,11 +51,15 @@ def test_assignments_change_the_machine():
 @pytest.mark.parametrize(
     ("model", "expected"),
     [
-        ('"scn"', "model = 'scn': unknown model; allowed: dcnn, scnn; did you mean 'scnn'?"),
+        ('"scn"', "unknown model; allowed: dcnn, scnn or the name of a Python file beside it; did you mean 'scnn'?"),
         ("3", "model = 3: unknown model; allowed: dcnn, scnn"),
         ('["scnn"]', "unknown model; allowed: dcnn, scnn"),
         ('""', "model = '': unknown model; allowed: dcnn, scnn"),
-        ('"context.py"', "unknown model"),
+        ('"context.py"', "there is no such file beside it"),  # a module of the package is not beside the file
+        ('"../toy.py"', "must be the name of a Python file beside it"),
+        ('"/toy.py"', "must be the name of a Python file beside it"),
+        ('"toy-1.py"', "must be the name of a Python file beside it"),
+        ('".py"', "must be the name of a Python file beside it"),
         ('"os.path"', "unknown model"),
         ('"context"', "model = 'context': is not a machine; allowed: dcnn, scnn"),  # a module beside the machines
         ('"__pycache__"', "allowed: dcnn, scnn"),
