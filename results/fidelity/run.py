@@ -140,15 +140,15 @@ def main() -> None:
         "",
         "## Uniform zeros",
         "",
-        f"Promised for one placement: median {MEDIAN:.0%}, worst {WORST:.0%}. Over all {every.size} layers: median"
-        f" {np.median(every):.2%}, worst {every.max():.1%}.",
+        f"Promised for one placement: median {MEDIAN:.0%}, worst {WORST:.0%}.",
+        f"Over all {every.size} layers: median {np.median(every):.2%}, worst {every.max():.1%}.",
         f"Beyond the promise: {', '.join(missed) or 'none'}.",
         "",
         *uniform,
         "",
         "## Correlated zeros",
         "",
-        "Exact runs with `--zeros correlated`; the statistical ones know the densities only and take the zeros as uniform.",
+        "Exact runs with `--zeros correlated`; the statistical ones know the densities only and take zeros as uniform.",
         "",
         *correlated,
     ]
