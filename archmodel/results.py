@@ -55,6 +55,8 @@ SCHEMA: dict[str, Column] = {
     "seeds/seed": Column("text", "text", "placements of the zeros where the run had several; the first is its own"),
     "seeds/cycles": Column("int64", "cycles", "[seeds, layers] cycles of each layer"),
     "seeds/energy_pj": Column("float64", "pJ", "[seeds, layers] energy of each layer; no layers where it is not known"),
+    "area_mm2/components": Column("text", "text", "components of the machine, then filler"),
+    "area_mm2/area": Column("float64", "mm2", "area of each of them"),
     "streams/layer": Column("int64", "1", "row of layers/ that the DRAM stream belongs to"),
     "streams/kind": Column("text", "text", f"one of {', '.join(DRAM_KINDS)}"),
     "streams/direction": Column("text", "text", "read or write"),
@@ -181,6 +183,7 @@ def _arrays(run: RunResult) -> dict[str, Array]:
     rows = [layer_quantities(layer, run.clock_hz) for layer in run.layers]
     values: dict[str, Any] = {f"layers/{name}": [row[name] for row in rows] for name in LAYER_COLUMNS}
     values["skipped"] = run.skipped
+    values["area_mm2/components"], values["area_mm2/area"] = list(run.area_mm2), list(run.area_mm2.values())
     over_seeds = run.seeds or SeedRuns((), (), ())
     values["seeds/seed"] = [str(seed) for seed in over_seeds.seeds]
     values["seeds/cycles"], values["seeds/energy_pj"] = over_seeds.cycles, over_seeds.energy_pj
@@ -230,8 +233,8 @@ def _check_header(path: PathLike) -> None:
         if header is None:
             raise ResultError("is not a result file of archmodel")
         version, digest = int(header[1]), header[2].decode()
-        if version > SCHEMA_VERSION:
-            raise ResultError(f"schema {version}: archmodel {archmodel.__version__} reads up to {SCHEMA_VERSION}")
+        if version != SCHEMA_VERSION:
+            raise ResultError(f"schema {version}: archmodel {archmodel.__version__} reads schema {SCHEMA_VERSION}")
         if hashlib.file_digest(file, "sha256").hexdigest() != digest:
             raise ResultError("truncated or changed since it was written: its content does not have its digest")
 
@@ -247,6 +250,7 @@ def _read(group: h5py.Group) -> RunResult:
         **{name: json.loads(attributes[name]) for name in ("config", "provenance", "seed")},
         layers=tuple(_layers(values, cycle_maps, attributes["fidelity"])),
         skipped=tuple(values["skipped"]),
+        area_mm2=dict(zip(values["area_mm2/components"], values["area_mm2/area"], strict=True)),
         seeds=_seeds(values),
         baseline=_read(group["baseline"]) if "baseline" in group else None,
     )

@@ -12,10 +12,11 @@ from pydantic import ValidationError
 
 import archmodel
 from archmodel import config, simulate, validation
+from archmodel.accelerators.registry import load_machine
 from archmodel.accelerators.summary import CAUSES
 from archmodel.cli import main
 from archmodel.errors import ConfigError, ResultError
-from archmodel.validation import Check, PublishedRow, PublishedTable, Validation
+from archmodel.validation import Check, PublishedRow, PublishedTable, Validation, scnn, scnn_energy
 from archmodel.views.comparison import check_folder, comparison, write_comparison
 
 TABLES = {name: config.load("published", name, PublishedTable) for name in config.names("published")}
@@ -49,15 +50,15 @@ def test_published(table, row):
 def test_every_row_states_its_ground_and_is_measured_once(name):
     rows = TABLES[name].rows
     assert len({row.id for row in rows}) == len(rows)
-    assert {row.id for row in rows} == set(validation.MEASURES[name]()[0] if name == "dnnsim" else scnn_values())
+    assert {row.id for row in rows} == (set(validation.MEASURES[name]()[0]) if name == "dnnsim" else row_ids(name))
     for row in rows:
         assert row.reason
         assert row.provenance or row.published is None
         assert "|" not in f"{row.what}{row.provenance}{row.reason}"  # it would break the written table
 
 
-def scnn_values():
-    return {check.row.id for check in measured("scnn").checks}
+def row_ids(name):
+    return {check.row.id for check in measured(name).checks}
 
 
 def test_every_table_has_a_measure():
@@ -125,17 +126,96 @@ def test_the_crossover_is_found_by_halving(monkeypatch, true_density):
             RUN, baseline=dataclasses.replace(RUN, clock_hz=RUN.clock_hz * density / true_density)
         )
 
-    monkeypatch.setattr(validation, "at_density", speedup_at)
-    assert validation.crossover("accumulator") == pytest.approx(true_density, abs=0.004)
+    monkeypatch.setattr(scnn, "at_density", speedup_at)
+    assert scnn.crossover("accumulator") == pytest.approx(true_density, abs=0.004)
     assert set(asked) == {"accumulator"}
 
 
 RUN = simulate("scnn", "lenet5", layers="ip2", baseline="dcnn")
 
 
+def energies(name):
+    return {check.row.id: check.ours for check in measured(name).checks}
+
+
+def test_the_one_fitted_number_is_what_the_fit_gives():
+    dense = measured("scnn_energy").runs["dense"]
+    stated = dense.config["accelerator"]["pe"]["scatter_energy_calibration"]
+    assert scnn_energy.fitted_calibration(dense) == pytest.approx(stated, abs=0.00006)  # stated to four digits
+    assert energies("scnn_energy")["dense"] == pytest.approx(scnn_energy.DENSE_RATIO, abs=1e-4)
+
+
+def test_without_the_fit_the_scatter_network_costs_what_the_library_says():
+    net, rows = scnn.STUDY_ROWS["googlenet"]
+    stated = {"weights": "density=1.0", "activations": "density=1.0", "layers": rows}
+    plain = simulate("scnn", net, baseline="dcnn", assignments=("pe.scatter_energy_calibration=1.0",), **stated)
+    ours = scnn_energy.spent(plain) / scnn_energy.spent(plain.baseline)
+    assert energies("scnn_energy")["dense.uncalibrated"] == pytest.approx(ours)
+    assert scnn_energy.uncalibrated(plain) == pytest.approx(scnn_energy.spent(plain))
+
+
+def test_energies_of_the_study_follow_from_its_runs():
+    runs, ours = measured("scnn_energy").runs, energies("scnn_energy")
+    names = ("alexnet", "vgg16", "googlenet")
+    totals = {name: runs[name].as_dict() for name in names}
+    gains = {
+        name: one["baseline"]["totals"]["energy_pj"] / one["totals"]["energy_pj"] for name, one in totals.items()
+    }
+    assert {name: ours[f"scnn.{name}"] for name in names} == pytest.approx(gains)
+    assert ours["scnn.mean"] == pytest.approx(sum(gains.values()) / 3)
+    assert ours["opt.mean"] == pytest.approx(sum(ours[f"opt.{name}"] for name in names) / 3)
+    by_layer = [
+        dense["energy_pj"] / layer["energy_pj"]
+        for one in totals.values()
+        for layer, dense in zip(one["layers"], one["baseline"]["layers"], strict=True)
+    ]
+    assert (ours["layer.least"], ours["layer.most"]) == pytest.approx((min(by_layer), max(by_layer)))
+    area = sum(runs["vgg16"].area_mm2.values())
+    assert (ours["area.scnn"], 64 * ours["area.pe"]) == pytest.approx((area, area))
+
+
+def test_areas_of_a_pe_are_those_of_its_parts():
+    ours, area = energies("scnn_energy"), load_machine("scnn").area_mm2
+    assert ours["area.multipliers"] == pytest.approx(area["multipliers"] / 64)
+    assert ours["area.scatter"] == pytest.approx((area["crossbar"] + area["bank_queues"]) / 64)
+    memories = area["iaram"] + area["oaram"] + area["accumulators"]
+    assert ours["area.memories"] == pytest.approx(memories / sum(area.values()))
+    assert ours["area.dcnn"] == pytest.approx(sum(load_machine("dcnn").area_mm2.values()))
+
+
+def test_energies_at_a_density_follow_from_its_runs():
+    runs, ours = measured("scnn_energy").runs, energies("scnn_energy")
+    for name in ("dense", "sparse"):
+        assert ours[name] == pytest.approx(scnn_energy.spent(runs[name]) / scnn_energy.spent(runs[name].baseline))
+    assert [runs[name].layers[0].input_density for name in ("dense", "sparse")] == pytest.approx([1.0, 0.1], abs=0.001)
+    both, weights_only = (scnn_energy.at_density(0.4, arch)[0] for arch in ("scnn", "scnn_sparse_w"))
+    assert ours["sparse_w"] == pytest.approx(scnn_energy.spent(weights_only) / scnn_energy.spent(both))
+
+
+@pytest.mark.parametrize("density", [0.1, 1.0])
+def test_the_energy_sweep_runs_both_operands_on_the_rows_of_the_study(density):
+    over_dcnn, optimized = scnn_energy.at_density(density)
+    names = [layer.name for layer in measured("scnn_energy").runs["googlenet"].layers]
+    for run in (over_dcnn, over_dcnn.baseline, optimized):
+        assert [layer.name for layer in run.layers] == names
+        for layer in run.layers:
+            assert layer.weight_density == pytest.approx(density, abs=0.001)
+            assert layer.input_density == pytest.approx(density, abs=0.001)
+    assert (over_dcnn.arch, over_dcnn.baseline.arch, optimized.arch) == ("scnn", "dcnn", "dcnn_opt")
+
+
+@pytest.mark.parametrize(
+    ("ratios", "expected"),
+    [([0.5, 0.9, 1.1], 0.8), ([0.5, 1.0, 1.5], 0.7), ([0.2, 0.4, 0.6], math.nan), ([1.1, 1.2, 1.3], math.nan)],
+)
+def test_energies_cross_between_the_densities(ratios, expected):
+    crossing = scnn_energy.crossing((0.5, 0.7, 0.9), ratios)
+    assert crossing == pytest.approx(expected, nan_ok=True)
+
+
 @pytest.mark.parametrize("row", csv_rows("dnnsim_micro_layers.csv"), ids=lambda row: row["layer"])
 def test_a_micro_layer_has_the_seeded_non_zeros(row):
-    layer, operands = validation.dnnsim_layer(row)
+    layer, operands = scnn.dnnsim_layer(row)
     assert operands.weight_nonzeros == int(row["nnz_wgt"])
     assert operands.input_nonzeros == int(row["nnz_act"])
     assert layer.stride == (int(row["stride"]),) * 2
@@ -255,9 +335,10 @@ def validate(capsys, monkeypatch, tmp_path):
 
 @pytest.fixture
 def quick_study(monkeypatch):
-    """The study's values without measuring them again, and one small run behind them."""
-    values = {check.row.id: check.ours for check in measured("scnn").checks}
-    monkeypatch.setitem(validation.MEASURES, "scnn", lambda: (values, {"lenet5": RUN}))
+    """The values of the studies without measuring them again, and one small run behind them."""
+    for name in ("scnn", "scnn_energy"):
+        values = {check.row.id: check.ours for check in measured(name).checks}
+        monkeypatch.setitem(validation.MEASURES, name, lambda values=values: (values, {"lenet5": RUN}))
 
 
 def publish(monkeypatch, **values):
@@ -411,12 +492,14 @@ def test_the_page_shows_where_the_slots_of_both_machines_went():
     heading = f"| run | cycles | {' | '.join(CAUSES)} |"
     assert heading in lines
     for name, run in (("small", RUN), ("small, dcnn", RUN.baseline)):
-        (line,) = [line for line in lines if line.startswith(f"| {name} |")]
+        line, spent = [line for line in lines if line.startswith(f"| {name} |")]
         shown, cycles, *shares = (cell.strip() for cell in line.strip("|").split("|"))
         assert (shown, cycles) == (name, f"{run.cycles:,}")
         assert len(shares) == len(CAUSES)
         assert shares[0] == f"{100 * run.stack['busy'] / run.total('slots'):.1f}"
         assert sum(map(float, shares)) == pytest.approx(100, abs=0.5)
+        assert f"| {sum(run.layers[0].energy_pj.values()) / 1e6:,.1f} | dram " in spent
+        assert sum(float(part.split()[1]) for part in spent.split("|")[3].split(",")) == pytest.approx(100, abs=0.5)
 
 
 def test_a_page_that_cannot_be_written_is_one_line(tmp_path):

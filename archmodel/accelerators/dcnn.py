@@ -5,15 +5,12 @@ of one output, zeros included. Stride is moved into channels as in SCNN. A PE re
 as part of the dot product. Fully connected layers deal the output neurons to the PEs.
 """
 
-import math
-from typing import Annotated, Literal
-
 import numpy as np
 import numpy.typing as npt
-from pydantic import Field
 
 from archmodel.accelerators.check import Outputs, compare_outputs, exact_type, reference_outputs, values_of
 from archmodel.accelerators.context import Context, layer_cycles
+from archmodel.accelerators.dcnn_config import Config
 from archmodel.accelerators.planar import (
     PlanarTiling,
     UnitStrideConv,
@@ -22,82 +19,15 @@ from archmodel.accelerators.planar import (
     unit_stride,
 )
 from archmodel.accelerators.result import LayerResult
-from archmodel.config import FrozenModel
 from archmodel.memory.dram import Stream
 from archmodel.network.layer import Layer
 from archmodel.operands.operands import Densities, Operands, Values, effectual_macs
 
+__all__ = ["KINDS", "Config", "expect_layer", "run_layer"]
+
 KINDS = ("conv", "fc")
 
 Int64 = npt.NDArray[np.int64]
-
-
-class PEConfig(FrozenModel):
-    """The PE array and the dot product of a PE."""
-
-    rows: Annotated[int, Field(ge=1, le=256)]
-    cols: Annotated[int, Field(ge=1, le=256)]
-    multipliers: Annotated[int, Field(ge=1, le=4096)]
-    dot_product: Literal["flattened", "channels"]
-    Kc: Annotated[int, Field(ge=1, le=65536)]
-    zero_gating: bool
-
-    @property
-    def num_pes(self) -> int:
-        """PEs of the array."""
-        return self.rows * self.cols
-
-
-class BufferConfig(FrozenModel):
-    """The activation SRAM of the machine."""
-
-    activation_bytes: Annotated[int, Field(ge=64, le=2**40)]
-    word_bits: Annotated[int, Field(ge=1, le=64)]
-    compress_dram: bool
-    index_bits: Annotated[int, Field(ge=1, le=16)]
-
-
-class PPUConfig(FrozenModel):
-    """The post-processing unit of a PE."""
-
-    output_words_per_cycle: Annotated[int, Field(ge=0, le=4096)]
-    overlap: bool
-
-
-class Config(FrozenModel):
-    """DCNN (Parashar et al., ISCA 2017)."""
-
-    model: Literal["dcnn"]
-    name: str
-    clock_hz: Annotated[float, Field(ge=1, le=1e12)]
-    pe: PEConfig
-    buffers: BufferConfig
-    ppu: PPUConfig
-
-    @property
-    def num_multipliers(self) -> int:
-        """Multipliers of the machine."""
-        return self.pe.num_pes * self.pe.multipliers
-
-    @property
-    def activation_bytes(self) -> int:
-        """Bytes of the activation SRAM."""
-        return self.buffers.activation_bytes
-
-    def stored_bytes(self, words: int, density: float) -> int:
-        """Bytes of a feature map as it is stored: all its words."""
-        return math.ceil(words * self.buffers.word_bits / 8)
-
-    def dram_bytes(self, words: int, density: float) -> int:
-        """Bytes of activations in DRAM: all words, or the non-zeros with their zero runs where that is less."""
-        dense = self.stored_bytes(words, density)
-        entry_bits = self.buffers.word_bits + self.buffers.index_bits
-        return min(dense, math.ceil(words * density * entry_bits / 8)) if self.buffers.compress_dram else dense
-
-    def fits(self, layer: Layer, input_density: float, output_density: float) -> tuple[bool, bool]:
-        """Whether inputs and outputs fit the SRAM together; where they do not, neither stays."""
-        fit = self.stored_bytes(layer.input_words + layer.output_words, 1.0) <= self.activation_bytes
-        return fit, fit
 
 
 def run_layer(config: Config, layer: Layer, operands: Operands, context: Context) -> LayerResult:
@@ -131,7 +61,9 @@ def account(
     streams = activation_streams(config, layer, num_tiles, operands, context)
     cycles = layer_cycles(compute, streams, context, config.clock_hz)
     multiplied = layer.output_words * depth * batch
-    multiplying = layer.output_words * dots * pe.multipliers * batch
+    steps = layer.output_words * dots * batch
+    multiplying = steps * pe.multipliers
+    sram_reads = activation_reads(config, layer, depth, int(outputs.max())) * batch
     stack = {
         "busy": effectual,
         "stored_zero": multiplied - effectual,
@@ -149,9 +81,12 @@ def account(
         stack=stack,
         macs_effectual=effectual,
         macs_issued=multiplied,
-        words_read={"activation_sram": multiplied, "weight_fifo": multiplied},
+        words_read={"activation_sram": sram_reads, "weight_fifo": multiplied, "accumulators": steps},
         words_written={
             "activation_sram": layer.output_words * batch,
+            "activation_registers": sram_reads * (np.count_nonzero(outputs) if conv is None else 1),
+            "halo": 0 if conv is None else halo_reads(config, layer, conv) * batch,
+            "accumulators": steps,
             "weight_fifo": layer.weight_words * (1 if conv is None else batch * num_tiles * pe.num_pes),
         },
         operations=dict.fromkeys(("multipliers", "adders"), effectual if pe.zero_gating else multiplied),
@@ -166,6 +101,35 @@ def dot_cycles(config: Config, conv: UnitStrideConv | None, depth: int) -> int:
     if conv is None or config.pe.dot_product == "flattened":
         return -(-depth // config.pe.multipliers)
     return -(-(conv.C // conv.groups) // config.pe.multipliers) * conv.R * conv.S
+
+
+def activation_reads(config: Config, layer: Layer, depth: int, most_outputs: int) -> int:
+    """Words that leave the SRAM for an image: the operand of an output position stays for Kc output channels.
+
+    The neurons of an fc layer get their operand by one broadcast, which stays for Kc neurons of each PE.
+    """
+    if layer.kind == "fc":
+        return depth * -(-most_outputs // config.pe.Kc)
+    groups_of_channels = layer.groups * -(-(layer.K // layer.groups) // config.pe.Kc)
+    return layer.P * layer.Q * depth * groups_of_channels
+
+
+def halo_reads(config: Config, layer: Layer, conv: UnitStrideConv) -> int:
+    """Words of an image that a PE reads from the SRAM of another one: its windows reach beyond its own tile."""
+    pairs, local = 1, 1
+    for size, num_outputs, taps, pad, own, num_pes in (
+        (conv.H, conv.P, conv.R, conv.pad_top, conv.own_top, config.pe.rows),
+        (conv.W, conv.Q, conv.S, conv.pad_left, conv.own_left, config.pe.cols),
+    ):
+        tile = -(-num_outputs // num_pes)
+        output, tap = np.indices((num_outputs, taps))
+        at = output + tap - pad
+        inside = (at >= 0) & (at < size)
+        owner = np.clip((at - own) // tile, 0, num_pes - 1)
+        pairs *= int(inside.sum())
+        local *= int((inside & (owner == output // tile)).sum())
+    groups_of_channels = -(-(layer.K // layer.groups) // config.pe.Kc)
+    return (pairs - local) * conv.C * groups_of_channels
 
 
 def outputs_of_pes(config: Config, layer: Layer) -> Int64:

@@ -107,10 +107,11 @@ class RunResult:
     seed: int
     batch: int
     clock_hz: float
-    config: Mapping[str, Any]  # the resolved machine and memory, as in their TOML files
+    config: Mapping[str, Any]  # the resolved machine, memory and technology, as in their TOML files
     layers: tuple[LayerResult, ...]
     skipped: tuple[str, ...] = ()  # layers without MACs, or not selected
     baseline: "RunResult | None" = None
+    area_mm2: Mapping[str, float] = field(default_factory=dict)  # by component of the machine, then filler
     seeds: SeedRuns | None = None  # where several placements of the zeros were run
     provenance: Mapping[str, str] = field(default_factory=dict)  # versions
     wall_s: float = 0.0

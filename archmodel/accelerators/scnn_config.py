@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import replace
+from functools import partial
 from typing import Annotated, Literal
 
 import numpy as np
@@ -10,10 +11,12 @@ from pydantic import Field, model_validator
 from archmodel.accelerators.cartesian import BankHash, WeightOrder
 from archmodel.accelerators.planar import tilings, unit_stride
 from archmodel.config import FrozenModel
+from archmodel.memory.energy import Component
 from archmodel.network.layer import Layer
 from archmodel.operands.operands import Operands
 
 PUBLISHED_KC = 8  # output channels of a group, stated for 1x1 layers (SCNN, ISCA 2017)
+LINKS = 8  # of a PE to its neighbours
 MOST_QUEUED = 255  # products in a bank's queue and on their way to it fit a byte
 
 Side = Annotated[int, Field(ge=1, le=256)]
@@ -37,6 +40,7 @@ class PEConfig(FrozenModel):
     Kc: Literal["published", "accumulator"] | Annotated[int, Field(ge=1, le=65536)]
     barrier: Literal["group", "channel", "layer"]
     weight_order: WeightOrder
+    scatter_energy_calibration: Annotated[float, Field(ge=0, le=100)]
 
     @property
     def num_pes(self) -> int:
@@ -69,10 +73,11 @@ class WeightFifoConfig(FrozenModel):
 
 
 class BufferConfig(FrozenModel):
-    """Activation RAMs of a PE."""
+    """Activation RAMs of a PE; with two ports one is read and written in the same cycle."""
 
     iaram_bytes: Bytes
     oaram_bytes: Bytes
+    two_port: bool
 
 
 class CompressionConfig(FrozenModel):
@@ -121,6 +126,7 @@ class Config(FrozenModel):
     model: Literal["scnn"]
     name: str
     clock_hz: Annotated[float, Field(ge=1, le=1e12)]
+    technology: str
     tile_plane: Literal["input", "padded"]
     pe: PEConfig
     weight_fifo: WeightFifoConfig
@@ -138,6 +144,33 @@ class Config(FrozenModel):
     def num_multipliers(self) -> int:
         """Multipliers of the machine."""
         return self.pe.num_pes * self.pe.multipliers_per_pe
+
+    @property
+    def components(self) -> tuple[Component, ...]:
+        """What the PEs are built of, in the order of a product's way through them."""
+        pe, bits, buffers, pes = self.pe, self.compression, self.buffers, self.pe.num_pes
+        banks, depth = pes * pe.accumulator_banks, -(-pe.accumulator_entries // pe.accumulator_banks)
+        routed = bits.psum_bits + math.ceil(math.log2(depth))  # a product and its address in the bank
+        address_bits = max(1, math.ceil(math.log2(pe.accumulator_entries)))
+        queued = max(1, pe.queue_depth)  # without a queue a register still holds what a bank accumulates
+        copies = 2 if self.ppu.overlap else 1  # of the accumulators: one drains while the other fills
+        stored, scatter = bits.activation_bits, pe.scatter_energy_calibration
+        registers = partial(Component, kind="register_file")
+        ram = partial(Component, kind="sram", instances=pes, bits=stored, words_per_row=pe.I, two_port=buffers.two_port)
+        crossbar = partial(Component, kind="crossbar", ports=(pe.multipliers_per_pe, pe.accumulator_banks))
+        return (
+            ram("iaram", words=8 * buffers.iaram_bytes // stored),
+            registers("activation_registers", instances=pes, bits=stored, words=pe.I),
+            registers("weight_fifo", instances=pes, bits=bits.weight_bits, words=pe.F * self.weight_fifo.entries),
+            Component("multipliers", "multiplier", self.num_multipliers, bits.data_bits),
+            Component("coordinates", "adder", self.num_multipliers, address_bits),
+            crossbar("crossbar", instances=pes, bits=routed, calibration=scatter),
+            registers("bank_queues", instances=banks, bits=routed, words=queued, calibration=scatter),
+            registers("accumulators", instances=copies * banks, bits=bits.psum_bits, words=depth),
+            Component("adders", "adder", banks, bits.psum_bits),
+            registers("halo", instances=pes, bits=bits.psum_bits, words=LINKS * max(1, self.ppu.halo_words_per_cycle)),
+            ram("oaram", words=8 * buffers.oaram_bytes // stored),
+        )
 
     @property
     def fifo(self) -> tuple[int, int]:

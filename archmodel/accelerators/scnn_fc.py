@@ -171,14 +171,17 @@ def account(
         words_read={
             "iaram": sum(work.input_reads for work in works),
             "weight_fifo": sum(work.weight_reads for work in works),
+            "bank_queues": issued,
             "accumulators": issued + layer.K * operands.batch,
         },
         words_written={
+            "activation_registers": sum(work.input_reads for work in works),
             "weight_fifo": sum(work.stored_weights for work in works),
+            "bank_queues": issued,
             "accumulators": issued,
             "oaram": math.ceil(bits.stored_activations(layer.K * operands.batch, operands.output_density)),
         },
-        operations={"multipliers": issued, "crossbar": issued, "adders": issued},
+        operations=dict.fromkeys(("multipliers", "coordinates", "crossbar", "adders"), issued),
         streams=streams,
         cycle_map=all_work.work,
         details={"Kc": rounds[0].per_pe, "sub_planes": 1, "tiled_through_dram": 0, "compute_cycles": sum(compute)},

@@ -118,19 +118,21 @@ class Tally:
         return cycles
 
     def _count_words(self, part: Counts, output_density: float) -> None:
-        pe = self.config.pe
+        pe, tile = self.config.pe, part.sub_plane
         self.read["iaram"] += part.input_reads
+        self.written["activation_registers"] += part.input_reads
         self.written["weight_fifo"] += part.stored_weights * pe.num_pes
         self.read["weight_fifo"] += part.weight_reads
-        self.read["accumulators"] += part.accumulated
-        self.written["accumulators"] += part.accumulated
+        for component in ("bank_queues", "accumulators"):
+            self.read[component] += part.accumulated
+            self.written[component] += part.accumulated
         channels = self.conv.K // self.conv.groups
-        tile = part.sub_plane
         held = (tile.tile_h + self.conv.R - 1) * (tile.tile_w + self.conv.S - 1)
-        halo = held - tile.tile_h * tile.tile_w
-        self.written["halo"] += channels * halo * pe.num_pes
+        halos = channels * (held - tile.tile_h * tile.tile_w) * pe.num_pes
+        self.written["halo"] += halos
         outputs = channels * owned_outputs(self.conv, tile)
-        self.read["accumulators"] += channels * halo * pe.num_pes + outputs
+        self.read["accumulators"] += 2 * halos + outputs  # sent, and added to the sums of the neighbour
+        self.written["accumulators"] += halos
         self.written["oaram"] += math.ceil(self.config.compression.stored_activations(outputs, output_density))
 
     def _add_streams(self, part: Counts, output_density: float, context: Context) -> None:
@@ -195,7 +197,12 @@ class Tally:
             macs_issued=self.issued,
             words_read=dict(self.read),
             words_written=dict(self.written),
-            operations={"multipliers": self.issued, "crossbar": self.accumulated, "adders": self.accumulated},
+            operations={
+                "multipliers": self.issued,
+                "coordinates": self.issued,
+                "crossbar": self.accumulated,
+                "adders": self.accumulated + self.written["halo"],
+            },
             streams=streams,
             cycle_map=all_work.work,
             details={

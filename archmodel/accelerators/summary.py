@@ -107,6 +107,8 @@ def as_dict(run: "RunResult") -> dict[str, Any]:
         "config": dict(run.config),
         "provenance": dict(run.provenance),
         "skipped": list(run.skipped),
+        "area_mm2": sum(run.area_mm2.values()) if run.area_mm2 else None,
+        "area_by_component_mm2": dict(run.area_mm2),
         "totals": totals(run.layers, run.clock_hz),
         "layers": [
             {

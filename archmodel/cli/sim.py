@@ -16,6 +16,8 @@ from archmodel.cli.common import console, json_option, print_json
               help="exact; sampled: a random part of each layer; statistical: densities only.")
 @click.option("--baseline", metavar="NAME", help="Second machine on the same zeros, for the speed-up.")
 @click.option("--memory", default="ideal", show_default=True, metavar="NAME", help="Memory behind both machines.")
+@click.option("--technology", metavar="NAME",
+              help="Node of energy and area, for instance 28nm; each machine's own by default.")
 @click.option("--batch", default=1, show_default=True, metavar="N", help="Images; totals cover all of them.")
 @click.option("--seed", default=0, show_default=True, metavar="S", help="Placement of the zeros.")
 @click.option("--seeds", default=1, show_default=True, metavar="N",
@@ -25,6 +27,8 @@ from archmodel.cli.common import console, json_option, print_json
               help="network, density=0.3, or FILE.npz with '<layer>.weights'.")
 @click.option("--activations", default="network", show_default=True, metavar="SOURCE",
               help="network, density=0.4, or FILE.npz with '<layer>.inputs'.")
+@click.option("--zeros", default="uniform", show_default=True, metavar="PATTERN",
+              help="uniform; correlated, as measured; 'correlated:length=3,channel_spread=0.3'; FILE.toml.")
 @click.option("--set", "assignments", multiple=True, metavar="SECTION.KEY=VALUE",
               help="Change the machine, or memory.KEY of the memory; repeatable.")
 @click.option("--set-baseline", "baseline_assignments", multiple=True, metavar="SECTION.KEY=VALUE",

@@ -1,18 +1,22 @@
 """The table of a run: layers, where their slots went, totals with units, speed-up over the baseline."""
 
 from collections.abc import Sequence
+from textwrap import wrap
 
 from rich.console import Console
 from rich.table import Table
 
 from archmodel.accelerators.result import LayerResult, RunResult
 from archmodel.accelerators.seeds import speedup_over_seeds
+from archmodel.accelerators.summary import energy
 from archmodel.errors import SHOWN_CHARACTERS, one_line
 
 WIDE = 120  # columns of a terminal that has room for every cause
 NARROW_CAUSES = (3, 2, 1)  # causes with a column of their own on a narrower one: as many as leave the names whole
 SHORTEST_NAME = 8
-PICO = 1e-12
+NARROW = 80  # columns of the lines below the table
+INDENT = 13 * " "  # of their values
+UNBROKEN = "\xa0"  # a space at which a line is not wrapped
 OTHER = "other"
 ROUNDS_UP = 0.9995  # of the next prefix: what three digits would show as 1000 of the one below
 HEADINGS = {
@@ -147,14 +151,40 @@ def seed_lines(run: RunResult) -> list[str]:
     """Mean and 95 % interval over the placements of the zeros."""
     if run.seeds is None:
         return []
-    cycles, energy, ratio = run.seeds.total_cycles, run.seeds.total_energy_pj, speedup_over_seeds(run)
+    cycles, spent, ratio = run.seeds.total_cycles, run.seeds.total_energy_pj, speedup_over_seeds(run)
     spread = [f"{cycles.mean:,.0f} cycles +- {100 * cycles.relative_half_width:.2f} %"]
     if ratio is not None:
         spread.append(f"{ratio.mean:.3f}x +- {100 * ratio.relative_half_width:.2f} %")
-    if energy is not None:
-        spread.append(f"{si(energy.mean * PICO, 'J')} +- {100 * energy.relative_half_width:.2f} %")
+    if spent is not None:
+        spread.append(f"{joules(spent.mean)} +- {100 * spent.relative_half_width:.2f} %")
     count = len(run.seeds.seeds)
     return [f"seeds        mean of {count} placements and 95 % interval: {', '.join(spread)}"]
+
+
+def energy_lines(run: RunResult) -> list[str]:
+    """Energy and area, each with the share of every component in %, the largest first."""
+    known = energy(run.layers)
+    if not known["energy_pj"] or not run.area_mm2:
+        return []
+    spent = f"{joules(known['energy_pj'])} at {run.config['technology']['name']}, DRAM included"
+    if run.baseline is not None and (beside := energy(run.baseline.layers)["energy_pj"]):
+        spent += f"; {beside / known['energy_pj']:.2f}x less than {run.baseline.arch}"
+    lines = []
+    for heading, parts in ((f"energy       {spent}", known["energy_by_component_pj"]),
+                           (f"area         {sum(run.area_mm2.values()):.3g} mm2", run.area_mm2)):  # fmt: skip
+        whole, largest = sum(parts.values()), sorted(parts, key=lambda name: -parts[name])
+        shares = [f"{name}{UNBROKEN}{share}" for name in largest if (share := percent(parts[name], whole))]
+        below = wrap("in %: " + ", ".join(shares), NARROW, initial_indent=INDENT, subsequent_indent=INDENT)
+        lines += [heading, *(line.replace(UNBROKEN, " ") for line in below)]
+    return lines
+
+
+def joules(energy_pj: float) -> str:
+    """An energy with a decimal prefix."""
+    for factor, prefix in ((1e12, ""), (1e9, "m"), (1e6, "u"), (1e3, "n")):
+        if energy_pj >= ROUNDS_UP * factor:
+            return f"{energy_pj / factor:.3g} {prefix}J"
+    return f"{energy_pj:.3g} pJ"
 
 
 def summary(run: RunResult) -> list[str]:
@@ -169,6 +199,7 @@ def summary(run: RunResult) -> list[str]:
         f"work         {si(effectual)} effectual of {si(dense)} MACs; {rate} dense-equivalent",
         f"utilization  {utilization} % of {multipliers:,} multipliers; the oracle needs {oracle:,} cycles",
         f"DRAM         {si(run.total('dram_bytes'), 'B')}",
+        *energy_lines(run),
         "columns      w, in: densities; util: effectual MACs in % of multiplier-slots;",
         "             then the slots lost, in %, by cause",
     ]

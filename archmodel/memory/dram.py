@@ -23,16 +23,21 @@ class Stream:
 
 
 class IdealMemoryConfig(config.FrozenModel):
-    """A memory with a fixed bandwidth and a fixed latency."""
+    """A memory with a fixed bandwidth, latency and energy of a bit."""
 
     model: Literal["ideal"]
     name: str
     bytes_per_s: Annotated[float, Field(ge=1e6, le=1e15)]
     latency_s: Annotated[float, Field(ge=0, le=1e-3)]
+    pj_per_bit: Annotated[float, Field(ge=0, le=1e6)]
 
     def transfer_cycles(self, num_bytes: int, clock_hz: float) -> int:
         """Cycles of `clock_hz` that a transfer takes at full bandwidth, latency apart."""
         return math.ceil(num_bytes * clock_hz / self.bytes_per_s)
+
+    def transfer_pj(self, num_bytes: int) -> float:
+        """Energy of a transfer in either direction."""
+        return 8 * num_bytes * self.pj_per_bit
 
     def latency_cycles(self, clock_hz: float) -> int:
         """Cycles from a request to its first byte."""

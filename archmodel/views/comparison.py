@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from archmodel.accelerators.result import RunResult
-from archmodel.accelerators.summary import CAUSES
+from archmodel.accelerators.summary import CAUSES, energy
 from archmodel.errors import SHOWN_CHARACTERS, ResultError, one_line
 from archmodel.results import MAX_NAME_BYTES, save
 
@@ -63,7 +63,23 @@ def comparison(table: Mapping[str, Any], runs: Mapping[str, RunResult], notes: S
             lines.append(_stack(name, run))
             if run.baseline is not None:
                 lines.append(_stack(f"{name}, {run.baseline.arch}", run.baseline))
+    priced = {name: run for name, run in runs.items() if energy(run.layers)["energy_pj"]}
+    if priced:
+        lines += ["", "## Where the energy goes", "", "Share of the energy, in %, by component; the largest first.", ""]
+        lines += ["| run | energy, uJ | components |", "|---|---:|---|"]
+        for name, run in priced.items():
+            lines.append(_energy(name, run))
+            if run.baseline is not None:
+                lines.append(_energy(f"{name}, {run.baseline.arch}", run.baseline))
     return "\n".join(lines) + "\n"
+
+
+def _energy(name: str, run: RunResult) -> str:
+    known = energy(run.layers)
+    whole, parts = known["energy_pj"], known["energy_by_component_pj"]
+    largest = sorted(parts, key=lambda part: -parts[part])
+    shares = ", ".join(f"{part} {100 * parts[part] / whole:.1f}" for part in largest if parts[part] >= 0.0005 * whole)
+    return f"| {name} | {whole / 1e6:,.1f} | {shares} |"
 
 
 def _row(row: Mapping[str, Any]) -> str:

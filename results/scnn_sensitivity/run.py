@@ -6,7 +6,7 @@ python results/scnn_sensitivity/run.py     writes compare.md beside this file, a
 from pathlib import Path
 
 from archmodel import simulate
-from archmodel.validation import STUDY_ROWS
+from archmodel.validation.scnn import STUDY_ROWS
 
 Variant = tuple[str, tuple[str, ...], tuple[str, ...]]  # name, --set, --set-baseline
 UNCOUPLED = ("weight_fifo.broadcast=ideal",)

@@ -15,7 +15,7 @@ GHZ = 1e9
 
 
 def memory(bytes_per_s=GHZ, latency_s=0.0):
-    return IdealMemoryConfig(model="ideal", name="test", bytes_per_s=bytes_per_s, latency_s=latency_s)
+    return IdealMemoryConfig(model="ideal", name="test", bytes_per_s=bytes_per_s, latency_s=latency_s, pj_per_bit=0.0)
 
 
 def context(bytes_per_cycle=1, latency_cycles=0, threads=1):

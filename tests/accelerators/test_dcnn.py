@@ -25,7 +25,7 @@ def machine(*assignments):
 
 
 def memory(bytes_per_s=50e9, latency_s=100e-9):
-    return IdealMemoryConfig(model="ideal", name="test", bytes_per_s=bytes_per_s, latency_s=latency_s)
+    return IdealMemoryConfig(model="ideal", name="test", bytes_per_s=bytes_per_s, latency_s=latency_s, pj_per_bit=0.0)
 
 
 FREE = Context(memory(1e15, 0.0), input_on_chip=True, output_on_chip=True)

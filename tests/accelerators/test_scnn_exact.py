@@ -26,7 +26,7 @@ def load(*assignments):
 
 
 def memory(bytes_per_s=50e9, latency_s=100e-9):
-    return IdealMemoryConfig(model="ideal", name="test", bytes_per_s=bytes_per_s, latency_s=latency_s)
+    return IdealMemoryConfig(model="ideal", name="test", bytes_per_s=bytes_per_s, latency_s=latency_s, pj_per_bit=0.0)
 
 
 @dataclasses.dataclass

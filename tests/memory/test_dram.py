@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 from archmodel.errors import ConfigError
 from archmodel.memory.dram import IdealMemoryConfig, load_memory
 
-GOOD = 'model = "ideal"\nname = "test"\nbytes_per_s = 1e9\nlatency_s = 1e-7\n'
+GOOD = 'model = "ideal"\nname = "test"\nbytes_per_s = 1e9\nlatency_s = 1e-7\npj_per_bit = 0.0\n'
 
 
 def memory(bytes_per_s=1e9, latency_s=0.0):
-    return IdealMemoryConfig(model="ideal", name="test", bytes_per_s=bytes_per_s, latency_s=latency_s)
+    return IdealMemoryConfig(model="ideal", name="test", bytes_per_s=bytes_per_s, latency_s=latency_s, pj_per_bit=0.0)
 
 
 @pytest.mark.parametrize(
@@ -63,6 +63,12 @@ def test_the_first_byte_is_not_there_a_cycle_earlier(picoseconds, clock_mhz):
     assert cycles == math.ceil(Fraction(picoseconds, 10**12) * clock_mhz * 10**6)
 
 
+def test_every_bit_costs_the_same_in_both_directions():
+    memory = load_memory("ideal", ("pj_per_bit=2.5",))
+    assert memory.transfer_pj(0) == 0
+    assert memory.transfer_pj(3) == 3 * 8 * 2.5
+
+
 def test_the_shipped_memory_is_the_nominal_dram_of_the_study():
     ideal = load_memory("ideal")
     assert (ideal.bytes_per_s, ideal.latency_s) == (50e9, 100e-9)
@@ -103,6 +109,8 @@ def test_a_memory_is_read_from_a_file(load):
         ("1e-7", "1.1e-3", ("latency_s", "0.0011", "0.001")),
         ("bytes_per_s", "bytes_per_second", ("bytes_per_second", "did you mean 'bytes_per_s'?")),
         ("latency_s = 1e-7\n", "", ("latency_s", "missing")),
+        ("pj_per_bit = 0.0", "pj_per_bit = -1.0", ("pj_per_bit", "-1.0", "0")),
+        ("pj_per_bit = 0.0\n", "", ("pj_per_bit", "missing")),
         ('"ideal"', '"dramsim"', ("model", "'dramsim'", "'ideal'")),
         ('name = "test"', "name = 3", ("name", "3")),
     ],

@@ -36,15 +36,21 @@ def run_layer(config, layer, weights, inputs, output_density, context):
     cycles = timed(compute, streams, context.memory, config.clock_hz)
     slots["memory"] = (cycles - sum(compute)) * num_pes * lanes
     multiplied = slots["busy"] + slots["stored_zero"]
+    summed = sum(map(len, shares)) * len(steps) * batch
+    sram_words, from_neighbours = operand_words(config, layer, steps, shares)
+    busy = sum(1 for share in shares if share)
     fifo_fills = 1 if layer.kind == "fc" else batch * num_tiles * num_pes
     return {
         "cycles": cycles,
         "stack": {cause: count for cause, count in slots.items() if count},
         "effectual": slots["busy"],
         "issued": multiplied,
-        "read": {"activation_sram": multiplied, "weight_fifo": multiplied},
+        "read": {"activation_sram": batch * sram_words, "weight_fifo": multiplied, "accumulators": summed},
         "written": {
             "activation_sram": sum(map(len, shares)) * batch,
+            "activation_registers": batch * sram_words * (busy if layer.kind == "fc" else 1),
+            "halo": batch * from_neighbours,
+            "accumulators": summed,
             "weight_fifo": weights.size * fifo_fills,
         },
         "operations": dict.fromkeys(("multipliers", "adders"), slots["busy"] if config.pe.zero_gating else multiplied),
@@ -116,6 +122,42 @@ def neurons_of_pes(config, layer):
     num_pes = config.pe.rows * config.pe.cols
     neurons, per_pe = [(k, 0, 0) for k in range(layer.K)], math.ceil(layer.K / num_pes)
     return [neurons[pe * per_pe : (pe + 1) * per_pe] for pe in range(num_pes)]
+
+
+def operand_words(config, layer, steps, shares):
+    """Words of an image that leave the SRAM, and of those, words that a PE gets from the SRAM of another one.
+
+    An operand stays for Kc output channels of its position; an fc layer's goes to all PEs, for Kc neurons of each.
+    """
+    width = sum(map(len, steps))
+    if layer.kind == "fc":
+        return width * math.ceil(max(map(len, shares)) / config.pe.Kc), 0
+    P, Q = output_plane(layer)
+    residencies = math.ceil(layer.K // layer.groups / config.pe.Kc) * layer.groups
+    padded = layer.stride != (1, 1) or any(
+        before >= (taps - 1) * dilation + 1
+        for before, taps, dilation in zip(layer.padding[::2], (layer.R, layer.S), layer.dilation, strict=True)
+    )
+    sides = []
+    for axis, (outputs, size, taps, pes) in enumerate(
+        ((P, layer.H, layer.R, config.pe.rows), (Q, layer.W, layer.S, config.pe.cols))
+    ):
+        stride, before, after = layer.stride[axis], layer.padding[2 * axis], layer.padding[2 * axis + 1]
+        reach = math.ceil(((taps - 1) * layer.dilation[axis] + 1) / stride)
+        rows = math.ceil((size + before + after) / stride) if padded else size
+        shift = 0 if padded else before
+        own = min(before // stride, reach - 1) if padded else 0
+        side, tile = Counter(), math.ceil(outputs / pes)
+        for output, tap in product(range(outputs), range(reach)):
+            row = output + tap - shift
+            if 0 <= row < rows:
+                owner = min(max((row - own) // tile, 0), pes - 1)
+                side[owner == output // tile] += 1
+        sides.append(side)
+    everything = sum(sides[0].values()) * sum(sides[1].values())
+    phases = layer.stride[0] * layer.stride[1]
+    remote = everything - sides[0][True] * sides[1][True]
+    return P * Q * width * residencies, remote * layer.C * phases * residencies // layer.groups
 
 
 def output_plane(layer):

@@ -66,6 +66,7 @@ class Account:
             self.work, self.stalls = self.work + seen.work[0], self.stalls + seen.stalls[0]
             self.emptying, self.issued = self.emptying + seen.emptying[0], self.issued + seen.products
             self.read["iaram"] += seen.activation_reads
+            self.written["activation_registers"] += seen.activation_reads
             self.read["weight_fifo"] += seen.weight_reads
             self.written["weight_fifo"] += sum(map(len, weights))
         rate = config.ppu.output_words_per_cycle
@@ -109,6 +110,7 @@ def run(config, layer, operands, context):
     fill += math.ceil(Fraction(str(context.memory.latency_s)) * Fraction(config.clock_hz)) if account.streams else 0
     cycles = fill + sum(max(spent, math.ceil(moved[tile] * per_byte)) for tile, spent in enumerate(compute))
     lanes, num_pes = config.pe.F * config.pe.I, config.pe.rows * config.pe.cols
+    account.read["bank_queues"] = account.written["bank_queues"] = account.issued
     account.read["accumulators"] = account.issued + layer.K * batch
     account.written["accumulators"] = account.issued
     account.written["oaram"] = math.ceil(layer.K * batch * account.output_density)
@@ -127,6 +129,6 @@ def run(config, layer, operands, context):
         "issued": account.issued,
         "read": dict(account.read),
         "written": dict(account.written),
-        "operations": dict.fromkeys(("multipliers", "crossbar", "adders"), account.issued),
+        "operations": dict.fromkeys(("multipliers", "coordinates", "crossbar", "adders"), account.issued),
         "streams": account.streams,
     }

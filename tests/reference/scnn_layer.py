@@ -257,10 +257,12 @@ class Account:
         self.issuing += sum(measured.work) - sum(measured.stalls) - sum(measured.emptying)
         self.issued += measured.products
         self.read["iaram"] += measured.activation_reads
+        self.written["activation_registers"] += measured.activation_reads
         self.read["weight_fifo"] += measured.weight_reads
         self.queued += measured.queued
-        self.read["accumulators"] += measured.queued
-        self.written["accumulators"] += measured.queued
+        for component in ("bank_queues", "accumulators"):
+            self.read[component] += measured.queued
+            self.written[component] += measured.queued
         for c, entries in enumerate(weights):
             weight_nonzeros = sum(k < len(kernels) and (kernels[k], c, r, s) in taps for k, r, s in entries)
             for pe, channels in enumerate(by_pe):
@@ -307,8 +309,11 @@ class Account:
         }
         halo = sum(words for side, words in self.regions(tile).items() if side != (0, 0))
         outputs = geometry.kernels * len(in_tile)
-        self.written["halo"] += geometry.kernels * halo * len(by_pe)
-        self.read["accumulators"] += geometry.kernels * halo * len(by_pe) + outputs
+        sent = geometry.kernels * halo * len(by_pe)
+        self.written["halo"] += sent
+        self.read["accumulators"] += sent + outputs
+        self.read["accumulators"] += sent  # the neighbour reads its own sum, adds, and writes it back
+        self.written["accumulators"] += sent
         output_words = outputs * Fraction(self.output_density)
         self.written["oaram"] += math.ceil(output_words)
         weight_bits = entry_bits(config, config.compression.sparse_weights)
@@ -417,7 +422,12 @@ def run_layer(config, layer, weights, inputs, output_density, context):
         "issued": account.issued,
         "read": dict(account.read),
         "written": dict(account.written),
-        "operations": {"multipliers": account.issued, "crossbar": account.queued, "adders": account.queued},
+        "operations": {
+            "multipliers": account.issued,
+            "coordinates": account.issued,
+            "crossbar": account.queued,
+            "adders": account.queued + account.written["halo"],
+        },
         "streams": account.streams,
         "cycle_map": [unit.work for unit in units],
         "details": {
