@@ -93,6 +93,13 @@ def test_the_last_vector_sends_few_products():
     assert ended < full
 
 
+def test_queues_empty_during_a_long_last_row_of_few_activations():
+    few = Fills(FULL.every, np.array([0.0, 1.0, 0, 0, 0]))
+    rows = (Fills(FULL.every * issues, FULL.every) for issues in (1, 8))
+    one, eight = (random_queues(weights, few, even(16), 8).emptying(200)[0] for weights in rows)
+    assert eight < one - 0.5
+
+
 def test_more_pes_have_a_longer_longest_queue():
     queues = random_queues(FULL, FULL, even(32), 8)
     assert queues.emptying(100, num_pes=64)[0] > queues.emptying(100)[0] + 1

@@ -71,6 +71,12 @@ def test_a_slow_broadcast_is_the_limit_of_pes_with_little_to_do():
     assert cycles([[0.99, 0.01]], [400], 200, per_cycle=5) < length / 2
 
 
+def test_a_slow_broadcast_also_limits_blocks_larger_than_the_fifo():
+    """50 blocks of 40 vectors, of which 20 are there at first, one a cycle."""
+    length = cycles([[0.99, 0.01]], [400], 50, vectors=40.0, entries=20, per_cycle=1)
+    assert 50 * 40 - 20 - 40 <= length <= 51 * 40
+
+
 def test_a_finer_grid_changes_little():
     coarse, fine = (cycles([[0.4, 0.6]], [49], 150, vectors=7.3, grid=grid) for grid in (2, 8))
     assert coarse == pytest.approx(fine, rel=0.01)
