@@ -82,6 +82,7 @@ def a_run(seed: int = 0, num_layers: int = 3, **changes) -> RunResult:
         },
         layers=tuple(a_layer(100 * seed + index, f"conv{index}") for index in range(num_layers)),
         skipped=("relu1", "fire2/concat"),
+        unsupported=("lstm1",),
         area_mm2={"iaram": 0.1 + seed, "größe": 2.0, "filler": 0.0},
         provenance={"archmodel": "0.1.0", "numpy": "2.4.6"},
         wall_s=0.1 + seed,
@@ -643,9 +644,36 @@ def test_a_run_keeps_its_seeds(tmp_path):
 
 
 def test_a_sampled_layer_keeps_its_interval(tmp_path):
-    run = a_run(layers=(a_layer(1, cycles_ci95=(5, 9)), a_layer(2, "b", cycles_ci95=(7, 7))), fidelity="sampled")
+    layers = (sampled(a_layer(1), below=3, above=4), sampled(a_layer(2, "b"), below=0, above=0))
+    run = a_run(layers=layers, fidelity="sampled")
     assert results.load(saved(tmp_path, run)) == run
-    assert [(row["cycles_low"], row["cycles_high"]) for row in summary.as_dict(run)["layers"]] == [(5, 9), (7, 7)]
+    rows = summary.as_dict(run)["layers"]
+    ends = [(layers[0].cycles - 3, layers[0].cycles + 4), (layers[1].cycles, layers[1].cycles)]
+    assert [(row["cycles_low"], row["cycles_high"]) for row in rows] == ends
+    assert [row["cycles_ci95"] for row in rows] == [list(pair) for pair in ends]
+
+
+def test_half_widths_of_independent_layers_add_in_quadrature():
+    layers = (sampled(a_layer(1), below=0, above=900), sampled(a_layer(2, "b"), below=400, above=1200))
+    run = a_run(layers=layers, fidelity="sampled")
+    # Of one layer it is the layer's. Above: 1500 in quadrature, of Student's t with 6 degrees of freedom; those of the
+    # sum are 6 * (9**2 + 12**2)**2 / (9**4 + 12**4) = 11.13, where tables have t = 2.198 instead of 2.447.
+    low, high = run.cycles_ci95
+    assert low == run.cycles - 400
+    assert high - run.cycles == pytest.approx(1500 * 2.198 / 2.447, abs=2)
+    assert summary.as_dict(run)["totals"]["cycles_ci95"] == [low, high]
+
+
+def test_a_run_that_is_not_sampled_has_no_interval():
+    assert a_run().cycles_ci95 is None
+    assert a_run(layers=()).cycles_ci95 is None
+    document = summary.as_dict(a_run())
+    assert "cycles_ci95" not in document["totals"]
+    assert not any("cycles_ci95" in layer for layer in document["layers"])
+
+
+def sampled(layer, below, above):
+    return dataclasses.replace(layer, cycles_ci95=(layer.cycles - below, layer.cycles + above))
 
 
 def test_the_speedup_is_one_of_time():

@@ -103,6 +103,16 @@ class Blocks:
         shape = (sum(part.shape[0] for part in parts), *parts[0].shape[1:])
         return cls(shape, np.concatenate([np.zeros(1, np.int64), np.cumsum(sizes)]), position)
 
+    def rows(self, chosen: Int64) -> "Blocks":
+        """Some of the rows of blocks, ascending."""
+        if chosen.size == self.shape[0]:
+            return self
+        columns = self.shape[1]
+        ends = self.entry_ptr[::columns]
+        sizes = self.num_entries[chosen].ravel()
+        position = np.concatenate([self.position[ends[row] : ends[row + 1]] for row in chosen])
+        return Blocks((chosen.size, columns), np.concatenate([np.zeros(1, np.int64), np.cumsum(sizes)]), position)
+
     @cached_property
     def num_entries(self) -> Int64:
         """Entries of each block.  int64[shape]"""

@@ -1,16 +1,22 @@
 """What a run tells a machine besides the layer: the memory behind it, where activations wait, how to execute."""
 
+import zlib
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
 from typing import Literal, TypeVar
 
+import numpy as np
+
+from archmodel.accelerators.sampling import Expectation, Walk, Walked, walk_all, walk_sample
 from archmodel.memory.dram import IdealMemoryConfig, Stream
 
 Task = TypeVar("Task")
 Outcome = TypeVar("Outcome")
 Fidelity = Literal["exact", "sampled", "statistical"]
+
+SAMPLING = 100  # number of the random stream that chooses units; those of the operands count from 0
 
 
 @dataclass(frozen=True)
@@ -31,6 +37,23 @@ class Context:
     check: bool = False
     seed: int = 0
     fidelity: Fidelity = "exact"
+
+    @property
+    def sampled(self) -> bool:
+        """Whether a random sample of a layer's units is walked."""
+        return self.fidelity == "sampled"
+
+    def walk(self, layer: str, num_units: int, walk: Walk, expect: Callable[[], Expectation]) -> Walked:
+        """Cycles of the independent units of a layer: all walked, or as many as its sampled cycles need.
+
+        layer : its name, which with the seed decides the choice, whatever the threads and the other layers are
+        walk : walks the units that it is given, ascending; their order must not matter
+        expect : what is known of all units before; not called when all are walked
+        """
+        if not self.sampled:
+            return walk_all(num_units, walk)
+        rng = np.random.default_rng([self.seed, zlib.crc32(layer.encode()), SAMPLING])
+        return walk_sample(expect(), walk, rng)
 
     def run(self, work: Callable[[Task], Outcome], tasks: Iterable[Task]) -> list[Outcome]:
         """Outcomes of all tasks, in their order."""

@@ -7,15 +7,14 @@ from types import ModuleType
 from typing import Any, Protocol
 
 from archmodel import config
+from archmodel.accelerators import lowering, plug_in
 from archmodel.accelerators.context import Context
 from archmodel.accelerators.result import LayerResult
-from archmodel.errors import ConfigError, did_you_mean, show
+from archmodel.errors import ConfigError, WorkloadError, did_you_mean, show
 from archmodel.memory.energy import Component, Counts, area_mm2, energy_pj
 from archmodel.memory.technology import Technology, load_technology
 from archmodel.network.layer import Layer
 from archmodel.operands.operands import Densities, Operands
-
-PARTS = ("KINDS", "Config", "run_layer")  # of a module that models a machine
 
 
 class MachineConfig(Protocol):
@@ -47,6 +46,9 @@ class MachineConfig(Protocol):
         """The configuration as a dictionary."""
 
 
+REQUIRED = (*MachineConfig.__annotations__, *(name for name in vars(MachineConfig) if name[0] != "_"))
+
+
 @dataclass(frozen=True)
 class Machine:
     """A configured accelerator."""
@@ -59,7 +61,7 @@ class Machine:
 
     @property
     def kinds(self) -> tuple[str, ...]:
-        """Kinds of layers that the machine runs."""
+        """Kinds of layers that the machine has; lowering.py says which others run on these."""
         return tuple(self.module.KINDS)
 
     @property
@@ -67,39 +69,89 @@ class Machine:
         """Area by component, then the filler cells."""
         return area_mm2(self.technology, self.config.components)
 
+    def runs(self, layer: Layer) -> bool:
+        """Whether the machine runs the layer, itself or lowered."""
+        return lowering.runs(self.kinds, layer)
+
+    def check_runs(self, layer: Layer) -> None:
+        """Raise WorkloadError unless the machine runs the layer."""
+        if not self.runs(layer):
+            allowed = ", ".join(dict.fromkeys((*self.kinds, *lowering.lowered_kinds(self.kinds))))
+            raise WorkloadError(
+                f"layer {show(layer.name)}: {self.arch} runs no {layer.kind}; allowed: {allowed},"
+                " or --skip-unsupported, which leaves such layers out"
+            )
+
+    def fits(self, layer: Layer, input_density: float, output_density: float) -> tuple[bool, bool]:
+        """Whether all inputs and all outputs of a layer fit the buffers."""
+        return self.config.fits(lowering.stored_as(self.kinds, layer), input_density, output_density)
+
     def run_layer(self, layer: Layer, operands: Operands, context: Context) -> LayerResult:
         """Cycles and counts of a layer: all its units when `context.fidelity` is exact, a sample when it is sampled."""
-        return self._with_energy(self.module.run_layer(self.config, layer, operands, context), context)
+        self.check_runs(layer)
+
+        def run(part: Layer, own: Operands, surroundings: Context) -> LayerResult:
+            return with_interval(self.module.run_layer(self.config, part, own, surroundings), surroundings)
+
+        result = lowering.run_lowered(self.kinds, self.config, layer, operands, context, run)
+        return self._with_energy(result, context)
 
     def expect_layer(self, layer: Layer, densities: Densities, context: Context) -> LayerResult:
         """Expected cycles and counts of a layer of which only the densities are known."""
-        return self._with_energy(self.module.expect_layer(self.config, layer, densities, context), context)
+        self.check_runs(layer)
+
+        def run(part: Layer, own: Densities, surroundings: Context) -> LayerResult:
+            return with_interval(self.module.expect_layer(self.config, part, own, surroundings), surroundings)
+
+        result = lowering.expect_lowered(self.kinds, self.config, layer, densities, context, run)
+        return self._with_energy(result, context)
 
     def _with_energy(self, result: LayerResult, context: Context) -> LayerResult:
-        assert isinstance(result, LayerResult)
         counts = Counts(result.words_read, result.words_written, result.operations)
         time_s, dram_pj = result.cycles / self.config.clock_hz, context.memory.transfer_pj(result.dram_bytes)
-        return replace(result, energy_pj=energy_pj(self.technology, self.config.components, counts, time_s, dram_pj))
+        energy = energy_pj(self.technology, self.config.components, counts, time_s, dram_pj)
+        return replace(result, energy_pj=energy)
+
+
+def with_interval(result: LayerResult, context: Context) -> LayerResult:
+    """A machine's result; a sampled layer of which nothing was left out gets its cycles as the interval."""
+    assert isinstance(result, LayerResult)
+    point = (result.cycles, result.cycles) if context.sampled else None
+    return replace(result, cycles_ci95=result.cycles_ci95 or point)
 
 
 def load_machine(name_or_path: str, assignments: tuple[str, ...] = (), technology: str | None = None) -> Machine:
-    """Read and check a machine of configs/accelerators/ or a TOML file; its key `model` names the module.
+    """Read and check a machine of configs/accelerators/ or a TOML file.
 
+    Its key `model` names a module of archmodel.accelerators, or with '.py' a Python file beside the TOML file.
     technology : a node of configs/technology/ or a TOML file; the machine's own when None
     """
     data, source = config.read("accelerators", name_or_path)
-    model = data.get("model")
+    model, where = data.get("model"), f"{source}: model = {show(data.get('model'))}"
+    if isinstance(model, str) and model.endswith(plug_in.SUFFIX):
+        path, _ = config.locate("accelerators", name_or_path)
+        module = plug_in.load(path.parent, model, where)
+    else:
+        module = built_in(model, where)
+    checked = config.load("accelerators", name_or_path, module.Config, assignments)
+    missing = [name for name in REQUIRED if not hasattr(checked, name)]
+    if missing:
+        raise ConfigError(f"{where}: Config lacks {', '.join(missing)}; it needs {', '.join(REQUIRED)}")
+    node = load_technology(checked.technology if technology is None else technology)
+    return Machine(source_name(name_or_path), str(model), checked, module, node)
+
+
+def built_in(model: object, where: str) -> ModuleType:
+    """The module of a machine of the package; ConfigError starting with `where` if it is none."""
     known = sorted({config.read("accelerators", name)[0].get("model", "") for name in config.names("accelerators")})
+    allowed = f"allowed: {', '.join(known)} or the name of a Python file beside it"
     home = f"archmodel.accelerators.{model}"
     if not isinstance(model, str) or not model.isidentifier() or find_spec(home) is None:
-        nearest = did_you_mean(str(model), known)
-        raise ConfigError(f"{source}: model = {show(model)}: unknown model; allowed: {', '.join(known)}{nearest}")
+        raise ConfigError(f"{where}: unknown model; {allowed}{did_you_mean(str(model), known)}")
     module = import_module(home)
-    if not all(hasattr(module, name) for name in PARTS):
-        raise ConfigError(f"{source}: model = {show(model)}: is not a machine; allowed: {', '.join(known)}")
-    checked = config.load("accelerators", name_or_path, module.Config, assignments)
-    node = load_technology(checked.technology if technology is None else technology)
-    return Machine(source_name(name_or_path), model, checked, module, node)
+    if not all(hasattr(module, name) for name in plug_in.PARTS):
+        raise ConfigError(f"{where}: is not a machine; {allowed}")
+    return module
 
 
 def source_name(name_or_path: str) -> str:

@@ -47,6 +47,9 @@ class LayerResult:
             raise ValueError(f"{self.name}: unknown causes {sorted(unknown)}; allowed: {', '.join(CAUSES)}")
         if sum(self.stack.values()) != self.slots or min(self.stack.values()) < 0:
             raise ValueError(f"{self.name}: the stack {dict(self.stack)} does not sum to {self.slots} slots")
+        low, high = self.cycles_ci95 or (self.cycles, self.cycles)
+        if not low <= self.cycles <= high:
+            raise ValueError(f"{self.name}: {self.cycles} cycles are not within their interval {low} to {high}")
 
     @classmethod
     def of(cls, layer: Layer, operands: Operands | Densities, checked: bool, **counts: Any) -> "LayerResult":
@@ -109,7 +112,8 @@ class RunResult:
     clock_hz: float
     config: Mapping[str, Any]  # the resolved machine, memory and technology, as in their TOML files
     layers: tuple[LayerResult, ...]
-    skipped: tuple[str, ...] = ()  # layers without MACs, or not selected
+    skipped: tuple[str, ...] = ()  # layers without MACs, not selected, or unsupported
+    unsupported: tuple[str, ...] = ()  # of these, the layers that a machine of the run does not run
     baseline: "RunResult | None" = None
     area_mm2: Mapping[str, float] = field(default_factory=dict)  # by component of the machine, then filler
     seeds: SeedRuns | None = None  # where several placements of the zeros were run
@@ -120,6 +124,11 @@ class RunResult:
     def cycles(self) -> int:
         """Cycles of all layers, one after the other."""
         return sum(layer.cycles for layer in self.layers)
+
+    @property
+    def cycles_ci95(self) -> tuple[int, int] | None:
+        """95 % confidence interval of a sampled run's cycles; layers are sampled independently of one another."""
+        return summary.cycles_ci95(self.layers)
 
     @property
     def time_s(self) -> float:

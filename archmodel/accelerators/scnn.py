@@ -14,10 +14,11 @@ from archmodel.accelerators.planar import unfold_inputs, unfold_weights, unit_st
 from archmodel.accelerators.result import LayerResult
 from archmodel.accelerators.scnn_check import check_conv
 from archmodel.accelerators.scnn_config import Config
-from archmodel.accelerators.scnn_conv import compress_parts, compress_weights, run_parts
+from archmodel.accelerators.scnn_conv import compress_parts, compress_weights
 from archmodel.accelerators.scnn_expected import expect_layer
 from archmodel.accelerators.scnn_tally import Counts, Tally, nonzero_pairs
 from archmodel.accelerators.scnn_tiling import cut_layer, fits_iaram
+from archmodel.accelerators.scnn_walk import run_parts
 from archmodel.network.layer import Layer
 from archmodel.operands.operands import Operands, effectual_macs
 
@@ -27,7 +28,11 @@ KINDS = ("conv", "fc")
 
 
 def run_layer(config: Config, layer: Layer, operands: Operands, context: Context) -> LayerResult:
-    """Exact cycles and counts of a conv or fc layer on the non-zeros of `operands`, over all images."""
+    """Cycles and counts of a conv or fc layer on the non-zeros of `operands`, over all images.
+
+    A sampled layer is one population of groups over all images, so that a sample is small beside it. The few rounds
+    of an fc layer have no barriers between which groups could be left out: it is exact in both fidelities.
+    """
     if layer.kind == "fc":
         return scnn_fc.run_layer(config, layer, operands, context)
     conv = unit_stride(layer, config.tile_plane == "padded")
@@ -38,10 +43,11 @@ def run_layer(config: Config, layer: Layer, operands: Operands, context: Context
     pairs = context.start(lambda: nonzero_pairs(layer, conv, operands))
     effectual = context.start(lambda: effectual_macs(layer, operands))
     tally = Tally(config, conv, cut)
-    for plane in planes:
-        parts = compress_parts(config, conv, cut, weights, plane, context)
-        for part, work in zip(parts, run_parts(config, conv, parts, context), strict=True):
-            tally.add(Counts.of(config, conv, part), work, operands.output_density, context)
+    for images in [planes] if context.sampled else [[plane] for plane in planes]:
+        parts = [part for plane in images for part in compress_parts(config, conv, cut, weights, plane, context)]
+        for part, of_part in zip(parts, run_parts(config, layer.name, conv, parts, context), strict=True):
+            tally.add(Counts.of(config, conv, part), of_part.work, operands.output_density, context)
+            tally.ends.append((of_part.low, of_part.high))
     if context.check:
         check_conv(config, layer, conv, cut, operands, context)
     return tally.result(layer, operands, effectual(), pairs(), context)

@@ -1,7 +1,6 @@
 """SCNN's convolutions: what every PE does in every output-channel group, walked cycle by cycle."""
 
 from dataclasses import dataclass
-from itertools import groupby
 from typing import Any
 
 import numpy as np
@@ -45,6 +44,10 @@ class GroupWork:
     def join(cls, parts: list["GroupWork"]) -> "GroupWork":
         """Parts one after the other."""
         return cls(*(np.concatenate([getattr(part, name) for part in parts]) for name in cls.__annotations__))
+
+    def of(self, groups: slice) -> "GroupWork":
+        """Some of the groups."""
+        return GroupWork(*(getattr(self, name)[groups] for name in self.__annotations__))
 
     def without_barriers(self) -> "GroupWork":
         """All groups as one, for PEs that meet only at the end of the tile."""
@@ -112,37 +115,35 @@ def accumulators_of(config: Config, conv: UnitStrideConv, cut: Cut, sub_plane: S
     )
 
 
-def run_parts(config: Config, conv: UnitStrideConv, parts: list[Part], context: Context) -> list[GroupWork]:
-    """Walk every PE-cycle of the parts; the result does not depend on how threads share them."""
-    pieces = -(-TASKS_PER_THREAD * context.threads // len(parts)) if context.threads > 1 else 1
-    tasks, owner = [], []
-    packed = context.run(lambda part: kernel_operands(config, conv, part), parts)
-    for index, (part, operands) in enumerate(zip(parts, packed, strict=True)):
-        for groups in np.array_split(np.arange(part.weights.shape[0]), min(pieces, part.weights.shape[0])):
-            tasks.append((operands, slice(groups[0], groups[-1] + 1)))
-            owner.append(index)
+def walk_groups(
+    config: Config, conv: UnitStrideConv, chosen: list[tuple[Part, Int64]], context: Context
+) -> GroupWork:
+    """Walk every PE-cycle of some groups of some parts; the result does not depend on how threads share them."""
+    pieces = -(-TASKS_PER_THREAD * context.threads // len(chosen)) if context.threads > 1 else 1
+    packed = context.run(lambda task: kernel_operands(config, conv, *task), chosen)
     barrier_blocks = conv.phases if config.pe.barrier == "channel" else 0
 
     def walk(task: tuple[KernelOperands, slice]) -> GroupWork:
-        (weight_ptr, weights, activation_ptr, activations, banks), groups = task
+        (weight_ptr, weights, activation_ptr, activations, banks), rows = task
         measured = bank_group_cycles(
-            weight_ptr[groups], weights, activation_ptr, activations, banks, config.pe.queue_depth, config.fifo,
+            weight_ptr[rows], weights, activation_ptr, activations, banks, config.pe.queue_depth, config.fifo,
             barrier_blocks,
         )  # fmt: skip
         return GroupWork(*measured)
 
-    walked = zip(context.run(walk, tasks), owner, strict=True)
-    joined = [
-        GroupWork.join([work for work, _ in of_part]) for _, of_part in groupby(walked, key=lambda piece: piece[1])
+    tasks = [
+        (operands, slice(rows[0], rows[-1] + 1))
+        for operands, (_, groups) in zip(packed, chosen, strict=True)
+        for rows in np.array_split(np.arange(groups.size), min(pieces, groups.size))
     ]
-    return [work.without_barriers() for work in joined] if config.pe.barrier == "layer" else joined
+    return GroupWork.join(context.run(walk, tasks))
 
 
-def kernel_operands(config: Config, conv: UnitStrideConv, part: Part) -> KernelOperands:
-    """The arrays of `bank_group_cycles` for a part."""
-    pe = config.pe
+def kernel_operands(config: Config, conv: UnitStrideConv, part: Part, groups: Int64) -> KernelOperands:
+    """The arrays of `bank_group_cycles` for some groups of a part."""
+    pe, blocks = config.pe, part.weights.rows(groups)
     rotate = part.accumulators.rotates and pe.out_of_range == "accumulate" and pe.F <= WEIGHTS_PER_STEP
-    weight_ptr, weights = weight_vectors(part.weights, part.accumulators, pe.weight_order, pe.F, rotate)
+    weight_ptr, weights = weight_vectors(blocks, part.accumulators, pe.weight_order, pe.F, rotate)
     activation_ptr, activations = activation_vectors(part.activations, part.accumulators, pe.I, rotate)
     banks = np.zeros((1, 1), np.uint8) if rotate else bank_tables(config, conv, part)
     return weight_ptr, weights, activation_ptr, activations, banks

@@ -74,6 +74,7 @@ class Tally:
     conv: UnitStrideConv
     cut: Cut
     works: list[GroupWork] = field(default_factory=list)
+    ends: list[tuple[Int64, Int64]] = field(default_factory=list)  # spans at the ends of a sampled layer's interval
     drains: list[Int64] = field(default_factory=list)
     tiles: list[int] = field(default_factory=list)  # temporal tile of each part
     num_tiles: int = 0
@@ -152,23 +153,36 @@ class Tally:
             moved.append(Stream("output", "write", _bytes(outputs * bits.activation_bits), self.num_tiles))
         self.streams += [stream for stream in moved if stream.num_bytes]
 
-    def _exposed_drain(self) -> list[Int64]:
+    def _exposed_drain(self, spans: list[Int64]) -> list[Int64]:
         """Drain cycles of the units of each part that no computation hides: the next group computes meanwhile."""
         drain = np.concatenate(self.drains)
         if self.config.ppu.overlap:
-            following = np.append(np.concatenate([work.span for work in self.works])[1:], 0)
+            following = np.append(np.concatenate(spans)[1:], 0)
             drain = np.maximum(0, drain - following)
         return np.split(drain, np.cumsum([part.size for part in self.drains])[:-1])
+
+    def _compute_cycles(self, spans: list[Int64]) -> list[int]:
+        """Cycles of each temporal tile without memory, from the spans of the groups of each part."""
+        compute = [0] * self.num_tiles
+        for span, drain, tile in zip(spans, self._exposed_drain(spans), self.tiles, strict=True):
+            compute[tile] += int(span.sum() + drain.sum())
+        return compute
+
+    def _interval(self, streams: tuple[Stream, ...], context: Context) -> tuple[int, int] | None:
+        """The 95 % confidence interval of a sampled layer's cycles: what they are at the ends of its groups' spans."""
+        if not context.sampled:
+            return None
+        low, high = (self._compute_cycles(list(spans)) for spans in zip(*self.ends, strict=True))
+        clock_hz = self.config.clock_hz
+        return layer_cycles(low, streams, context, clock_hz), layer_cycles(high, streams, context, clock_hz)
 
     def result(
         self, layer: Layer, operands: Operands | Densities, effectual: int, pairs: int, context: Context
     ) -> LayerResult:
         """The layer's account; the causes sum to all multiplier-slots. `pairs` as `nonzero_pairs` has them."""
         pe, num_multipliers = self.config.pe, self.config.num_multipliers
-        exposed = self._exposed_drain()
-        compute = [0] * self.num_tiles
-        for work, drain, tile in zip(self.works, exposed, self.tiles, strict=True):
-            compute[tile] += int(work.span.sum() + drain.sum())
+        spans = [work.span for work in self.works]
+        exposed, compute = self._exposed_drain(spans), self._compute_cycles(spans)
         streams = tuple(self.streams)
         cycles = layer_cycles(compute, streams, context, self.config.clock_hz)
         all_work = GroupWork.join(self.works)
@@ -205,6 +219,7 @@ class Tally:
             },
             streams=streams,
             cycle_map=all_work.work,
+            cycles_ci95=self._interval(streams, context),
             details={
                 "Kc": self.cut.Kc,
                 "sub_planes": self.num_tiles // operands.batch,

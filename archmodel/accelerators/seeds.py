@@ -39,7 +39,7 @@ class Interval(NamedTuple):
         return {"mean": self.mean, "ci95": [self.low, self.high]}
 
 
-def student_t(degrees_of_freedom: int) -> float:
+def student_t(degrees_of_freedom: float) -> float:
     """What a variable of Student's t distribution exceeds, in absolute value, with 5 % probability."""
     from scipy.special import stdtrit  # 285 ms that other runs do not need
 

@@ -1,10 +1,12 @@
 """Quantities of layers and runs as plain data: what `--json`, data frames and result files show, with their units."""
 
+import math
 from collections.abc import Sequence
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, NamedTuple, get_args
 
 from archmodel.accelerators import seeds
+from archmodel.accelerators.sampling import PILOT_UNITS, STUDENT_T
 from archmodel.errors import ResultError
 from archmodel.memory.dram import StreamKind
 
@@ -38,7 +40,7 @@ MAPPINGS = ("words_read", "words_written", "operations", "details", "origins")
 DRAM_KINDS: tuple[str, ...] = get_args(StreamKind)
 LAYER_COLUMNS = {
     "name": Column("text", "text", "name of the layer; rows are in order of execution"),
-    "kind": Column("text", "text", "conv or fc"),
+    "kind": Column("text", "text", "kind of the layer in the network: conv, fc, lstm, gru, rnn or matmul"),
     "num_multipliers": Column("int64", "1", "multipliers of the machine"),
     "cycles": Column("int64", "cycles", "cycles of the layer, memory included"),
     "time_s": Column("float64", "s", "cycles at the machine's clock"),
@@ -81,11 +83,44 @@ def totals(layers: Sequence["LayerResult"], clock_hz: float) -> dict[str, Any]:
     causes = [cause for cause in CAUSES if any(cause in layer.stack for layer in layers)]
     return {
         **sums,
+        **interval(cycles_ci95(layers)),
         "time_s": sums["cycles"] / clock_hz,
         "multiplier_utilization": sums["macs_effectual"] / slots if slots else 0.0,
         **energy(layers),
         "stalls": {cause: sum(layer.stall_cycles.get(cause, 0.0) for layer in layers) for cause in causes},
     }
+
+
+def cycles_ci95(layers: Sequence["LayerResult"]) -> tuple[int, int] | None:
+    """95 % confidence interval of the sum of the cycles of layers that are sampled independently of one another.
+
+    None unless all layers have an interval.
+    """
+    intervals = [layer.cycles_ci95 for layer in layers if layer.cycles_ci95 is not None]
+    if len(intervals) < len(layers) or not layers:
+        return None
+    cycles = [layer.cycles for layer in layers]
+    below = half_width([middle - low for middle, (low, _) in zip(cycles, intervals, strict=True)])
+    above = half_width([high - middle for middle, (_, high) in zip(cycles, intervals, strict=True)])
+    return sum(cycles) - math.ceil(below), sum(cycles) + math.ceil(above)
+
+
+def half_width(parts: Sequence[float]) -> float:
+    """Half-width of the sum of independent estimates, of whose half-widths each rests on a pilot of its own.
+
+    They add in quadrature, with the degrees of freedom of Welch and Satterthwaite (Biometrika 34, 1947): the more parts
+    there are of one size, the surer is their sum of squares.
+    """
+    squares = sum(part**2 for part in parts)
+    if not squares:
+        return 0.0
+    degrees_of_freedom = (PILOT_UNITS - 1) * squares**2 / sum(part**4 for part in parts)
+    return math.sqrt(squares) * seeds.student_t(degrees_of_freedom) / STUDENT_T
+
+
+def interval(ends: tuple[int, int] | None) -> dict[str, list[int]]:
+    """The key that sampled layers and runs have besides those of the others."""
+    return {} if ends is None else {"cycles_ci95": list(ends)}
 
 
 def energy(layers: Sequence["LayerResult"]) -> dict[str, Any]:
@@ -107,12 +142,14 @@ def as_dict(run: "RunResult") -> dict[str, Any]:
         "config": dict(run.config),
         "provenance": dict(run.provenance),
         "skipped": list(run.skipped),
+        "unsupported": list(run.unsupported),
         "area_mm2": sum(run.area_mm2.values()) if run.area_mm2 else None,
         "area_by_component_mm2": dict(run.area_mm2),
         "totals": totals(run.layers, run.clock_hz),
         "layers": [
             {
                 **layer_quantities(layer, run.clock_hz),
+                **interval(layer.cycles_ci95),
                 **{name: dict(getattr(layer, name)) for name in MAPPINGS},
                 **energy([layer]),
                 "stalls": {cause: layer.stall_cycles[cause] for cause in CAUSES if cause in layer.stack},

@@ -51,11 +51,15 @@ def test_assignments_change_the_machine():
 @pytest.mark.parametrize(
     ("model", "expected"),
     [
-        ('"scn"', "model = 'scn': unknown model; allowed: dcnn, scnn; did you mean 'scnn'?"),
+        ('"scn"', "unknown model; allowed: dcnn, scnn or the name of a Python file beside it; did you mean 'scnn'?"),
         ("3", "model = 3: unknown model; allowed: dcnn, scnn"),
         ('["scnn"]', "unknown model; allowed: dcnn, scnn"),
         ('""', "model = '': unknown model; allowed: dcnn, scnn"),
-        ('"context.py"', "unknown model"),
+        ('"context.py"', "there is no such file beside it"),  # a module of the package is not beside the file
+        ('"../toy.py"', "must be the name of a Python file beside it"),
+        ('"/toy.py"', "must be the name of a Python file beside it"),
+        ('"toy-1.py"', "must be the name of a Python file beside it"),
+        ('".py"', "must be the name of a Python file beside it"),
         ('"os.path"', "unknown model"),
         ('"context"', "model = 'context': is not a machine; allowed: dcnn, scnn"),  # a module beside the machines
         ('"__pycache__"', "allowed: dcnn, scnn"),
@@ -103,8 +107,9 @@ def test_a_run_is_named_by_the_stem_of_its_file(path, name):
 
 
 def test_a_result_of_another_type_is_not_passed_on():
-    nothing = SimpleNamespace(run_layer=lambda *_: None, expect_layer=lambda *_: None)
+    nothing = SimpleNamespace(KINDS=("fc",), run_layer=lambda *_: None, expect_layer=lambda *_: None)
     machine = dataclasses.replace(load_machine("dcnn"), module=nothing)
+    layer = read_network("lenet5").layer("ip2")
     for run in (machine.run_layer, machine.expect_layer):
         with pytest.raises(AssertionError):
-            run(None, None, None)
+            run(layer, None, None)

@@ -54,6 +54,13 @@ def test_a_stack_that_does_not_sum_or_is_negative_is_refused(stack):
         with_stack(10, **stack)
 
 
+@pytest.mark.parametrize("interval", [(11, 12), (8, 9), (12, 8)])
+def test_cycles_outside_their_interval_are_refused(interval):
+    with pytest.raises(ValueError, match=r"conv1: 10 cycles are not within their interval"):
+        dataclasses.replace(LAYER, cycles_ci95=interval)
+    assert dataclasses.replace(LAYER, cycles_ci95=(10, 10)).cycles_ci95 == (10, 10)
+
+
 def test_a_cause_that_nobody_knows_is_refused():
     with pytest.raises(ValueError, match=r"conv1: unknown causes \['bored'\]; allowed: busy, stored_zero"):
         with_stack(10, busy=30, bored=10)

@@ -1,0 +1,172 @@
+"""A machine from outside the package: the example of docs/new_machine.md in a temporary folder, by the public API."""
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from archmodel import simulate
+from archmodel.accelerators.context import Context
+from archmodel.accelerators.registry import load_machine
+from archmodel.errors import ConfigError
+from archmodel.memory.dram import load_memory
+from archmodel.network.layer import Layer
+from archmodel.operands.operands import Operands
+from tests.accelerators.invariants import INVARIANTS, results_survive_a_file
+
+GUIDE = Path(__file__).resolve().parents[2] / "docs" / "new_machine.md"
+
+
+def block(language):
+    """The listing of the guide in a language."""
+    (text,) = re.findall(rf"```{language}\n(.*?)```", GUIDE.read_text("utf-8"), re.DOTALL)
+    return text
+
+
+@pytest.fixture(scope="module")
+def toy(tmp_path_factory):
+    """The path of the toy's TOML file."""
+    return write(tmp_path_factory.mktemp("machines"))
+
+
+def write(folder, old="", new="", model="toy.py"):
+    """The toy with a part of its module replaced; the path of its TOML file."""
+    code = block("python")
+    assert old in code
+    (folder / "toy.py").write_text(code.replace(old, new, 1) if old else code)
+    (folder / "toy.toml").write_text(block("toml").replace('"toy.py"', f'"{model}"'))
+    return str(folder / "toy.toml")
+
+
+@pytest.mark.parametrize("invariant", INVARIANTS, ids=lambda invariant: invariant.__name__)
+def test_what_holds_of_every_machine_holds_of_the_toy(toy, invariant):
+    invariant(toy)
+
+
+def test_its_results_survive_a_file(toy, tmp_path):
+    results_survive_a_file(toy, tmp_path)
+
+
+def test_it_takes_what_its_fullest_kernel_takes(toy):
+    # 2x2 outputs; kernels of 3, 1, 2, 2 and then 4 non-zeros: rounds of 4 PEs take 3 and 4 cycles a position.
+    layer = Layer("by_hand", "conv", ("x",), (4, 2, 2), 5)
+    weights = (np.arange(4) < np.array([3, 1, 2, 2, 4])[:, np.newaxis]).astype(np.uint8).reshape(5, 4, 1, 1)
+    ones = Operands(weights, np.ones((1, 4, 2, 2), np.uint8), 1.0)
+    memory = load_memory("ideal", ("latency_s=0.0", "bytes_per_s=1e15"))
+    result = load_machine(toy).run_layer(layer, ones, Context(memory, input_on_chip=True))
+    assert result.cycles == 4 * (3 + 4)
+    assert result.stack == {"busy": 4 * 12, "stored_zero": 0, "imbalance": 4 * (28 - 12), "memory": 0}
+
+
+def test_few_units_are_walked_in_a_sample(toy):
+    machine = load_machine(toy)
+    run = {"weights": "density=0.3", "activations": "density=0.4", "layers": "ip1"}
+    exact, sampled = (simulate(toy, "lenet5", fidelity=fidelity, **run) for fidelity in ("exact", "sampled"))
+    assert sampled.cycles != exact.cycles  # 125 rounds
+    assert sampled.cycles_ci95[0] <= exact.cycles <= sampled.cycles_ci95[1]
+    assert exact.config["accelerator"]["pes"] == machine.config.pes
+
+
+def test_the_command_runs_it_and_leaves_nothing_beside_it(tmp_path):
+    path = write(tmp_path)
+    command = [sys.executable, "-m", "archmodel", "sim", "--arch", path, "--net", "lenet5", "--json"]
+    command += ["--weights", "density=0.3", "--activations", "density=0.4", "--set", "pes=8", "--fidelity", "sampled"]
+    document = json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
+    assert document["arch"] == "toy"
+    assert document["layers"][0]["num_multipliers"] == 8
+    low, high = document["totals"]["cycles_ci95"]
+    assert low <= document["totals"]["cycles"] <= high
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["toy.py", "toy.toml"]
+
+
+def test_an_edited_module_is_read_anew(tmp_path):
+    before = load_machine(write(tmp_path)).config.num_multipliers
+    path = write(tmp_path, "        return self.pes\n", "        return self.pes + 1\n")
+    assert load_machine(path).config.num_multipliers == before + 1
+
+
+def test_annotations_may_be_text(tmp_path):
+    path = write(tmp_path, "import math\n", "from __future__ import annotations\n\nimport math\n")
+    assert load_machine(path, ("pes=6",)).config.num_multipliers == 6
+
+
+def refused(path, *assignments):
+    with pytest.raises(ConfigError) as error:
+        load_machine(path, assignments)
+    text = str(error.value)
+    assert text.startswith(path) or assignments
+    assert "\n" not in text
+    return text
+
+
+def test_a_missing_module_is_one_line(tmp_path):
+    assert "model = 'toi.py': there is no such file beside it" in refused(write(tmp_path, model="toi.py"))
+
+
+@pytest.mark.parametrize("model", ["machines/toy.py", "../toy.py", "/toy.py", "toy.v2.py"])
+def test_a_module_elsewhere_is_one_line(tmp_path, model):
+    assert "must be the name of a Python file beside it" in refused(write(tmp_path, model=model))
+
+
+@pytest.mark.parametrize(
+    ("part", "missing"),
+    [
+        ('KINDS = ("conv", "fc")', "KINDS"),
+        ("class Config(", "Config"),
+        ("def run_layer(", "run_layer"),
+        ("def expect_layer(", "expect_layer"),
+    ],
+)
+def test_a_missing_part_is_one_line(tmp_path, part, missing):
+    text = refused(write(tmp_path, part, part.replace(missing, "other")))
+    assert f"lacks {missing}; a machine has KINDS, Config, run_layer, expect_layer" in text
+
+
+@pytest.mark.parametrize("attribute", ["num_multipliers", "activation_bytes", "components", "stored_bytes", "fits"])
+def test_a_config_that_cannot_be_asked_is_one_line(tmp_path, attribute):
+    text = refused(write(tmp_path, f"def {attribute}(", "def other("))
+    assert f"Config lacks {attribute}; it needs name, clock_hz" in text
+
+
+@pytest.mark.parametrize("attribute", ["name: str", "technology: str"])
+def test_a_config_without_a_common_parameter_is_one_line(tmp_path, attribute):
+    assert "unknown key at the top level" in refused(write(tmp_path, f"    {attribute}\n", ""))
+
+
+def test_a_config_that_is_none_is_one_line(tmp_path):
+    text = refused(write(tmp_path, "class Config(FrozenModel)", "class Config"))
+    assert "Config must be a class derived from archmodel.config.FrozenModel" in text
+
+
+@pytest.mark.parametrize(
+    ("code", "expected"),
+    [
+        ("import nowhere", "line 1: ModuleNotFoundError: No module named 'nowhere'"),
+        ("\n\n1 / 0", "line 3: ZeroDivisionError: division by zero"),
+        ("def f(:", "line 1: SyntaxError: invalid syntax"),
+        ("raise ValueError('a\\nb')", "line 1: ValueError: a b"),
+        ("raise ValueError", "line 1: ValueError"),
+        ("def f():\n    import json\n    json.loads('{')\nf()", "line 3: JSONDecodeError: Expecting property name"),
+        ("\0", "null bytes"),
+        ("x = 'é'.encode('ascii')", "line 1: UnicodeEncodeError"),
+    ],
+)
+def test_what_a_module_raises_is_one_line(tmp_path, code, expected):
+    path = write(tmp_path)
+    (tmp_path / "toy.py").write_text(code, "utf-8")
+    assert expected in refused(path)
+
+
+def test_a_module_that_is_not_utf_8_is_one_line(tmp_path):
+    path = write(tmp_path)
+    (tmp_path / "toy.py").write_bytes(b"x = '\xe9'\n")
+    assert "SyntaxError" in refused(path)
+
+
+def test_its_own_parameters_are_checked_like_any_others(toy):
+    assert "--set pes=1: must be at least 2" in refused(toy, "pes=1")
+    assert "--set pe=4: unknown key at the top level" in refused(toy, "pe=4")
