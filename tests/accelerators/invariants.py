@@ -31,9 +31,7 @@ UNLIMITED = ("memory.bytes_per_s=1e15", "memory.latency_s=0.0")
 
 def run(arch, fidelity, **changes):
     """What the machine runs of a small network."""
-    kinds = load_machine(arch).kinds
-    layers = ",".join(layer.name for layer in read_network(NET).compute_layers if layer.kind in kinds)
-    return simulate(arch, NET, fidelity=fidelity, **(DENSITIES | {"threads": 1, "layers": layers} | changes))
+    return simulate(arch, NET, fidelity=fidelity, skip_unsupported=True, **(DENSITIES | {"threads": 1} | changes))
 
 
 def mid_size_layer(machine):
@@ -158,7 +156,7 @@ def every_action_costs_energy(arch):
 
 def outputs_through_the_dataflow_are_the_layers(arch):
     for fidelity in ("exact", "sampled"):
-        done = run(arch, fidelity, check=True, batch=2)
+        done = run(arch, fidelity, check=True, batch=2, weights="density=0.05")
         assert all(layer.checked for layer in done.layers)
     assert not any(layer.checked for layer in run(arch, "exact").layers)
 
@@ -174,10 +172,7 @@ def results_survive_a_file(arch, tmp_path):
     for fidelity in FIDELITIES:
         done = run(arch, fidelity, baseline="dcnn")
         results.save(done, tmp_path / "run.h5")
-        loaded = results.load(tmp_path / "run.h5")
-        assert loaded.layers == done.layers
-        assert loaded.baseline.layers == done.baseline.layers
-        assert (loaded.cycles_ci95, loaded.speedup) == (done.cycles_ci95, done.speedup)
+        assert results.load(tmp_path / "run.h5") == done
         assert (done.cycles_ci95 is not None) == (fidelity == "sampled")
 
 
