@@ -61,7 +61,8 @@ class Bricks:
         """Cycles of each brick, at least one, those of the padding too.  uint16[M, H, W, B] of the padded plane"""
         top, bottom, left, right = self.layer.padding
         cycles = np.maximum(nonzeros, 1).astype(np.uint16).transpose(0, 2, 3, 1)
-        return np.pad(cycles, ((0, 0), (top, bottom), (left, right), (0, 0)), constant_values=1)
+        around = ((0, 0), (top, bottom), (left, right), (0, 0))
+        return np.ascontiguousarray(np.pad(cycles, around, constant_values=1))
 
     def work_of_windows(self, cycles: npt.NDArray[np.uint16]) -> Int64:
         """Cycles of all lanes together in each window.  int64[windows], ascending"""
@@ -81,8 +82,8 @@ class Bricks:
         channel = np.minimum(self.first[:, np.newaxis] + np.arange(width), plane.shape[0] - 1)
         inside = np.arange(width) < self.sizes[:, np.newaxis]
         neurons = np.where(inside, plane.transpose(1, 2, 0)[:, :, channel], 0)
-        order = np.argsort(neurons == 0, axis=3, kind="stable")
-        return np.take_along_axis(neurons, order, axis=3).astype(np.int32), order
+        order = np.ascontiguousarray(np.argsort(neurons == 0, axis=3, kind="stable"))
+        return np.ascontiguousarray(np.take_along_axis(neurons, order, axis=3), np.int32), order
 
 
 def coverage(layer: Layer) -> Int64:

@@ -38,8 +38,8 @@ def expected_windows(config: Config, layer: Layer, densities: Densities) -> Wind
             for size, bricks_of_size in profile
         )
     neurons = math.ceil(densities.batch * stored_neurons(layer) * density)
-    empties = math.floor(planes * empty)
-    total = max(math.ceil(planes * cycles), -(-(neurons + empties) // bricks.num_lanes))
+    empties = round(planes * empty)
+    total = max(round(planes * cycles), -(-(neurons + empties) // bricks.num_lanes))
     idle = total * bricks.num_lanes - neurons - empties
     conflicts = min(idle, round(planes * max(0.0, cycles - by_lanes) * bricks.num_lanes))
     lost = {"fragmentation": empties, "bank_conflict": conflicts, "imbalance": idle - conflicts}

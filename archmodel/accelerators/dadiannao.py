@@ -130,25 +130,25 @@ def account(
         streams=streams,
         details={"passes": passes, "tiles": num_tiles, "compute_cycles": compute},
         cycles_ci95=(low, high) if context.sampled else None,
-        **buffer_words(config, layer, batch, windows, streams),
+        **buffer_words(config, layer, batch, windows, context),
     )
 
 
 def buffer_words(
-    config: NodeConfig, layer: Layer, batch: int, windows: Windows, streams: tuple[Stream, ...]
+    config: NodeConfig, layer: Layer, batch: int, windows: Windows, context: Context
 ) -> dict[str, dict[str, int]]:
     """Words read and written. A window stays in NBin while as many passes follow as NBout has entries for."""
-    array, word = config.array, config.buffers.word_bits
+    array, portions = config.array, weight_portions(config, layer)
     filters = layer.K // layer.groups
     passes = -(-filters // array.filters_a_pass)
     in_last_pass = filters - (passes - 1) * array.filters_a_pass
-    broadcasts = max(-(-passes // config.buffers.nbout_entries), weight_portions(config, layer))
-    active_units = min(array.units, filters)  # a pass deals its filters to the units
-    listeners = (passes - 1) * array.units + min(array.units, in_last_pass)
+    listeners = (passes - 1) * array.units + min(array.units, in_last_pass)  # a pass deals its filters to the units
+    broadcasts = max(-(-passes // config.buffers.nbout_entries), portions)
     summed = windows.sums * filters
-    loaded = {kind: sum(8 * stream.num_bytes // word for stream in streams if stream.kind == kind) for kind in
-              ("weight", "input")}  # fmt: skip
-    neurons_written = windows.stored * broadcasts * active_units
+    loaded = 0 if context.input_on_chip else batch * layer.input_words * portions
+    fetched = layer.weight_words
+    if config.buffers.weights_preloaded:
+        fetched = max(0, fetched - 8 * config.weight_bytes // config.buffers.word_bits)
     return {
         "words_read": {
             "nm": batch * stored_neurons(layer) * broadcasts,
@@ -157,9 +157,9 @@ def buffer_words(
             "nbout": summed,
         },
         "words_written": {
-            "nm": layer.output_words * batch + loaded["input"],
-            "nbin": neurons_written,
-            "sb": loaded["weight"],
+            "nm": layer.output_words * batch + loaded,
+            "nbin": windows.stored * broadcasts * min(array.units, filters),
+            "sb": fetched,
             "nbout": summed,
         },
     }
