@@ -9,6 +9,8 @@ from pydantic import Field, model_validator
 from archmodel import config
 from archmodel.accelerators.result import RunResult
 from archmodel.errors import ConfigError, did_you_mean, show
+from archmodel.validation.cnvlutin import measure_cnvlutin
+from archmodel.validation.dadiannao import measure_dadiannao
 from archmodel.validation.scnn import Measured, measure_dnnsim, measure_scnn
 from archmodel.validation.scnn_energy import measure_scnn_energy
 
@@ -127,6 +129,8 @@ class Validation:
 
 
 MEASURES: dict[str, Callable[[], Measured]] = {
+    "cnvlutin": measure_cnvlutin,
+    "dadiannao": measure_dadiannao,
     "dnnsim": measure_dnnsim,
     "scnn": measure_scnn,
     "scnn_energy": measure_scnn_energy,

@@ -81,7 +81,7 @@ def random_case(seed):
         f"array.filters={draw.randint(1, 3)}",
         f"array.pipeline_cycles={draw.choice([0, 8])}",
         f"array.image_layers={draw.choice(['flattened', 'channels'])}",
-        f"buffers.sb_bytes={draw.choice([16, 50, 2**20])}",
+        f"buffers.sb_bytes={draw.choice([60, 150, 2**20])}",
         f"buffers.nm_bytes={draw.choice([64, 100, 2**20])}",
         f"buffers.nm_banks={draw.choice([1, 2, 4])}",
         f"buffers.word_bits={draw.choice([5, 16])}",
