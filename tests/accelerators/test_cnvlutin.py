@@ -357,6 +357,17 @@ def test_the_edram_factors_scale_the_edram_only():
         assert name == "filler" or after[name] == pytest.approx(ratio * before[name])
 
 
+def test_the_edram_energy_is_scaled():
+    layer = conv(32)
+    operands = at_densities(layer)
+    once, twice = (
+        load_machine("dadiannao", (f"buffers.edram_energy_factor={f}",)).run_layer(layer, operands, FREE).energy_pj
+        for f in (0.5, 1.0)
+    )
+    for name in ("sb", "nm", "nbin", "multipliers"):
+        assert twice[name] == pytest.approx((2.0 if name in ("sb", "nm") else 1.0) * once[name])
+
+
 def test_skipped_neurons_save_synapse_reads():
     layer, density = conv(64, height=8, K=20), 0.25
     operands = at_densities(layer, 1.0, density)
@@ -382,6 +393,8 @@ def test_sampled_bank_conflicts_are_a_share_of_the_cycles():
     exact = run("cnvlutin", layer, operands, "buffers.nm_banks=4")
     sampled = run("cnvlutin", layer, operands, "buffers.nm_banks=4", context=around)
     assert sampled.stack["bank_conflict"] == pytest.approx(exact.stack["bank_conflict"], rel=0.1)
+    low, high = sampled.cycles_ci95
+    assert low < sampled.cycles < high
 
 
 def test_fc7_of_alexnet_takes_a_cycle_for_4096_macs():
