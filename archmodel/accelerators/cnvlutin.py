@@ -99,8 +99,7 @@ def walked_windows(config: Config, layer: Layer, operands: Operands, context: Co
 
     def expect() -> Expectation:
         work = bricks.work_of_windows(cycles)
-        least = np.maximum(-(-work // bricks.num_lanes), bricks.bank_cycles)
-        return Expectation(work.astype(np.float64), least, np.zeros(work.size, np.bool_))
+        return Expectation(work.astype(np.float64), -(-work // bricks.num_lanes), np.zeros(work.size, np.bool_))
 
     walked = context.walk(layer.name, nonzeros.shape[0] * layer.P * layer.Q, walk, expect)
     total, low, high = (int(one.sum()) for one in (walked.cycles, walked.low, walked.high))

@@ -293,7 +293,7 @@ def test_the_expected_cycles_are_the_mean_over_placements(assignment, banks, den
 
 @pytest.mark.parametrize("arch", ["dadiannao", "cnvlutin"])
 def test_expected_layers_without_chance_are_exact(arch):
-    for layer in layers_of_many_shapes():
+    for layer in (*layers_of_many_shapes(), conv(3)):
         for density in (0.0, 1.0):
             exact = run(arch, layer, at_densities(layer, 1.0, density))
             densities = Densities(1, 1.0, density, 0.5)
@@ -339,6 +339,8 @@ def test_an_image_is_not_pruned():
     layer = conv(3)
     operands = at_densities(layer)
     assert run("cnvlutin", layer, operands, "pruning.share=0.5") == run("cnvlutin", layer, operands)
+    pruning, densities = machine("cnvlutin", "pruning.share=0.5"), Densities(1, 1.0, 1.0, 0.5)
+    assert cnvlutin.expect_layer(pruning, layer, densities, FREE).input_density == 1.0
 
 
 # Energy, area, outputs
@@ -348,6 +350,24 @@ def test_offsets_and_brick_buffers_are_the_area_of_cnvlutin():
     dense, skipping = load_machine("dadiannao").area_mm2, load_machine("cnvlutin").area_mm2
     assert {name for name in skipping if skipping[name] > dense.get(name, 0)} == {"nm", "nbin", "dispatcher", "filler"}
     assert skipping["sb"] == dense["sb"]
+
+
+def test_the_edram_holds_what_it_should():
+    parts = {component.name: component for component in machine("dadiannao").components}
+    for name, size in (("sb", 32 * 2**20), ("nm", 4 * 2**20)):
+        assert parts[name].instances * parts[name].words * parts[name].bits == 8 * size
+    assert parts["nbin"].words == 16 * 16
+    (dispatcher,) = (one for one in machine("cnvlutin").components if one.name == "dispatcher")
+    assert (dispatcher.instances, dispatcher.words, dispatcher.bits) == (16, 16, 20)
+
+
+def test_inputs_and_outputs_share_the_neuron_memory():
+    layer = conv(16, height=8, K=16)  # 1,024 words each
+    for size, fits in ((4096, True), (4095, False)):
+        chosen = machine("dadiannao", f"buffers.nm_bytes={size}")
+        assert chosen.fits(layer, 0.1, 0.1) == (fits, fits)
+        tiles = run("dadiannao", layer, at_densities(layer), f"buffers.nm_bytes={size}").details["tiles"]
+        assert tiles == (1 if fits else 2)
 
 
 def test_the_edram_factors_scale_the_edram_only():
@@ -393,8 +413,17 @@ def test_sampled_bank_conflicts_are_a_share_of_the_cycles():
     exact = run("cnvlutin", layer, operands, "buffers.nm_banks=4")
     sampled = run("cnvlutin", layer, operands, "buffers.nm_banks=4", context=around)
     assert sampled.stack["bank_conflict"] == pytest.approx(exact.stack["bank_conflict"], rel=0.1)
+
+
+def test_sampled_windows_have_an_interval():
+    layer = conv(64, height=40, K=4)
+    operands = at_densities(layer, 1.0, 0.4)
+    exact = run("cnvlutin", layer, operands)
+    sampled = run("cnvlutin", layer, operands, context=dataclasses.replace(FREE, fidelity="sampled"))
     low, high = sampled.cycles_ci95
     assert low < sampled.cycles < high
+    assert low <= exact.cycles <= high
+    assert sum(sampled.stack.values()) == sampled.slots
 
 
 def test_fc7_of_alexnet_takes_a_cycle_for_4096_macs():
