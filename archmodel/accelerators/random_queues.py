@@ -185,10 +185,11 @@ def bank_arrivals(weight_fills: Float64, activation_fills: Float64, banks: Banks
     gets at most one of each. So a bank gets Binomial(products of the shorter vector), with more trials, up to that
     limit, where its share needs them.
     """
-    weights, activations = (grid.ravel() for grid in np.indices((weight_fills.size, activation_fills.size)))
-    issues = np.outer(weight_fills, activation_fills).ravel()
-    if not issues.sum():
+    issues = np.outer(weight_fills, activation_fills)
+    weights, activations = np.nonzero(issues)
+    if not weights.size:
         return np.ones((banks.shares.size, 1))
+    issues = issues[weights, activations]
     expected = weights * activations * banks.shares[:, np.newaxis]  # [banks, pairs of fills]
     one_each = np.minimum(weights, activations)
     most = np.minimum(one_each * np.maximum(banks.accumulators[:, np.newaxis], 1), weights * activations)

@@ -11,12 +11,11 @@ from archmodel import config, simulate
 from archmodel.accelerators.context import Context
 from archmodel.accelerators.scnn import Config, expect_layer, run_layer
 from archmodel.accelerators.scnn_expected_work import whole
-from archmodel.memory.dram import IdealMemoryConfig
 from archmodel.network.layer import Layer
 from archmodel.operands.operands import Densities, Operands
 from archmodel.operands.synthetic import place
 from tests.accelerators import test_scnn_fc
-from tests.accelerators.test_scnn_exact import random_case
+from tests.accelerators.test_scnn_exact import memory, random_case
 
 CASES_A_TEST, SMALL_CASES = 10, 12
 QUEUED = ("bank_conflict", "imbalance", "drain", "memory")  # causes that the queues reach
@@ -27,8 +26,7 @@ def load(*assignments):
 
 
 def context(bytes_per_s=50e9):
-    memory = IdealMemoryConfig(model="ideal", name="test", bytes_per_s=bytes_per_s, latency_s=100e-9, pj_per_bit=0.0)
-    return Context(memory)
+    return Context(memory(bytes_per_s))
 
 
 def conv(channels, size, kernels, kernel, **changes):

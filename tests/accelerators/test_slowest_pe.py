@@ -171,6 +171,14 @@ def test_weights_that_all_fit_the_fifo_are_not_waited_for():
     assert waiting_for_weights(phases, owns, (0, 0)) == 0.0
 
 
+def test_a_large_fifo_does_not_replace_a_fast_broadcast():
+    """6000 vectors, 1000 of them there at first, one a cycle, for PEs that use half of them."""
+    phases, owns = [Broadcast.of(3000, always(2))], [Own(8, [COIN])]
+    total = slowest_work(phases, owns) + waiting_for_weights(phases, owns, (1000, 1))
+    assert total == pytest.approx(5000, rel=0.02)
+    assert waiting_for_weights(phases, owns, (1000, 5)) == pytest.approx(0.0, abs=10)
+
+
 def test_a_smaller_fifo_is_waited_for_longer():
     phases, owns = [Broadcast.of(100, Count(np.array(SMALL_BLOCKS)))], [Own(49, [COIN])]
     waits = [waiting_for_weights(phases, owns, (entries, 5)) for entries in (3, 10, 25, 50, 100, 1000)]
