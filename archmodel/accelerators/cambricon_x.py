@@ -8,6 +8,8 @@ A kernel takes as many cycles at one position as at any other, so the whole laye
 weights: that is less than drawing them, and `sampled` leaves nothing out.
 """
 
+from itertools import pairwise
+
 import numpy as np
 
 from archmodel.accelerators.block_account import Work, account, neurons_of_blocks
@@ -49,7 +51,7 @@ def entries_of_windows(config: Config, layer: Layer, weights: Mask, context: Con
     """Stored synapses of every output neuron in every window.  int64[K, windows]"""
     rows = synapse_rows(layer, weights)
     ends = [rows.shape[0] * part // context.threads for part in range(context.threads + 1)]
-    parts = [rows[first:end] for first, end in zip(ends, ends[1:], strict=False)]
+    parts = [rows[first:end] for first, end in pairwise(ends)]
 
     def count(part: Mask) -> Int64:
         entries: Int64 = window_entries(part, config.index.window, config.index.longest_run)

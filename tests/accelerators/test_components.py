@@ -15,6 +15,7 @@ from archmodel.operands.sources import OperandSource
 
 MACHINES = config.names("accelerators")
 MEMORY = load_memory("ideal")
+NODES = {"cambricon_x": "65 nm", "diannao": "65 nm"}
 LENET = read_network("lenet5")
 
 
@@ -76,7 +77,7 @@ def test_leakage_is_power_times_time(arch):
 
 @pytest.mark.parametrize("arch", MACHINES)
 def test_a_machine_names_the_node_of_its_paper(arch):
-    assert load_machine(arch).technology.name == "16 nm"
+    assert load_machine(arch).technology.name == NODES.get(arch, "16 nm")
     assert load_machine(arch, (), "45nm").technology.name == "45 nm"
     assert load_machine(arch, ("technology='28nm'",)).technology.name == "28 nm"
 
@@ -102,6 +103,21 @@ def test_a_machine_names_the_node_of_its_paper(arch):
         ("dcnn", "buffers.word_bits=17", "activation_registers"),
         ("dcnn", "buffers.psum_bits=25", "adders"),
         ("dcnn", "ppu.output_words_per_cycle=5", "halo"),
+        ("diannao", "buffers.entries=128", "nbin"),
+        ("diannao", "buffers.entries=128", "sb"),
+        ("diannao", "buffers.entries=128", "nbout"),
+        ("diannao", "nfu.accumulator_bits=33", "adders"),
+        ("diannao", "nfu.accumulator_bits=33", "accumulators"),
+        ("cambricon_x", "buffers.nbin_bytes=16384", "nbin"),
+        ("cambricon_x", "buffers.nbout_bytes=16384", "nbout"),
+        ("cambricon_x", "buffers.synapse_bytes=4096", "sb"),
+        ("cambricon_x", "buffers.synapse_bytes=4096", "steps"),
+        ("cambricon_x", "index.step_bits=9", "steps"),
+        ("cambricon_x", "index.window=512", "window"),
+        ("cambricon_x", "index.window=512", "selectors"),
+        ("cambricon_x", "index.window=512", "step_adders"),
+        ("cambricon_x", "buffers.word_bits=17", "multipliers"),
+        ("cambricon_x", "pe.accumulator_bits=33", "adders"),
     ],
 )
 def test_a_larger_part_costs_area_and_energy(arch, assignment, component):
