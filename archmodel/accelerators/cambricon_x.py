@@ -89,9 +89,12 @@ def in_blocks(layer: Layer, of_neurons: Int64, num_pes: int) -> Int64:
 
 
 def index_counts(issued: int, loaded: int, candidates: int) -> Counts:
-    """What the indexing module does: each product's step is read and added, and its neuron selected."""
+    """What the indexing module does: each product's step is read and added, and its neuron selected.
+
+    The registers of the window drive the selectors' wires, whose energy is that of a selection.
+    """
     return Counts(
-        words_read={"steps": issued, "window": issued},
+        words_read={"steps": issued},
         words_written={"steps": loaded, "window": candidates},
         operations={"step_adders": issued, "selectors": issued},
     )

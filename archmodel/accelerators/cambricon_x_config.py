@@ -99,7 +99,7 @@ class Config(FrozenModel):
         bank_words, synapses = max(lanes, memories.input_words // banks), max(lanes, memories.synapse_words)
         return (
             sram("nbin", instances=banks, bits=word, words=bank_words),
-            registers("window", instances=1, bits=word, words=index.window),
+            registers("window", instances=banks, bits=word, words=lanes),
             sram("steps", instances=pes, bits=index.step_bits, words=synapses),
             Component("step_adders", "adder", pes * lanes, place_bits),
             Component("selectors", "crossbar", pes, word, ports=(index.window, lanes)),

@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 from archmodel import config
 from archmodel.accelerators.result import RunResult
 from archmodel.errors import ConfigError, did_you_mean, show
+from archmodel.validation.cambricon_x import measure_cambricon_x
 from archmodel.validation.scnn import Measured, measure_dnnsim, measure_scnn
 from archmodel.validation.scnn_energy import measure_scnn_energy
 
@@ -127,6 +128,7 @@ class Validation:
 
 
 MEASURES: dict[str, Callable[[], Measured]] = {
+    "cambricon_x": measure_cambricon_x,
     "dnnsim": measure_dnnsim,
     "scnn": measure_scnn,
     "scnn_energy": measure_scnn_energy,

@@ -54,7 +54,7 @@ def account(config, layer, batch, context, sparse, blocks, stored, slots, pe_cyc
     written = {"nbin": tiling["inputs"], "nbout": sums, "sb": loaded, "accumulators": busy}
     operations = {"multipliers": issued, "adders": issued}
     if sparse:
-        read |= {"steps": issued, "window": issued}
+        read |= {"steps": issued}
         written |= {"steps": loaded, "window": windows}
         operations |= {"step_adders": issued, "selectors": issued}
     return {
