@@ -123,7 +123,7 @@ def account(
             "tile_rows": chosen.tile[0],
             "tile_cols": chosen.tile[1],
             "blocks_together": chosen.depth_blocks,
-            "blocks_outer": str(chosen.blocks_outer).lower(),
+            "outer_loop": "blocks" if chosen.blocks_outer else "tiles",
             "compute_cycles": computing,
         },
     )

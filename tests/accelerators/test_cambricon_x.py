@@ -134,7 +134,7 @@ def test_the_random_layers_reach_every_rule(arch):
         [layer for _, layer, _, _ in cases if layer.groups > 1],
         [operands for _, _, operands, _ in cases if operands.batch > 1],
         [layer for chosen, layer, _, _ in cases if layer.weight_words // layer.K > chosen.memories.input_words],
-        [result for _, result in runs if result.details["blocks_outer"] == "false"],
+        [result for _, result in runs if result.details["outer_loop"] == "tiles"],
         [result for _, result in runs if result.details["blocks_together"] > 1],
         [result for _, result in runs if result.details["tile_rows"] * result.details["tile_cols"] == 1],
         [result for (_, layer, o, _), result in runs if result.words_read["nbout"] > layer.output_words * o.batch],
