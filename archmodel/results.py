@@ -233,8 +233,8 @@ def _check_header(path: PathLike) -> None:
         if header is None:
             raise ResultError("is not a result file of archmodel")
         version, digest = int(header[1]), header[2].decode()
-        if version > SCHEMA_VERSION:
-            raise ResultError(f"schema {version}: archmodel {archmodel.__version__} reads up to {SCHEMA_VERSION}")
+        if version != SCHEMA_VERSION:
+            raise ResultError(f"schema {version}: archmodel {archmodel.__version__} reads schema {SCHEMA_VERSION}")
         if hashlib.file_digest(file, "sha256").hexdigest() != digest:
             raise ResultError("truncated or changed since it was written: its content does not have its digest")
 

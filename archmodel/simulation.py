@@ -18,6 +18,7 @@ from archmodel.memory.dram import load_memory
 from archmodel.network.footprint import Placement, StoredLayer, plan_residency
 from archmodel.network.layer import MAX_WORDS, Layer
 from archmodel.network.toml_reader import read_network
+from archmodel.operands.correlated import UNIFORM, load_zeros
 from archmodel.operands.operands import Densities
 from archmodel.operands.sources import OperandSource, Source
 
@@ -45,6 +46,7 @@ def simulate(
     baseline_assignments: Sequence[str] = (),
     weights: str = "network",
     activations: str = "network",
+    zeros: str = "uniform",
     threads: int | None = None,
     check: bool = False,
     progress: Progress | None = None,
@@ -60,6 +62,7 @@ def simulate(
     layers : comma-separated globs of layer names; all when None
     assignments : 'section.key=value' for the machine, 'memory.key=value' for the memory
     weights, activations : 'network' for what the network's file states, 'density=0.4', or the path of an npz file
+    zeros : 'uniform', 'correlated' (as measured) or the path of a TOML file; ':key=value,...' behind changes it
     threads : worker threads, all cores when None; the numbers do not depend on it
     check : compute real outputs through the modelled dataflow and compare them with a reference
 
@@ -71,6 +74,11 @@ def simulate(
         raise ConfigError(f"--fidelity {show(fidelity)}: allowed: {', '.join(FIDELITIES)}{nearest}")
     if check and fidelity == "statistical":
         raise ConfigError("--check: statistical runs have no operands; allowed with --fidelity exact or sampled")
+    pattern = load_zeros(zeros)
+    if pattern is not None and fidelity == "statistical":
+        raise ConfigError(
+            f"--zeros {show(zeros)}: statistical runs know densities only; allowed with --fidelity exact or sampled"
+        )
     if seeds != 1 and fidelity == "statistical":
         raise ConfigError("--seeds: statistical runs place no zeros; allowed with --fidelity exact or sampled")
     limits = (("--batch", batch, 1, MAX_WORDS), ("--seed", seed, 0, None), ("--seeds", seeds, 1, MOST_SEEDS))
@@ -98,9 +106,8 @@ def simulate(
         if batch * layer.input_words > MAX_WORDS:
             allowed = MAX_WORDS // layer.input_words
             raise ConfigError(f"--batch {show(batch)}: layer {show(layer.name)} takes at most {allowed} images")
-    source = OperandSource(
-        network, Source.parse(weights, "--weights"), Source.parse(activations, "--activations"), seed, batch
-    )
+    sources = Source.parse(weights, "--weights"), Source.parse(activations, "--activations")
+    source = OperandSource(network, *sources, seed, batch, pattern)
     workers = available_cores() if threads is None else threads
     surroundings = Context(dram, threads=workers, check=check, fidelity=fidelity)
     all_macs = seeds * sum(layer.macs for layer in chosen)
@@ -129,6 +136,7 @@ def simulate(
                 "accelerator": machine.config.model_dump(),
                 "memory": dram.model_dump(),
                 "technology": machine.technology.model_dump(mode="json"),
+                "zeros": {"name": UNIFORM} if pattern is None else pattern.model_dump(),
             },
             area_mm2=machine.area_mm2,
             layers=tuple(runs[0][index]),

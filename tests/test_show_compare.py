@@ -320,7 +320,8 @@ def test_a_comparison_as_json(archmodel_run, pair):
 
 def test_machines_of_two_models_are_not_listed_key_by_key(archmodel_run, file):
     a = a_run(1)
-    b = dataclasses.replace(a, arch="dcnn", clock_hz=2e9, config={"accelerator": {"model": "dcnn"}, "memory": {"x": 1}})
+    other = {**a.config, "accelerator": {"model": "dcnn"}, "memory": {"x": 1}}
+    b = dataclasses.replace(a, arch="dcnn", clock_hz=2e9, config=other)
     document = object_of(archmodel_run, "compare", file(a, "a.h5"), file(b, "b.h5"))
     (comparison,) = document["comparisons"]
     assert comparison["differences"] == {
@@ -341,7 +342,8 @@ def test_a_clock_is_compared_once(archmodel_run, file):
 
 
 def test_many_differences_are_cut_with_their_number(archmodel_run, file):
-    other = a_run(1, config={"memory": {f"key{index}": index for index in range(30)}})
+    changed = {"memory": {f"key{index}": index for index in range(30)}, "technology": {"name": "16 nm"}}
+    other = a_run(1, config=changed)
     output = output_of(archmodel_run, "compare", file(a_run(1), "a.h5"), file(other, "b.h5"))
     assert "... and 23 more keys: see --json\n" in output
 

@@ -11,6 +11,7 @@ from archmodel import simulate, simulation
 from archmodel.accelerators import summary
 from archmodel.errors import ArchmodelError
 from archmodel.network.toml_reader import read_network
+from archmodel.operands.correlated import load_zeros
 
 LENET = ("conv1", "conv2", "ip1", "ip2")
 
@@ -274,3 +275,41 @@ def test_layers_with_nothing_to_do_take_no_time():
     run = simulate("scnn", "lenet5", weights="density=0", activations="density=0", assignments=free, check=True)
     assert run.cycles == 0
     assert effectual(run) == dict.fromkeys(LENET, 0)
+
+
+# Patterns of the zeros
+
+
+def test_a_pattern_changes_where_the_zeros_are_and_the_run_says_so():
+    uniform, by_name = (simulate("scnn", "vgg16", layers="conv5_1", **zeros) for zeros in ({}, {"zeros": "uniform"}))
+    assert timeless(uniform) == timeless(by_name)
+    assert uniform.config["zeros"] == {"name": "uniform"}
+    moved = simulate("scnn", "vgg16", layers="conv5_1", zeros="correlated:length=3")
+    assert moved.config["zeros"]["length"] == 3
+    assert moved.config["zeros"]["channel_spread"] == load_zeros("correlated").channel_spread
+    assert "length 3 on 14 x 14" in moved.layers[0].origins["inputs"]
+    assert moved.cycles != uniform.cycles
+    assert moved.layers[0].input_density == uniform.layers[0].input_density
+    assert moved.layers[0].weight_density == uniform.layers[0].weight_density
+
+
+def test_correlated_zeros_depend_on_nothing_else_that_is_simulated():
+    alone = simulate("scnn", "lenet5", layers="conv2,ip1", zeros="correlated", threads=1)
+    together = simulate("scnn", "lenet5", zeros="correlated", baseline="dcnn", threads=2)
+    assert effectual(alone).items() <= effectual(together).items()
+    assert effectual(together) == effectual(together.baseline)
+    for layer in alone.layers:
+        [other] = [other for other in together.layers if other.name == layer.name]
+        assert layer.stack["fragmentation"] == other.stack["fragmentation"]
+
+
+def test_the_outputs_of_correlated_operands_are_right():
+    run = simulate("scnn", "lenet5", zeros="correlated", check=True)
+    assert all(layer.checked for layer in run.layers)
+
+
+def test_a_statistical_run_has_no_pattern():
+    with pytest.raises(ArchmodelError) as error:
+        simulate("scnn", "lenet5", fidelity="statistical", zeros="correlated")
+    allowed = "allowed with --fidelity exact or sampled"
+    assert str(error.value) == f"--zeros 'correlated': statistical runs know densities only; {allowed}"

@@ -27,6 +27,8 @@ from archmodel.cli.common import console, json_option, print_json
               help="network, density=0.3, or FILE.npz with '<layer>.weights'.")
 @click.option("--activations", default="network", show_default=True, metavar="SOURCE",
               help="network, density=0.4, or FILE.npz with '<layer>.inputs'.")
+@click.option("--zeros", default="uniform", show_default=True, metavar="PATTERN",
+              help="uniform; correlated, as measured; 'correlated:length=3,channel_spread=0.3'; FILE.toml.")
 @click.option("--set", "assignments", multiple=True, metavar="SECTION.KEY=VALUE",
               help="Change the machine, or memory.KEY of the memory; repeatable.")
 @click.option("--set-baseline", "baseline_assignments", multiple=True, metavar="SECTION.KEY=VALUE",

@@ -16,6 +16,7 @@ NARROW_CAUSES = (3, 2, 1)  # causes with a column of their own on a narrower one
 SHORTEST_NAME = 8
 NARROW = 80  # columns of the lines below the table
 INDENT = 13 * " "  # of their values
+UNBROKEN = "\xa0"  # a space at which a line is not wrapped
 OTHER = "other"
 ROUNDS_UP = 0.9995  # of the next prefix: what three digits would show as 1000 of the one below
 HEADINGS = {
@@ -180,8 +181,9 @@ def energy_lines(run: RunResult) -> list[str]:
     for heading, parts in ((f"energy       {spent}", known["energy_by_component_pj"]),
                            (f"area         {sum(run.area_mm2.values()):.3g} mm2", run.area_mm2)):  # fmt: skip
         whole, largest = sum(parts.values()), sorted(parts, key=lambda name: -parts[name])
-        shares = (f"{name} {share}" for name in largest if (share := percent(parts[name], whole)))
-        lines += [heading, *wrap(", ".join(shares) + " %", NARROW, initial_indent=INDENT, subsequent_indent=INDENT)]
+        shares = [f"{name}{UNBROKEN}{share}" for name in largest if (share := percent(parts[name], whole))]
+        below = wrap("in %: " + ", ".join(shares), NARROW, initial_indent=INDENT, subsequent_indent=INDENT)
+        lines += [heading, *(line.replace(UNBROKEN, " ") for line in below)]
     return lines
 
 

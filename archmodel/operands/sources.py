@@ -13,11 +13,13 @@ from archmodel.network.footprint import compute_consumers
 from archmodel.network.layer import Layer, Zeros
 from archmodel.network.network import Network
 from archmodel.operands.archive import Archive, mask_and_values, packed_mask
+from archmodel.operands.correlated import CorrelatedZeros, correlated_inputs, correlated_weights
 from archmodel.operands.operands import Densities, Mask, Operands, Values
 from archmodel.operands.synthetic import generator, place, place_among, space_to_depth_cells
 
 FORMS = "density=<0..1> or the path of an npz file"
 WEIGHTS, INPUTS = 0, 1  # operand numbers of the random streams
+UNIFORM_POSITIONS = "uniform positions"
 
 
 @dataclass(frozen=True)
@@ -53,13 +55,17 @@ class Source:
 
 @dataclass(frozen=True)
 class OperandSource:
-    """Makes the operands of a network's layers, one layer at a time; the same seed gives the same zeros."""
+    """Makes the operands of a network's layers, one layer at a time; the same seed gives the same zeros.
+
+    `zeros` says how zeros that no file states gather: None, every placement is equally likely.
+    """
 
     network: Network
     weights: Source = Source()
     activations: Source = Source()
     seed: int = 0
     batch: int = 1
+    zeros: CorrelatedZeros | None = None
 
     def operands(self, layer: Layer) -> Operands:
         """Masks of a conv or fc layer with their origins."""
@@ -101,10 +107,16 @@ class OperandSource:
         real = self.network.weight_mask_file(layer.name)
         if real is not None and self.weights.density is None:
             return packed_mask(*real, shape), None, f"real: {self._zeros(layer).source}"
-        rng = generator(self.seed, index, WEIGHTS)
-        allowed = self._weight_cells(layer)
         count, origin = self._stated_weights(layer)
-        return place(rng, shape, count) if allowed is None else place_among(rng, allowed, count), None, origin
+        return self._placed_weights(layer, generator(self.seed, index, WEIGHTS), count), None, origin
+
+    def _placed_weights(self, layer: Layer, rng: np.random.Generator, count: int) -> Mask:
+        allowed = self._weight_cells(layer)
+        if self.zeros is not None:
+            kernel = None if allowed is None else self._zeros(layer).space_to_depth
+            phases = 1 if kernel is None else kernel[2] ** 2
+            return correlated_weights(rng, self.zeros, layer.weight_shape, count, layer.groups, allowed, phases)
+        return place(rng, layer.weight_shape, count) if allowed is None else place_among(rng, allowed, count)
 
     def _weight_cells(self, layer: Layer) -> npt.NDArray[np.bool_] | None:
         """Cells that a weight can occupy, where a rearranged kernel has others; None for all."""
@@ -117,7 +129,7 @@ class OperandSource:
         """Non-zero weights that are placed at random, and what their number rests on."""
         if self.weights.density is not None:
             density = self.weights.density
-            return round(density * layer.weight_words), f"synthetic: density {density:g}"
+            return round(density * layer.weight_words), self._synthetic(density, self._weight_pattern)
         zeros, allowed = self._zeros(layer), self._weight_cells(layer)
         if zeros.weight_nonzeros is not None:
             count, stated = zeros.weight_nonzeros, f"{zeros.weight_nonzeros} non-zeros"
@@ -126,7 +138,19 @@ class OperandSource:
             count, stated = round(zeros.weight_density * positions), f"density {zeros.weight_density:g}"
         else:
             raise self._unknown(layer, "weight", "--weights")
-        return count, f"profile: {stated}, uniform positions; {zeros.source}"
+        return count, f"profile: {stated}, {self._weight_pattern or UNIFORM_POSITIONS}; {zeros.source}"
+
+    @property
+    def _weight_pattern(self) -> str | None:
+        return None if self.zeros is None else self.zeros.of_weights
+
+    @property
+    def _input_pattern(self) -> str | None:
+        return None if self.zeros is None else self.zeros.of_activations
+
+    @staticmethod
+    def _synthetic(density: float, pattern: str | None) -> str:
+        return f"synthetic: density {density:g}" + (f", {pattern}" if pattern else "")
 
     def _inputs(self, layer: Layer, index: int) -> tuple[Mask, Values | None, str]:
         shape = (self.batch, *layer.input_shape)
@@ -139,16 +163,18 @@ class OperandSource:
             mask, values = mask_and_values(read.reshape(shape))
             return mask, values, f"file: {self.activations.archive.name}"
         density, origin = self._input_density(layer)
-        cells = self.batch * layer.input_words
-        return place(generator(self.seed, index, INPUTS), shape, round(density * cells)), None, origin
+        rng, count = generator(self.seed, index, INPUTS), round(density * self.batch * layer.input_words)
+        mask = place(rng, shape, count) if self.zeros is None else correlated_inputs(rng, self.zeros, shape, count)
+        return mask, None, origin
 
     def _input_density(self, layer: Layer) -> tuple[float, str]:
         if self.activations.density is not None:
-            return self.activations.density, f"synthetic: density {self.activations.density:g}"
+            return self.activations.density, self._synthetic(self.activations.density, self._input_pattern)
         zeros = self._zeros(layer)
         if zeros.input_density is None:
             raise self._unknown(layer, "input", "--activations")
-        return zeros.input_density, f"profile: density {zeros.input_density:g}, uniform positions; {zeros.source}"
+        pattern = self._input_pattern or UNIFORM_POSITIONS
+        return zeros.input_density, f"profile: density {zeros.input_density:g}, {pattern}; {zeros.source}"
 
     def input_density(self, layer: Layer) -> float:
         """Density that is known of a layer's inputs before they are made; 1 for those of a file."""
@@ -157,7 +183,7 @@ class OperandSource:
     def output_density(self, layer: Layer) -> tuple[float, str]:
         """Expected non-zero fraction of a layer's outputs and what it rests on."""
         if self.activations.density is not None:
-            return self.activations.density, f"synthetic: density {self.activations.density:g}"
+            return self.activations.density, self._synthetic(self.activations.density, None)
         zeros = self.network.zeros.get(layer.name)
         if zeros is not None and zeros.output_density is not None:
             return zeros.output_density, f"profile: density {zeros.output_density:g}; {zeros.source}"
