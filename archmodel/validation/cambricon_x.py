@@ -23,18 +23,9 @@ def measure_cambricon_x() -> Measured:
         for kind in ("conv", "fc"):
             if any(layer.kind == kind for layer in run.layers):
                 values[f"speedup.{kind}.{net}"] = speedup(run, kind)
-    free = {
-        net: simulate("cambricon_x", net, baseline="diannao", assignments=FREE_DRAM, fidelity="statistical")
-        for net in PRUNED
-    }
+    free = {net: simulate("cambricon_x", net, baseline="diannao", assignments=FREE_DRAM) for net in PRUNED}
     flattened = {
-        net: simulate(
-            "cambricon_x",
-            net,
-            baseline="diannao",
-            baseline_assignments=("nfu.dot_product=flattened",),
-            fidelity="statistical",
-        )
+        net: simulate("cambricon_x", net, baseline="diannao", baseline_assignments=("nfu.dot_product=flattened",))
         for net in PRUNED
     }
     values["speedup.mean"] = mean([speedup(runs[net]) for net in PRUNED])

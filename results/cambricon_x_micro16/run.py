@@ -34,7 +34,7 @@ VARIANTS: dict[str, list[Variant]] = {
 HEAD = """# Cambricon-X: what each open choice is worth
 
 Made by `python results/cambricon_x_micro16/run.py`. Ratios are DianNao over Cambricon-X, exact, each
-machine at its clock; means over LeNet-300-100, LeNet-5, AlexNet and VGG-16 (convolutions: without the first). Power is
+machine at its clock; means over LeNet-300-100, LeNet-5, AlexNet and VGG-16. Power is
 without DRAM, while the convolutions of AlexNet run.
 
 | choice | value | speed-up | of conv | of fc | energy | power, mW |
