@@ -138,8 +138,7 @@ def plan(positions: Positions, buffers: Buffers, weight_bytes: Int64, resident_w
         for blocks_outer in (True, False) if in_nbin and num_steps > 1 else (True,):
             kept = resident if blocks_outer else np.broadcast_to(resident.sum(axis=1, keepdims=True), resident.shape)
             fetches = np.where(kept <= buffers.synapse_words, 1, num_tiles)
-            once = not blocks_outer or (in_nbin and num_tiles == 1)
-            words = inputs if once else inputs * num_steps
+            words = inputs * num_steps if blocks_outer else inputs
             total = int((of_steps * fetches).sum()) + buffers.num_bytes(words * weight_bytes.shape[0])
             if total < least:
                 slices = -(-largest // buffers.input_words), -(-int(resident.max()) // buffers.synapse_words)

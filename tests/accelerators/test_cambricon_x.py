@@ -239,6 +239,14 @@ def test_synapses_that_fit_stay_and_one_more_comes_for_every_tile():
         assert result.words_written["sb"] == depth * tiles
 
 
+@pytest.mark.parametrize(("depth", "fetches"), [(31, 1), (32, 1), (33, 2)])
+def test_neurons_that_fit_stay_for_all_blocks(depth, fetches):
+    small = "buffers.nbin_bytes=64", "buffers.nbout_bytes=64"  # 32 neurons; sums of two of the four blocks
+    layer = Layer("ip", "fc", ("x",), (depth, 1, 1), 64)
+    result = run("cambricon_x", machine("cambricon_x", *small), layer, at_densities(layer, 1.0, 1.0))
+    assert result.words_written["nbin"] == fetches * depth
+
+
 # Buffers and tiles
 
 

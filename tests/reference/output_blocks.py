@@ -168,8 +168,7 @@ def tilings(layer, batch, sizes, of_group, stored, plane, shape):
                 room = need if blocks_outer else sum(needs)
                 weight = sum(math.ceil(sum(stored[k] for k in block) * sizes["stored"] / 8) for block in part)
                 steps.append((1 if room <= sizes["synapses"] else num_tiles, part, weight))
-            once = not blocks_outer or (stay and num_tiles == 1)
-            inputs += sum(tiles) * images * (1 if once else len(parts))
+            inputs += sum(tiles) * images * (len(parts) if blocks_outer else 1)
         passes = max(math.ceil(largest / sizes["in"]), math.ceil(fullest / sizes["synapses"]), 1)
         total = sum(fetches * weight for fetches, _, weight in steps) + math.ceil(inputs * sizes["word"] / 8)
         found.append({"bytes": total, "steps": steps, "inputs": inputs, "first": min(largest, sizes["in"]),
