@@ -1,5 +1,6 @@
 """`archmodel sim`: one network on one machine, layer by layer."""
 
+import math
 import os
 import platform
 import time
@@ -49,9 +50,10 @@ def simulate(
     zeros: str = "uniform",
     threads: int | None = None,
     check: bool = False,
+    skip_unsupported: bool = False,
     progress: Progress | None = None,
 ) -> RunResult:
-    """Run the conv and fc layers of a network on a machine.
+    """Run the layers of a network that multiply on a machine.
 
     Parameters
     ----------
@@ -64,6 +66,7 @@ def simulate(
     weights, activations : 'network' for what the network's file states, 'density=0.4', or the path of an npz file
     zeros : 'uniform', 'correlated' (as measured) or the path of a TOML file; ':key=value,...' behind changes it
     threads : worker threads, all cores when None; the numbers do not depend on it
+    skip_unsupported : leave out layers that one of the machines does not run; an error otherwise
     check : compute real outputs through the modelled dataflow and compare them with a reference
 
     Raises ConfigError, WorkloadError or ResultError with one line that says what is wrong and what is allowed.
@@ -101,10 +104,12 @@ def simulate(
     chosen = network.compute_layers if layers is None else network.select(layers)
     chosen = tuple(layer for layer in chosen if layer.is_compute)
     if not chosen:
-        raise ConfigError(f"--layers {show(layers)}: no convolution or fully connected layer among them")
+        raise ConfigError(f"--layers {show(layers)}: no layer that multiplies among them")
+    chosen, unsupported = supported_layers(machines, chosen, skip_unsupported)
     for layer in chosen:
-        if batch * layer.input_words > MAX_WORDS:
-            allowed = MAX_WORDS // layer.input_words
+        most_words = max(math.prod(layer.multiplied_shape), layer.weight_words if layer.kind == "matmul" else 0)
+        if batch * most_words > MAX_WORDS:
+            allowed = MAX_WORDS // most_words
             raise ConfigError(f"--batch {show(batch)}: layer {show(layer.name)} takes at most {allowed} images")
     sources = Source.parse(weights, "--weights"), Source.parse(activations, "--activations")
     source = OperandSource(network, *sources, seed, batch, pattern)
@@ -141,6 +146,7 @@ def simulate(
             area_mm2=machine.area_mm2,
             layers=tuple(runs[0][index]),
             skipped=skipped,
+            unsupported=unsupported,
             baseline=beside,
             seeds=None if seeds == 1 else SeedRuns.of(seed, [results[index] for results in runs]),
             provenance=versions(),
@@ -183,12 +189,24 @@ def run_layers(
     return results
 
 
+def supported_layers(
+    machines: list[Machine], layers: tuple[Layer, ...], skip: bool
+) -> tuple[tuple[Layer, ...], tuple[str, ...]]:
+    """The layers that all machines run, and the names of the others; WorkloadError if there are some, or only these."""
+    runs = tuple(layer for layer in layers if all(machine.runs(layer) for machine in machines))
+    if not skip or not runs:
+        for machine in machines:
+            for layer in layers:
+                machine.check_runs(layer)
+    return runs, tuple(layer.name for layer in layers if layer not in runs)
+
+
 def place_activations(machine: Machine, layers: tuple[Layer, ...], source: OperandSource) -> dict[str, Placement]:
     """Which feature maps the machine keeps on chip, at the densities known before the run."""
     stored = {}
     for layer in layers:
         input_density, output_density = source.input_density(layer), source.output_density(layer)[0]
-        input_fits, output_fits = machine.config.fits(layer, input_density, output_density)
+        input_fits, output_fits = machine.fits(layer, input_density, output_density)
         stored[layer.name] = StoredLayer(
             machine.config.stored_bytes(layer.input_words, input_density),
             machine.config.stored_bytes(layer.output_words, output_density),

@@ -82,6 +82,7 @@ def a_run(seed: int = 0, num_layers: int = 3, **changes) -> RunResult:
         },
         layers=tuple(a_layer(100 * seed + index, f"conv{index}") for index in range(num_layers)),
         skipped=("relu1", "fire2/concat"),
+        unsupported=("lstm1",),
         area_mm2={"iaram": 0.1 + seed, "größe": 2.0, "filler": 0.0},
         provenance={"archmodel": "0.1.0", "numpy": "2.4.6"},
         wall_s=0.1 + seed,

@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 
 import archmodel
 from archmodel import config, simulation
-from archmodel.accelerators import summary
+from archmodel.accelerators import dcnn, summary
 from archmodel.accelerators.summary import CAUSES
 from archmodel.cli import main, tables
 from archmodel.cli.tables import joules
@@ -97,6 +97,22 @@ def test_the_table_has_every_layer_and_the_sums():
     assert "2.29 M" in rows["total"]
 
 
+def test_the_table_has_a_sum_for_every_kind():
+    output = succeeded("--arch", "dcnn", "--net", "neuraltalk")
+    assert list(rows_of(output)) == ["We", "LSTM", "Wd", "all fc", "all lstm", "total"]
+    run = archmodel.simulate("dcnn", "neuraltalk")
+    assert f" {run.layers[1].cycles:,} " in rows_of(output)["all lstm"]
+
+
+def test_layers_that_are_left_out_are_named(monkeypatch):
+    monkeypatch.setattr(dcnn, "KINDS", ("fc",))
+    assert_one_line(*sim("--arch", "dcnn", "--net", "lenet5"))
+    output = succeeded("--arch", "dcnn", "--net", "lenet5", "--skip-unsupported")
+    assert "\nleft out     2 layers that a machine does not run: conv1, conv2\n" in output
+    document = json.loads(succeeded("--arch", "dcnn", "--net", "lenet5", "--skip-unsupported", "--json"))
+    assert document["unsupported"] == ["conv1", "conv2"]
+
+
 def test_columns_have_headings_and_line_up_on_the_right(monkeypatch):
     stack = archmodel.simulate("scnn", "lenet5").stack
     every = " ".join(tables.HEADINGS[cause] for cause in CAUSES[1:] if stack[cause])
@@ -131,6 +147,19 @@ def test_the_totals_have_units_and_agree_with_the_run():
     assert "outputs of the modelled dataflow equal the reference, bit for bit" in output
     assert re.search(r"^simulated    in [\d.]+ m?s$", output, re.M)
     assert re.search(r"^DRAM         [\d.]+ kB$", output, re.M)
+
+
+def test_a_sampled_run_shows_how_sure_it_is():
+    some = ["--arch", "scnn", "--net", "squeezenet_pruned", "--layers", "fire8/*", "--fidelity", "sampled"]
+    output = succeeded(*some)
+    document = json.loads(succeeded(*some, "--json"))
+    low, high = document["totals"]["cycles_ci95"]
+    cycles = document["totals"]["cycles"]
+    assert low < cycles < high
+    assert f"{cycles:,} cycles +- {50 * (high - low) / cycles:.2g} % (95 %) at 1 GHz" in output
+    for layer in document["layers"]:
+        assert layer["cycles_ci95"] == [layer["cycles_low"], layer["cycles_high"]]
+    assert " +- " not in succeeded(*some[:-1], "exact")
 
 
 def test_without_baseline_or_check_the_table_has_neither():

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from archmodel import simulate, simulation
-from archmodel.accelerators import summary
-from archmodel.errors import ArchmodelError
+from archmodel.accelerators import dcnn, summary
+from archmodel.errors import ArchmodelError, WorkloadError
 from archmodel.network.toml_reader import read_network
 from archmodel.operands.correlated import load_zeros
 
@@ -90,6 +90,48 @@ def test_chosen_layers_have_the_zeros_of_the_whole_network():
 def test_layers_that_do_not_run_are_listed():
     assert simulate("scnn", "lenet5").skipped == ("pool1", "pool2", "relu1", "prob")
     assert simulate("scnn", "lenet5", layers="conv*,pool1").skipped == ("pool1", "pool2", "ip1", "relu1", "ip2", "prob")
+
+
+def test_layers_that_a_machine_does_not_run_are_an_error_or_left_out(monkeypatch):
+    monkeypatch.setattr(dcnn, "KINDS", ("fc",))
+    message = "layer 'conv1': dcnn runs no conv; allowed: fc, lstm, gru, rnn, or --skip-unsupported"
+    for machines in ({"arch": "dcnn"}, {"arch": "scnn", "baseline": "dcnn"}):
+        with pytest.raises(WorkloadError, match=message):
+            simulate(net="lenet5", **machines)
+    alone = simulate("dcnn", "lenet5", skip_unsupported=True)
+    beside = simulate("scnn", "lenet5", baseline="dcnn", skip_unsupported=True)
+    for run in (alone, beside, beside.baseline):
+        assert [layer.name for layer in run.layers] == ["ip1", "ip2"]
+        assert run.unsupported == ("conv1", "conv2")
+        assert run.skipped == ("conv1", "pool1", "conv2", "pool2", "relu1", "prob")
+    with pytest.raises(WorkloadError, match="layer 'conv2': dcnn runs no conv"):
+        simulate("dcnn", "lenet5", layers="conv2", skip_unsupported=True)
+    assert simulate("scnn", "lenet5", skip_unsupported=True).unsupported == ()
+
+
+def test_a_sequence_is_a_run_like_any_other():
+    run = simulate("scnn", "neuraltalk", baseline="dcnn", check=True)
+    assert [layer.kind for layer in run.layers] == ["fc", "lstm", "fc"]
+    assert all(layer.checked for layer in run.layers)
+    assert run.total("macs_dense") == read_network("neuraltalk").macs
+    again = simulate("scnn", "neuraltalk", layers="LSTM")
+    assert effectual(again)["LSTM"] == effectual(run)["LSTM"]
+
+
+def test_queries_stay_on_chip_and_keys_are_fetched_like_weights():
+    """128 tokens of 768 channels are two positions a PE: 3.8 KB of its 10 KB."""
+    network = read_network("bert_base")
+    layers = network.select("block1/query,block1/key,block1/scores")
+    placed = simulation.place_activations(simulation.load_machine("scnn"), layers, simulation.OperandSource(network))
+    assert placed["block1/query"].output_on_chip
+    assert placed["block1/scores"].input_on_chip
+    assert not placed["block1/key"].output_on_chip
+
+
+def test_the_batch_counts_what_a_layer_multiplies():
+    # An LSTM of 600 + 600 inputs, and the words of each step, bound the batch.
+    with pytest.raises(ArchmodelError, match="layer 'LSTM' takes at most 1789569 images"):
+        simulate("scnn", "neuraltalk", layers="LSTM", batch=1_789_570)
 
 
 def test_a_layer_between_chosen_ones_takes_their_tensors_through_dram():
@@ -226,7 +268,7 @@ def test_progress_reports_every_layer_when_it_is_done():
         ({"threads": 10**6}, "--threads 1000000: must be at most 1024"),
         ({"layers": "conv9"}, "lenet5: no layer matches 'conv9'; did you mean 'conv2'?"),
         ({"layers": ""}, "lenet5: no layer matches ''"),
-        ({"layers": "pool*"}, "--layers 'pool*': no convolution or fully connected layer among them"),
+        ({"layers": "pool*"}, "--layers 'pool*': no layer that multiplies among them"),
         ({"assignments": ("pe.rows",)}, "--set pe.rows: expected section.key=value"),
         ({"assignments": ("pe.rows=0",)}, "--set pe.rows=0: must be at least 1"),
         ({"assignments": ("memory.bytes=1",)}, "--set memory.bytes=1: unknown key at the top level; allowed: model"),

@@ -34,6 +34,7 @@ from archmodel.cli.common import console, json_option, print_json
 @click.option("--set-baseline", "baseline_assignments", multiple=True, metavar="SECTION.KEY=VALUE",
               help="Change the baseline; repeatable.")
 @click.option("--threads", type=int, metavar="N", help="Worker threads, all cores by default; numbers do not change.")
+@click.option("--skip-unsupported", is_flag=True, help="Leave out layers that a machine does not run.")
 @click.option("--check", is_flag=True, help="Compare the outputs of the modelled dataflow with a reference.")
 @click.option("-o", "--output", metavar="FILE.h5", help="Write the result; nothing is written without it.")
 @json_option

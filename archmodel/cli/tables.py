@@ -111,8 +111,10 @@ def body(run: RunResult, causes: list[str]) -> tuple[list[tuple[str, list[str]]]
         return sum(run.baseline.layers[index].cycles for index in indices) * run.clock_hz / run.baseline.clock_hz
 
     rows = [(layer.name, cells([layer], causes, beside([index]))) for index, layer in enumerate(run.layers)]
-    kinds = {kind: [i for i, layer in enumerate(run.layers) if layer.kind == kind] for kind in ("conv", "fc")}
-    if all(kinds.values()):
+    kinds: dict[str, list[int]] = {}
+    for index, layer in enumerate(run.layers):
+        kinds.setdefault(layer.kind, []).append(index)
+    if len(kinds) > 1:
         for kind, indices in kinds.items():
             rows.append((f"all {kind}", cells([run.layers[i] for i in indices], causes, beside(indices))))
     rows.append(("total", cells(run.layers, causes, beside(range(len(run.layers))))))
@@ -213,6 +215,9 @@ def summary(run: RunResult) -> list[str]:
     ]
     if run.cycles and run.speedup is not None and run.baseline is not None:
         lines.insert(1, f"speed-up     {run.speedup:.2f}x over {run.baseline.arch}, {seconds(run.baseline.time_s)}")
+    if run.unsupported:
+        names = f"{len(run.unsupported)} layers that a machine does not run: {', '.join(run.unsupported)}"
+        lines.append(f"left out     {one_line(names, 4 * SHOWN_CHARACTERS)}")
     lines += seed_lines(run)
     if all(layer.checked for layer in run.layers):
         lines.append("check        outputs of the modelled dataflow equal the reference, bit for bit")

@@ -9,12 +9,13 @@ import numpy as np
 import numpy.typing as npt
 
 from archmodel.errors import WorkloadError, show
-from archmodel.network.footprint import compute_consumers
-from archmodel.network.layer import Layer, Zeros
+from archmodel.network.footprint import compute_consumers, kernel_consumers
+from archmodel.network.layer import Layer
 from archmodel.network.network import Network
+from archmodel.network.zeros import Zeros
 from archmodel.operands.archive import Archive, mask_and_values, packed_mask
 from archmodel.operands.correlated import CorrelatedZeros, correlated_inputs, correlated_weights
-from archmodel.operands.operands import Densities, Mask, Operands, Values
+from archmodel.operands.operands import Densities, Mask, Operands, Values, kernels_shape
 from archmodel.operands.synthetic import generator, place, place_among, space_to_depth_cells
 
 FORMS = "density=<0..1> or the path of an npz file"
@@ -68,7 +69,7 @@ class OperandSource:
     zeros: CorrelatedZeros | None = None
 
     def operands(self, layer: Layer) -> Operands:
-        """Masks of a conv or fc layer with their origins."""
+        """Masks of a layer that multiplies, with their origins."""
         index = self.network.layers.index(layer)
         weights, weight_values, weight_origin = self._weights(layer, index)
         inputs, input_values, input_origin = self._inputs(layer, index)
@@ -79,10 +80,10 @@ class OperandSource:
         return operands
 
     def densities(self, layer: Layer) -> Densities:
-        """What a statistical run knows of a conv or fc layer; masks are made only where they are real or of a file."""
-        index = self.network.layers.index(layer)
-        real = self.weights.density is None and self.network.weight_mask_file(layer.name) is not None
-        if self.weights.path is not None or real:
+        """What a statistical run knows of a layer; masks are made only where they are real or of a file."""
+        index, source = self.network.layers.index(layer), self._kernel_source(layer)
+        real = source.density is None and self.network.weight_mask_file(layer.name) is not None
+        if source.path is not None or real:
             mask, _, weight_origin = self._weights(layer, index)
             weight_nonzeros = int(np.count_nonzero(mask))
         else:
@@ -94,29 +95,47 @@ class OperandSource:
             input_density, input_origin = self._input_density(layer)
         density, output_origin = self.output_density(layer)
         origins = {"weights": weight_origin, "inputs": input_origin, "outputs": output_origin}
-        return Densities(self.batch, weight_nonzeros / layer.weight_words, input_density, density, origins)
+        weight_density = weight_nonzeros / math.prod(kernels_shape(layer, self.batch))
+        return Densities(self.batch, weight_density, input_density, density, origins)
+
+    def _kernel_source(self, layer: Layer) -> Source:
+        """Where kernels come from; those of a matmul are activations."""
+        return self.activations if layer.kind == "matmul" else self.weights
 
     def _weights(self, layer: Layer, index: int) -> tuple[Mask, Values | None, str]:
-        shape = layer.weight_shape
-        if self.weights.path is not None:
+        shape, source = kernels_shape(layer, self.batch), self._kernel_source(layer)
+        if source.path is not None:
             key = f"{layer.name}.weights"
             shapes: list[tuple[int, ...]] = [shape, shape[:2]] if layer.kind == "fc" else [shape]
-            read = self.weights.archive.read(key, " or ".join(map(str, shapes)), shapes)
+            read = source.archive.read(key, " or ".join(map(str, shapes)), shapes)
             mask, values = mask_and_values(read.reshape(shape))
-            return mask, values, f"file: {self.weights.archive.name}"
+            return mask, values, f"file: {source.archive.name}"
         real = self.network.weight_mask_file(layer.name)
-        if real is not None and self.weights.density is None:
+        if real is not None and source.density is None:
             return packed_mask(*real, shape), None, f"real: {self._zeros(layer).source}"
         count, origin = self._stated_weights(layer)
         return self._placed_weights(layer, generator(self.seed, index, WEIGHTS), count), None, origin
 
     def _placed_weights(self, layer: Layer, rng: np.random.Generator, count: int) -> Mask:
+        if layer.kind == "matmul":
+            return self._placed_kernels(layer, rng, count)
         allowed = self._weight_cells(layer)
         if self.zeros is not None:
             kernel = None if allowed is None else self._zeros(layer).space_to_depth
             phases = 1 if kernel is None else kernel[2] ** 2
             return correlated_weights(rng, self.zeros, layer.weight_shape, count, layer.groups, allowed, phases)
         return place(rng, layer.weight_shape, count) if allowed is None else place_among(rng, allowed, count)
+
+    def _placed_kernels(self, layer: Layer, rng: np.random.Generator, count: int) -> Mask:
+        """The second input of a matmul as kernels: its positions where it is transposed, else its channels."""
+        shape, heads = kernels_shape(layer, self.batch), layer.groups
+        if self.zeros is None:
+            return place(rng, shape, count)
+        kernels, depth = layer.K // heads, layer.C // heads
+        if layer.mode == "product":
+            return correlated_inputs(rng, self.zeros, (self.batch, layer.K, depth, 1), count).reshape(shape)
+        second = correlated_inputs(rng, self.zeros, (self.batch, layer.C, kernels, 1), count)
+        return second.reshape(self.batch, heads, depth, kernels).transpose(0, 1, 3, 2).reshape(shape)
 
     def _weight_cells(self, layer: Layer) -> npt.NDArray[np.bool_] | None:
         """Cells that a weight can occupy, where a rearranged kernel has others; None for all."""
@@ -127,21 +146,25 @@ class OperandSource:
 
     def _stated_weights(self, layer: Layer) -> tuple[int, str]:
         """Non-zero weights that are placed at random, and what their number rests on."""
-        if self.weights.density is not None:
-            density = self.weights.density
-            return round(density * layer.weight_words), self._synthetic(density, self._weight_pattern)
+        density, positions = self._kernel_source(layer).density, math.prod(kernels_shape(layer, self.batch))
+        pattern = self._kernel_pattern(layer)
+        if density is not None:
+            return round(density * positions), self._synthetic(density, pattern)
         zeros, allowed = self._zeros(layer), self._weight_cells(layer)
         if zeros.weight_nonzeros is not None:
             count, stated = zeros.weight_nonzeros, f"{zeros.weight_nonzeros} non-zeros"
         elif zeros.weight_density is not None:
-            positions = layer.weight_words if allowed is None else int(allowed.sum())
+            positions = positions if allowed is None else int(allowed.sum())
             count, stated = round(zeros.weight_density * positions), f"density {zeros.weight_density:g}"
         else:
-            raise self._unknown(layer, "weight", "--weights")
-        return count, f"profile: {stated}, {self._weight_pattern or UNIFORM_POSITIONS}; {zeros.source}"
+            option = "--activations" if layer.kind == "matmul" else "--weights"
+            raise self._unknown(layer, "weight", option)
+        return count, f"profile: {stated}, {pattern or UNIFORM_POSITIONS}; {zeros.source}"
 
-    @property
-    def _weight_pattern(self) -> str | None:
+    def _kernel_pattern(self, layer: Layer) -> str | None:
+        """Where the non-zeros of the kernels lie, and for a matmul which tensor these are."""
+        if layer.kind == "matmul":
+            return f"{self._input_pattern or UNIFORM_POSITIONS}, the second input, {layer.inputs[1]}"
         return None if self.zeros is None else self.zeros.of_weights
 
     @property
@@ -153,17 +176,18 @@ class OperandSource:
         return f"synthetic: density {density:g}" + (f", {pattern}" if pattern else "")
 
     def _inputs(self, layer: Layer, index: int) -> tuple[Mask, Values | None, str]:
-        shape = (self.batch, *layer.input_shape)
+        one_image = layer.multiplied_shape
+        shape = (self.batch, *one_image)
         if self.activations.path is not None:
-            key, one_image = f"{layer.name}.inputs", layer.input_shape
+            key = f"{layer.name}.inputs"
             shapes = [shape, shape[:2], one_image, one_image[:1]] if layer.kind == "fc" else [shape, one_image]
             read = self.activations.archive.read(key, f"{shape} or, for one image, {one_image}", shapes)
-            if read.size == layer.input_words and self.batch > 1:
+            if read.size == math.prod(one_image) and self.batch > 1:
                 raise WorkloadError(f"{self.activations.archive.name}: {key}: one image; --batch is {self.batch}")
             mask, values = mask_and_values(read.reshape(shape))
             return mask, values, f"file: {self.activations.archive.name}"
         density, origin = self._input_density(layer)
-        rng, count = generator(self.seed, index, INPUTS), round(density * self.batch * layer.input_words)
+        rng, count = generator(self.seed, index, INPUTS), round(density * math.prod(shape))
         mask = place(rng, shape, count) if self.zeros is None else correlated_inputs(rng, self.zeros, shape, count)
         return mask, None, origin
 
@@ -191,6 +215,10 @@ class OperandSource:
             known = self.network.zeros.get(consumer.name)
             if self.activations.path is None and known is not None and known.input_density is not None:
                 return known.input_density, f"profile: the input density of {consumer.name}"
+        for consumer in kernel_consumers(self.network, layer.name):
+            known = self.network.zeros.get(consumer.name)
+            if self.activations.path is None and known is not None and known.weight_density is not None:
+                return known.weight_density, f"profile: the density of {consumer.name}'s second input"
         return 1.0, "unknown: taken as dense"
 
     def _zeros(self, layer: Layer) -> Zeros:

@@ -6,12 +6,13 @@ import numpy as np
 import pytest
 
 from archmodel.errors import WorkloadError
-from archmodel.network.layer import Layer, Zeros
+from archmodel.network.layer import Layer
 from archmodel.network.network import Network
 from archmodel.network.toml_reader import read_network
+from archmodel.network.zeros import Zeros
 from archmodel.operands.correlated import correlated_inputs, correlated_weights, load_zeros
 from archmodel.operands.sources import OperandSource, Source
-from archmodel.operands.synthetic import place, space_to_depth_cells
+from archmodel.operands.synthetic import generator, place, space_to_depth_cells
 
 
 def conv(name, producer, C=4, K=4):
@@ -338,6 +339,103 @@ def test_all_shipped_networks_state_their_zeros_exactly():
             assert operands.weight_nonzeros == stated
             assert operands.input_nonzeros == round(zeros.input_density * layer.input_words)
             assert all(operands.origins.values())
+
+
+def attention(**zeros):
+    """x -> q, k -> scores -> r, an LSTM."""
+    layers = (
+        Layer("q", "conv", ("x",), (8, 6, 1), 8),
+        Layer("k", "conv", ("x",), (8, 6, 1), 8),
+        Layer("scores", "matmul", ("q", "k"), (8, 6, 1), 12, groups=2, mode="transposed"),
+        Layer("r", "lstm", ("scores",), (12, 6, 1), 5),
+    )
+    stated = {name: Zeros("a paper", **numbers) for name, numbers in zeros.items()}
+    return Network("net", "a net", "made up", {"x": (8, 6, 1)}, layers, stated)
+
+
+STATED = {
+    "q": {"weight_density": 0.3, "input_density": 0.9},
+    "k": {"weight_density": 0.3, "input_density": 0.9},
+    "scores": {"weight_density": 0.25, "input_density": 0.5},
+    "r": {"weight_density": 0.1, "input_density": 0.75},
+}
+
+
+@pytest.mark.parametrize("batch", [1, 3])
+def test_operands_of_sequence_layers_have_exact_counts(batch):
+    source = OperandSource(attention(**STATED), batch=batch)
+    scores, r = (source.operands(source.network.layer(name)) for name in ("scores", "r"))
+    assert scores.weights.shape == (batch * 12, 4, 1, 1)
+    assert scores.weight_nonzeros == round(0.25 * batch * 48)
+    assert scores.input_nonzeros == round(0.5 * batch * 48)
+    assert r.weights.shape == (20, 17, 1, 1)
+    assert r.inputs.shape == (batch, 17, 6, 1)
+    assert (r.weight_nonzeros, r.input_nonzeros) == (34, round(0.75 * batch * 17 * 6))
+
+
+@pytest.mark.parametrize("batch", [1, 3])
+@pytest.mark.parametrize("activations", ["network", "density=0.5"])
+def test_densities_of_sequence_layers_are_those_of_their_operands(batch, activations):
+    source = OperandSource(attention(**STATED), activations=Source.parse(activations, "--activations"), batch=batch)
+    for layer in source.network.layers:
+        operands, densities = source.operands(layer), source.densities(layer)
+        assert densities.weight_density == operands.weight_density
+        assert densities.input_density == pytest.approx(operands.input_density, abs=0.01)
+        assert (densities.origins, densities.output_density) == (operands.origins, operands.output_density)
+
+
+def test_the_kernels_of_a_matmul_are_activations():
+    network = attention(**STATED)
+    scores = network.layer("scores")
+    stated = OperandSource(network).operands(scores)
+    assert stated.origins["weights"] == "profile: density 0.25, uniform positions, the second input, k; a paper"
+    as_weights = OperandSource(network, weights=Source(density=1.0)).operands(scores)
+    assert (as_weights.weight_density, as_weights.origins) == (0.25, stated.origins)
+    as_activations = OperandSource(network, activations=Source(density=1.0)).operands(scores)
+    assert (as_activations.weight_density, as_activations.input_density) == (1.0, 1.0)
+    assert as_activations.origins["weights"] == "synthetic: density 1, uniform positions, the second input, k"
+    with pytest.raises(WorkloadError, match="scores: no weight density is stated; give --activations density="):
+        OperandSource(attention()).operands(scores)
+
+
+@pytest.mark.parametrize("mode", ["transposed", "product"])
+def test_correlated_kernels_of_a_matmul_are_correlated_channels_of_its_second_input(mode):
+    heads, depth, keys, batch = 2, 4, 6, 2
+    channels, K = (heads * depth, heads * keys) if mode == "transposed" else (heads * keys, heads * depth)
+    layer = Layer("m", "matmul", ("a", "b"), (channels, 5, 1), K, groups=heads, mode=mode)
+    inputs = {"a": (channels, 5, 1), "b": (heads * depth, keys, 1)}
+    network = Network("net", "a net", "made up", inputs, (layer,), {"m": Zeros("a paper", weight_density=0.4)})
+    pattern = load_zeros("correlated:channel_spread=0.5")
+    operands = OperandSource(network, activations=Source(density=0.4), batch=batch, zeros=pattern).operands(layer)
+    b = correlated_inputs(generator(0, 0, 0), pattern, (batch, heads * depth, keys, 1), round(0.4 * batch * 48))
+    kernels = operands.weights.reshape(batch, K, -1)
+    for n, head, c, position in np.ndindex(batch, heads, depth, keys):
+        place_of = (head * keys + position, c) if mode == "transposed" else (head * depth + c, position)
+        assert kernels[n][place_of] == b[n, head * depth + c, position, 0]
+    assert pattern.of_activations in operands.origins["weights"]
+    assert operands.origins["weights"].endswith(", the second input, b")
+
+
+def test_outputs_are_as_dense_as_the_layer_that_reads_them_says():
+    source = OperandSource(attention(**STATED))
+    known = {layer.name: source.output_density(layer) for layer in source.network.layers}
+    assert known["q"] == (0.5, "profile: the input density of scores")
+    assert known["k"] == (0.25, "profile: the density of scores's second input")
+    assert known["scores"] == (0.75, "profile: the input density of r")
+
+
+def test_kernels_and_states_come_from_the_file_of_activations(tmp_path):
+    network, path = attention(**STATED), tmp_path / "a.npz"
+    kernels = np.arange(48).reshape(12, 4, 1, 1) % 2
+    states = np.arange(17 * 6).reshape(17, 6, 1) % 3
+    np.savez(path, **{"scores.weights": kernels, "scores.inputs": np.ones((8, 6, 1), int), "r.inputs": states})
+    source = OperandSource(network, activations=Source(path=path))
+    scores, r = (source.operands(network.layer(name)) for name in ("scores", "r"))
+    assert np.array_equal(scores.weights, kernels)
+    assert np.array_equal(scores.weight_values, kernels)
+    assert scores.origins["weights"] == "file: a.npz"
+    assert np.array_equal(r.inputs[0], states != 0)
+    assert source.densities(network.layer("scores")).weight_density == 0.5
 
 
 # Patterns of the zeros
