@@ -7,7 +7,7 @@ import time
 import numpy as np
 import pytest
 
-from archmodel import simulate, simulation
+from archmodel import config, simulate, simulation
 from archmodel.accelerators import dcnn, summary
 from archmodel.errors import ArchmodelError, WorkloadError
 from archmodel.network.toml_reader import read_network
