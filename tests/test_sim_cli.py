@@ -226,6 +226,19 @@ def test_energy_and_area_have_the_share_of_every_component(monkeypatch):
     assert max(map(len, lines)) <= 80
 
 
+def test_more_energy_than_the_baseline_is_not_called_less():
+    output = succeeded("--arch", "dcnn", "--net", "lenet5", "--layers", "ip1", "--baseline", "scnn")
+    run = archmodel.simulate("dcnn", "lenet5", layers="ip1", baseline="scnn")
+    spent, beside = (one.as_dict()["totals"]["energy_pj"] for one in (run, run.baseline))
+    assert f"DRAM included; {spent / beside:.2f}x more than scnn\n" in output
+
+
+def test_the_lines_over_seeds_fit_the_terminal():
+    lines = succeeded(*LENET, "--baseline", "dcnn", "--seeds", "2").splitlines()
+    assert "seeds        mean of 2 placements and 95 % interval:" in lines
+    assert max(map(len, lines)) <= 80
+
+
 def test_a_technology_changes_energy_and_area_of_both_machines_and_no_cycle():
     documents = [
         json.loads(succeeded(*LENET, "--baseline", "dcnn", "--json", *option))

@@ -168,7 +168,7 @@ def seed_lines(run: RunResult) -> list[str]:
     if spent is not None:
         spread.append(f"{joules(spent.mean)} +- {100 * spent.relative_half_width:.2f} %")
     count = len(run.seeds.seeds)
-    return [f"seeds        mean of {count} placements and 95 % interval: {', '.join(spread)}"]
+    return [f"seeds        mean of {count} placements and 95 % interval:", INDENT + ", ".join(spread)]
 
 
 def energy_lines(run: RunResult) -> list[str]:
@@ -178,7 +178,9 @@ def energy_lines(run: RunResult) -> list[str]:
         return []
     spent = f"{joules(known['energy_pj'])} at {run.config['technology']['name']}, DRAM included"
     if run.baseline is not None and (beside := energy(run.baseline.layers)["energy_pj"]):
-        spent += f"; {beside / known['energy_pj']:.2f}x less than {run.baseline.arch}"
+        ratio = beside / known["energy_pj"]
+        spent += f"; {ratio:.2f}x less" if ratio >= 1 else f"; {1 / ratio:.2f}x more"
+        spent += f" than {run.baseline.arch}"
     lines = []
     for heading, parts in ((f"energy       {spent}", known["energy_by_component_pj"]),
                            (f"area         {sum(run.area_mm2.values()):.3g} mm2", run.area_mm2)):  # fmt: skip
@@ -213,7 +215,7 @@ def summary(run: RunResult) -> list[str]:
         "columns      w, in: densities; util: effectual MACs in % of multiplier-slots;",
         "             then the slots lost, in %, by cause",
     ]
-    if run.cycles and run.speedup is not None and run.baseline is not None:
+    if run.speedup is not None and run.baseline is not None:
         lines.insert(1, f"speed-up     {run.speedup:.2f}x over {run.baseline.arch}, {seconds(run.baseline.time_s)}")
     if run.unsupported:
         names = f"{len(run.unsupported)} layers that a machine does not run: {', '.join(run.unsupported)}"
