@@ -759,19 +759,21 @@ def test_a_process_of_its_own_fails_in_one_line(empty_folder, arguments):
 
 
 def test_the_pattern_of_the_zeros_is_in_object_file_and_show(empty_folder):
-    document = json.loads(succeeded(*FAST, "--zeros", "correlated:length=3", "--json", "-o", "out.h5"))
+    table = succeeded(*FAST, "--zeros", "correlated:length=3", "-o", "out.h5")
+    document = json.loads(succeeded(*FAST, "--zeros", "correlated:length=3", "--json"))
     zeros = document["config"]["zeros"]
     assert zeros == config.read("zeros", "correlated")[0] | {"length": 3}
     assert archmodel.load("out.h5").config["zeros"] == zeros
     shown = io.StringIO()
     with contextlib.redirect_stdout(shown):
         assert main.run(["show", "out.h5"]) == 0
-    [line] = [line for line in shown.getvalue().splitlines() if line.startswith("zeros ")]
-    assert line.startswith("zeros        Correlated, as measured: length 3, length_plane 14,")
+    for text in (table, shown.getvalue()):
+        [line] = [line for line in text.splitlines() if line.startswith("zeros ")]
+        assert line.startswith("zeros        Correlated, as measured: length 3, length_plane 14,")
 
 
 def test_a_uniform_run_shows_no_pattern(empty_folder):
-    succeeded(*FAST, "-o", "out.h5")
+    assert "\nzeros " not in succeeded(*FAST, "-o", "out.h5")
     shown = io.StringIO()
     with contextlib.redirect_stdout(shown):
         assert main.run(["show", "out.h5"]) == 0

@@ -141,7 +141,7 @@ def print_pair(out: "Console", letter: str, pair: Mapping[str, Any]) -> None:
     if first and second:
         spent = f"{joules(first)} in a, {joules(second)} in {letter}: {first / second:,.3f}x"
         out.print(f"energy of the layers in both: {spent}", soft_wrap=True)
-    out.print(f"speed-up: time in a over time in {letter}; util: effectual MACs in % of multiplier-slots")
+    out.print(f"speed-up: time in a over time in {letter}; util: effectual MACs in % of slots")
 
 
 def pair_cells(row: Mapping[str, Any]) -> list[str]:

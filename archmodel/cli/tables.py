@@ -171,6 +171,15 @@ def seed_lines(run: RunResult) -> list[str]:
     return [f"seeds        mean of {count} placements and 95 % interval:", INDENT + ", ".join(spread)]
 
 
+def zeros_lines(run: RunResult) -> list[str]:
+    """The pattern of zeros that were placed, where it is not uniform: `zeros  Correlated: length 2.4, ...`."""
+    parameters = dict(run.config.get("zeros", {}))
+    name = parameters.pop("name", "")
+    spelt = ", ".join(f"{key}{UNBROKEN}{value:g}" for key, value in parameters.items())
+    lines = wrap(f"{'zeros':12} {name}: {spelt}", NARROW, subsequent_indent=INDENT) if spelt else []
+    return [line.replace(UNBROKEN, " ") for line in lines]
+
+
 def energy_lines(run: RunResult) -> list[str]:
     """Energy and area, each with the share of every component in %, the largest first."""
     known = energy(run.layers)
@@ -220,7 +229,7 @@ def summary(run: RunResult) -> list[str]:
     if run.unsupported:
         names = f"{len(run.unsupported)} layers that a machine does not run: {', '.join(run.unsupported)}"
         lines.append(f"left out     {one_line(names, 4 * SHOWN_CHARACTERS)}")
-    lines += seed_lines(run)
+    lines += [*zeros_lines(run), *seed_lines(run)]
     if all(layer.checked for layer in run.layers):
         lines.append("check        outputs of the modelled dataflow equal the reference, bit for bit")
     return [*lines, f"simulated    in {seconds(run.wall_s)}"]
