@@ -104,8 +104,8 @@ def test_layers_that_a_machine_does_not_run_are_an_error_or_left_out(monkeypatch
         assert [layer.name for layer in run.layers] == ["ip1", "ip2"]
         assert run.unsupported == ("conv1", "conv2")
         assert run.skipped == ("conv1", "pool1", "conv2", "pool2", "relu1", "prob")
-    with pytest.raises(WorkloadError, match="layer 'conv2': dcnn runs no conv"):
-        simulate("dcnn", "lenet5", layers="conv2", skip_unsupported=True)
+    with pytest.raises(WorkloadError, match="no layer is left for scnn and dcnn"):
+        simulate("scnn", "lenet5", baseline="dcnn", layers="conv2", skip_unsupported=True)
     assert simulate("scnn", "lenet5", skip_unsupported=True).unsupported == ()
 
 
