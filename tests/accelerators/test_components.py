@@ -74,7 +74,9 @@ def test_leakage_is_power_times_time(arch):
         assert layer.energy_pj["leakage"] == pytest.approx(leakage_mw * 1e-3 * time_s * 1e12)
 
 
-NODES = {"cambricon_x": "65 nm", "diannao": "65 nm"}  # SCNN and its baselines: 16 nm
+# The nodes of the papers; SCNN and its baselines: 16 nm.
+NODES = dict.fromkeys(("cnvlutin", "dadiannao", "eie_256"), "28 nm")
+NODES |= {"cambricon_x": "65 nm", "diannao": "65 nm", "eie": "45 nm"}
 
 
 @pytest.mark.parametrize("arch", MACHINES)
@@ -105,6 +107,13 @@ def test_a_machine_names_the_node_of_its_paper(arch):
         ("dcnn", "buffers.word_bits=17", "activation_registers"),
         ("dcnn", "buffers.psum_bits=25", "adders"),
         ("dcnn", "ppu.output_words_per_cycle=5", "halo"),
+        ("eie", "pe.queue_depth=9", "activation_queue"),
+        ("eie", "pe.registers=65", "activation_registers"),
+        ("eie", "weights.value_bits=17", "multipliers"),
+        ("eie", "weights.value_bits=17", "codebook"),
+        ("eie", "buffers.pointer_bytes=65536", "pointer_sram"),
+        ("eie", "buffers.matrix_bytes=262144", "matrix_sram"),
+        ("eie", "buffers.activation_bytes=4096", "activation_sram"),
         ("diannao", "buffers.entries=128", "nbin"),
         ("diannao", "buffers.entries=128", "sb"),
         ("diannao", "buffers.entries=128", "nbout"),
