@@ -1,14 +1,17 @@
 """A machine from outside the package: a Python file beside the TOML file that names it."""
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
 
 from archmodel.config import FrozenModel
-from archmodel.errors import SHOWN_CHARACTERS, ConfigError, one_line
+from archmodel.errors import SHOWN_CHARACTERS, ArchmodelError, ConfigError, one_line
 from archmodel.network.layer import KINDS
 
 SUFFIX = ".py"
+PREFIX = "archmodel-machine:"  # of the name of such a module
 PARTS = ("KINDS", "Config", "run_layer", "expect_layer")  # of a module that models a machine
 MAX_FILE_BYTES = 4 * 1024 * 1024
 
@@ -26,7 +29,7 @@ def load(folder: Path, file_name: str, where: str) -> ModuleType:
     if path.stat().st_size > MAX_FILE_BYTES:
         raise ConfigError(f"{where}: {path.stat().st_size} bytes; a machine has at most {MAX_FILE_BYTES}")
     # A name that no package has; pydantic finds the types that a class of the module mentions through sys.modules.
-    module = ModuleType(f"archmodel-machine:{path.resolve()}")
+    module = ModuleType(f"{PREFIX}{path.resolve()}")
     module.__file__ = str(path)
     sys.modules[module.__name__] = module
     try:
@@ -41,6 +44,19 @@ def load(folder: Path, file_name: str, where: str) -> ModuleType:
     if not isinstance(module.Config, type) or not issubclass(module.Config, FrozenModel):
         raise ConfigError(f"{where}: Config must be a class derived from archmodel.config.FrozenModel")
     return module
+
+
+@contextmanager
+def errors_of(module: ModuleType, where: str) -> Iterator[None]:
+    """Whatever a machine from outside raises is one line starting with `where`; faults of our own machines stay ours."""
+    try:
+        yield
+    except ArchmodelError:
+        raise
+    except Exception as error:
+        if not module.__name__.startswith(PREFIX):
+            raise
+        raise ConfigError(f"{where}: {reason(error, Path(str(module.__file__)))}") from error
 
 
 def reason(error: Exception, path: Path) -> str:

@@ -93,8 +93,9 @@ class Machine:
         def run(part: Layer, own: Operands, surroundings: Context) -> LayerResult:
             return with_interval(self.module.run_layer(self.config, part, own, surroundings), surroundings)
 
-        result = lowering.run_lowered(self.kinds, self.config, layer, operands, context, run)
-        return self._with_energy(result, context)
+        with plug_in.errors_of(self.module, f"{self.model}: layer {show(layer.name)}"):
+            result = lowering.run_lowered(self.kinds, self.config, layer, operands, context, run)
+            return self._with_energy(result, context)
 
     def expect_layer(self, layer: Layer, densities: Densities, context: Context) -> LayerResult:
         """Expected cycles and counts of a layer of which only the densities are known."""
@@ -103,8 +104,9 @@ class Machine:
         def run(part: Layer, own: Densities, surroundings: Context) -> LayerResult:
             return with_interval(self.module.expect_layer(self.config, part, own, surroundings), surroundings)
 
-        result = lowering.expect_lowered(self.kinds, self.config, layer, densities, context, run)
-        return self._with_energy(result, context)
+        with plug_in.errors_of(self.module, f"{self.model}: layer {show(layer.name)}"):
+            result = lowering.expect_lowered(self.kinds, self.config, layer, densities, context, run)
+            return self._with_energy(result, context)
 
     def _with_energy(self, result: LayerResult, context: Context) -> LayerResult:
         counts = Counts(result.words_read, result.words_written, result.operations)
@@ -115,7 +117,8 @@ class Machine:
 
 def with_interval(result: LayerResult, context: Context) -> LayerResult:
     """A machine's result; a sampled layer of which nothing was left out gets its cycles as the interval."""
-    assert isinstance(result, LayerResult)
+    if not isinstance(result, LayerResult):
+        raise TypeError(f"the machine returned {type(result).__name__}, not LayerResult")
     point = (result.cycles, result.cycles) if context.sampled else None
     return replace(result, cycles_ci95=result.cycles_ci95 or point)
 
@@ -134,7 +137,8 @@ def load_machine(name_or_path: str, assignments: tuple[str, ...] = (), technolog
     else:
         module = built_in(model, where)
     checked = config.load("accelerators", name_or_path, module.Config, assignments)
-    missing = [name for name in REQUIRED if not hasattr(checked, name)]
+    with plug_in.errors_of(module, where):
+        missing = [name for name in REQUIRED if not hasattr(checked, name)]
     if missing:
         raise ConfigError(f"{where}: Config lacks {', '.join(missing)}; it needs {', '.join(REQUIRED)}")
     node = load_technology(checked.technology if technology is None else technology)

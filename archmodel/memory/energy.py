@@ -7,7 +7,7 @@ a layer counts under its name: words read and written for storage, operations fo
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
-from typing import Literal
+from typing import Literal, get_args
 
 from archmodel.memory.technology import Technology, Unit, interpolate
 
@@ -39,6 +39,14 @@ class Component:
     ports: tuple[int, int] = (1, 1)
     calibration: float = 1.0
     area_factor: float = 1.0
+
+    def __post_init__(self) -> None:
+        if self.kind not in get_args(Kind):
+            raise ValueError(f"component {self.name}: kind {self.kind!r}; allowed: {', '.join(get_args(Kind))}")
+        sizes = {name: getattr(self, name) for name in ("instances", "bits", "words", "words_per_row")}
+        for name, size in (*sizes.items(), ("ports", min(self.ports))):
+            if size < 1:
+                raise ValueError(f"component {self.name}: {name} = {size}: must be at least 1")
 
     @property
     def stores(self) -> bool:

@@ -109,9 +109,9 @@ def test_a_run_is_named_by_the_stem_of_its_file(path, name):
 
 
 def test_a_result_of_another_type_is_not_passed_on():
-    nothing = SimpleNamespace(KINDS=("fc",), run_layer=lambda *_: None, expect_layer=lambda *_: None)
+    nothing = SimpleNamespace(__name__="dcnn", KINDS=("fc",), run_layer=lambda *_: None, expect_layer=lambda *_: None)
     machine = dataclasses.replace(load_machine("dcnn"), module=nothing)
     layer = read_network("lenet5").layer("ip2")
     for run in (machine.run_layer, machine.expect_layer):
-        with pytest.raises(AssertionError):
-            run(layer, None, None)
+        with pytest.raises(TypeError, match="the machine returned NoneType, not LayerResult"):
+            run(layer, None, Context(load_memory("ideal")))

@@ -177,3 +177,22 @@ def test_a_module_that_is_not_utf_8_is_one_line(tmp_path):
 def test_its_own_parameters_are_checked_like_any_others(toy):
     assert "--set pes=1: must be at least 2" in refused(toy, "pes=1")
     assert "--set pe=4: unknown key at the top level" in refused(toy, "pe=4")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "expected"),
+    [
+        ('words_read={"activations"', 'words_read={"activatons"', "ValueError: counted, but no component: activatons"),
+        ('"busy": effectual', '"busy": effectual + 1', "ValueError: conv1: the stack"),
+        ("    return LayerResult.of(", "    LayerResult.of(", "TypeError: the machine returned NoneType"),
+        ("positions = layer.P", "positions = layer.rows", "AttributeError: 'Layer' object has no attribute 'rows'"),
+        ('"sram", 1', '"srams", 1', "ValueError: component activations: kind 'srams'"),
+        ("words=words", "words=0", "ValueError: component activations: words"),
+    ],
+)
+def test_what_a_run_of_it_raises_is_one_line(tmp_path, old, new, expected):
+    toy = write(tmp_path, old, new)
+    with pytest.raises(ConfigError) as error:
+        simulate(str(toy), "lenet5", layers="conv1", weights="density=0.3", activations="density=0.4")
+    assert expected in str(error.value)
+    assert "\n" not in str(error.value)
