@@ -25,6 +25,7 @@ HEADINGS = {
     "bank_conflict": "bank",
     "imbalance": "imbal",
     "weight_stall": "weights",
+    "tile_shift": "shift",
     "drain": "drain",
     "memory": "memory",
     OTHER: "other",
