@@ -91,8 +91,9 @@ def array_time(config: Config, tiling: Tiling, memory: IdealMemoryConfig) -> Arr
 
 def ticks_of(memory: IdealMemoryConfig, num_bytes: Int64, clock_hz: float) -> Int64:
     """Time in which each of many transfers arrives, in ticks."""
-    sizes, index = np.unique(num_bytes, return_inverse=True)
-    return np.array([memory.transfer_cycles(int(size), TICKS * clock_hz) for size in sizes], np.int64)[index]
+    sizes = np.unique(num_bytes)  # few
+    ticks = np.array([memory.transfer_cycles(int(size), TICKS * clock_hz) for size in sizes], np.int64)
+    return ticks[np.searchsorted(sizes, num_bytes)]
 
 
 def behind(memory: IdealMemoryConfig, bytes_per_s: BytesPerS) -> IdealMemoryConfig:
@@ -197,7 +198,7 @@ def tiled_outputs(tiling: Tiling, weights: Values, inputs: Values) -> Outputs:
     top, bottom, left, right = layer.padding
     padded = np.pad(inputs, ((0, 0), (0, 0), (top, bottom), (left, right))).astype(exact)
     by_group = weights.reshape(layer.groups, tiling.kernels, tiling.depth).astype(exact)
-    sums = np.zeros((layer.groups, tiling.positions, tiling.kernels), exact)
+    sums: npt.NDArray[Any] = np.zeros((layer.groups, tiling.positions, tiling.kernels), exact)
     for tile in tiling.tiles():
         kernels = by_group[tile.group, tile.kernels, tile.depth]
         sums[tile.group, tile.positions, tile.kernels] += windows_of(tiling, padded, tile) @ kernels.T

@@ -143,8 +143,9 @@ class Tiling:
             return np.full(tile_words.size, positions), tile_words.ravel()
         if self.dataflow == "output_stationary":
             words = np.repeat(tile_words, -(-positions // rows), axis=1)
-            if self.stays(2 * self.config.stored_bytes(int(tile_words.max()), 1.0)):
-                words[:, 1:] = 0  # two of them fit: one is used by all rows of positions while the next one comes
+            two_tiles = 2 * self.config.stored_bytes(int(tile_words.max()), 1.0)
+            if self.stays(min(two_tiles, self.weight_bytes)):
+                words[:, 1:] = 0  # one is used by all rows of positions, while the next one comes
             return np.full(words.size, self.depth), words.ravel()
         streamed = np.array([kernels.stop - kernels.start for kernels in self.kernel_blocks])
         words = np.repeat(np.outer(streamed, self.tile_depths)[:, np.newaxis], -(-positions // cols), axis=1)
