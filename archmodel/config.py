@@ -18,9 +18,15 @@ from archmodel.errors import SHOWN_CHARACTERS, ConfigError, did_you_mean, one_li
 
 FOLDERS = {
     kind: f"configs/{kind}"
-    for kind in ("accelerators", "memory", "links", "devices", "systems", "technology", "spaces", "published")
+    for kind in ("accelerators", "memory", "links", "devices", "systems", "technology", "spaces", "zeros", "published")
 } | {"workloads": "workloads"}
-SINGULAR = {"workloads": "network", "memory": "memory", "technology": "technology", "published": "published table"}
+SINGULAR = {
+    "workloads": "network",
+    "memory": "memory",
+    "technology": "technology",
+    "zeros": "pattern of zeros",
+    "published": "published table",
+}
 
 MAX_FILE_BYTES = 4 * 1024 * 1024
 MAX_DEPTH = 16

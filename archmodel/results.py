@@ -51,6 +51,7 @@ MATRICES = {
 }
 SCHEMA: dict[str, Column] = {
     "skipped": Column("text", "text", "layers of the network that were not simulated"),
+    "unsupported": Column("text", "text", "of these, layers that multiply and that a machine of the run does not run"),
     **{f"layers/{name}": column for name, column in LAYER_COLUMNS.items()},
     "seeds/seed": Column("text", "text", "placements of the zeros where the run had several; the first is its own"),
     "seeds/cycles": Column("int64", "cycles", "[seeds, layers] cycles of each layer"),
@@ -182,7 +183,7 @@ def _arrays(run: RunResult) -> dict[str, Array]:
     """The datasets of a run by their paths."""
     rows = [layer_quantities(layer, run.clock_hz) for layer in run.layers]
     values: dict[str, Any] = {f"layers/{name}": [row[name] for row in rows] for name in LAYER_COLUMNS}
-    values["skipped"] = run.skipped
+    values["skipped"], values["unsupported"] = run.skipped, run.unsupported
     values["area_mm2/components"], values["area_mm2/area"] = list(run.area_mm2), list(run.area_mm2.values())
     over_seeds = run.seeds or SeedRuns((), (), ())
     values["seeds/seed"] = [str(seed) for seed in over_seeds.seeds]
@@ -233,8 +234,8 @@ def _check_header(path: PathLike) -> None:
         if header is None:
             raise ResultError("is not a result file of archmodel")
         version, digest = int(header[1]), header[2].decode()
-        if version > SCHEMA_VERSION:
-            raise ResultError(f"schema {version}: archmodel {archmodel.__version__} reads up to {SCHEMA_VERSION}")
+        if version != SCHEMA_VERSION:
+            raise ResultError(f"schema {version}: archmodel {archmodel.__version__} reads schema {SCHEMA_VERSION}")
         if hashlib.file_digest(file, "sha256").hexdigest() != digest:
             raise ResultError("truncated or changed since it was written: its content does not have its digest")
 
@@ -250,6 +251,7 @@ def _read(group: h5py.Group) -> RunResult:
         **{name: json.loads(attributes[name]) for name in ("config", "provenance", "seed")},
         layers=tuple(_layers(values, cycle_maps, attributes["fidelity"])),
         skipped=tuple(values["skipped"]),
+        unsupported=tuple(values["unsupported"]),
         area_mm2=dict(zip(values["area_mm2/components"], values["area_mm2/area"], strict=True)),
         seeds=_seeds(values),
         baseline=_read(group["baseline"]) if "baseline" in group else None,

@@ -1,5 +1,6 @@
 """`archmodel sim`: one network on one machine, layer by layer."""
 
+import math
 import os
 import platform
 import time
@@ -18,6 +19,7 @@ from archmodel.memory.dram import load_memory
 from archmodel.network.footprint import Placement, StoredLayer, plan_residency
 from archmodel.network.layer import MAX_WORDS, Layer
 from archmodel.network.toml_reader import read_network
+from archmodel.operands.correlated import UNIFORM, load_zeros
 from archmodel.operands.operands import Densities
 from archmodel.operands.sources import OperandSource, Source
 
@@ -45,11 +47,13 @@ def simulate(
     baseline_assignments: Sequence[str] = (),
     weights: str = "network",
     activations: str = "network",
+    zeros: str = "uniform",
     threads: int | None = None,
     check: bool = False,
+    skip_unsupported: bool = False,
     progress: Progress | None = None,
 ) -> RunResult:
-    """Run the conv and fc layers of a network on a machine.
+    """Run the layers of a network that multiply on a machine.
 
     Parameters
     ----------
@@ -60,7 +64,9 @@ def simulate(
     layers : comma-separated globs of layer names; all when None
     assignments : 'section.key=value' for the machine, 'memory.key=value' for the memory
     weights, activations : 'network' for what the network's file states, 'density=0.4', or the path of an npz file
+    zeros : 'uniform', 'correlated' (as measured) or the path of a TOML file; ':key=value,...' behind changes it
     threads : worker threads, all cores when None; the numbers do not depend on it
+    skip_unsupported : leave out layers that one of the machines does not run; an error otherwise
     check : compute real outputs through the modelled dataflow and compare them with a reference
 
     Raises ConfigError, WorkloadError or ResultError with one line that says what is wrong and what is allowed.
@@ -71,6 +77,11 @@ def simulate(
         raise ConfigError(f"--fidelity {show(fidelity)}: allowed: {', '.join(FIDELITIES)}{nearest}")
     if check and fidelity == "statistical":
         raise ConfigError("--check: statistical runs have no operands; allowed with --fidelity exact or sampled")
+    pattern = load_zeros(zeros)
+    if pattern is not None and fidelity == "statistical":
+        raise ConfigError(
+            f"--zeros {show(zeros)}: statistical runs know densities only; allowed with --fidelity exact or sampled"
+        )
     if seeds != 1 and fidelity == "statistical":
         raise ConfigError("--seeds: statistical runs place no zeros; allowed with --fidelity exact or sampled")
     limits = (("--batch", batch, 1, MAX_WORDS), ("--seed", seed, 0, None), ("--seeds", seeds, 1, MOST_SEEDS))
@@ -93,14 +104,15 @@ def simulate(
     chosen = network.compute_layers if layers is None else network.select(layers)
     chosen = tuple(layer for layer in chosen if layer.is_compute)
     if not chosen:
-        raise ConfigError(f"--layers {show(layers)}: no convolution or fully connected layer among them")
+        raise ConfigError(f"--layers {show(layers)}: no layer that multiplies among them")
+    chosen, unsupported = supported_layers(machines, chosen, skip_unsupported)
     for layer in chosen:
-        if batch * layer.input_words > MAX_WORDS:
-            allowed = MAX_WORDS // layer.input_words
+        most_words = max(math.prod(layer.multiplied_shape), layer.weight_words if layer.kind == "matmul" else 0)
+        if batch * most_words > MAX_WORDS:
+            allowed = MAX_WORDS // most_words
             raise ConfigError(f"--batch {show(batch)}: layer {show(layer.name)} takes at most {allowed} images")
-    source = OperandSource(
-        network, Source.parse(weights, "--weights"), Source.parse(activations, "--activations"), seed, batch
-    )
+    sources = Source.parse(weights, "--weights"), Source.parse(activations, "--activations")
+    source = OperandSource(network, *sources, seed, batch, pattern)
     workers = available_cores() if threads is None else threads
     surroundings = Context(dram, threads=workers, check=check, fidelity=fidelity)
     all_macs = seeds * sum(layer.macs for layer in chosen)
@@ -129,10 +141,12 @@ def simulate(
                 "accelerator": machine.config.model_dump(),
                 "memory": dram.model_dump(),
                 "technology": machine.technology.model_dump(mode="json"),
+                "zeros": {"name": UNIFORM} if pattern is None else pattern.model_dump(),
             },
             area_mm2=machine.area_mm2,
             layers=tuple(runs[0][index]),
             skipped=skipped,
+            unsupported=unsupported,
             baseline=beside,
             seeds=None if seeds == 1 else SeedRuns.of(seed, [results[index] for results in runs]),
             provenance=versions(),
@@ -175,12 +189,24 @@ def run_layers(
     return results
 
 
+def supported_layers(
+    machines: list[Machine], layers: tuple[Layer, ...], skip: bool
+) -> tuple[tuple[Layer, ...], tuple[str, ...]]:
+    """The layers that all machines run, and the names of the others; WorkloadError if there are some, or only these."""
+    runs = tuple(layer for layer in layers if all(machine.runs(layer) for machine in machines))
+    if not skip or not runs:
+        for machine in machines:
+            for layer in layers:
+                machine.check_runs(layer)
+    return runs, tuple(layer.name for layer in layers if layer not in runs)
+
+
 def place_activations(machine: Machine, layers: tuple[Layer, ...], source: OperandSource) -> dict[str, Placement]:
     """Which feature maps the machine keeps on chip, at the densities known before the run."""
     stored = {}
     for layer in layers:
         input_density, output_density = source.input_density(layer), source.output_density(layer)[0]
-        input_fits, output_fits = machine.config.fits(layer, input_density, output_density)
+        input_fits, output_fits = machine.fits(layer, input_density, output_density)
         stored[layer.name] = StoredLayer(
             machine.config.stored_bytes(layer.input_words, input_density),
             machine.config.stored_bytes(layer.output_words, output_density),

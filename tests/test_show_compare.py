@@ -165,6 +165,19 @@ def test_a_network_as_json_has_what_its_file_says(archmodel_run):
     assert "Parashar" in conv1["zeros_source"]
 
 
+def test_the_kernels_of_a_matmul_are_no_weights_and_a_table_has_bytes(archmodel_run):
+    document = object_of(archmodel_run, "show", "bert_base")
+    layers = {layer["name"]: layer for layer in document["layers"]}
+    blocks = 12 * (4 * 768**2 + 2 * 768 * 3072) + 768**2
+    tables = 768 * (30_522 + 512 + 2)
+    assert document["totals"]["weight_words"] == blocks
+    assert document["totals"]["weight_bytes"] == 2 * (blocks + tables)
+    assert document["totals"]["weight_nonzeros"] == pytest.approx(0.6 * blocks, rel=1e-6)
+    assert layers["block1/scores"]["weight_bytes"] == 2 * 768 * 128
+    assert layers["word_embedding"]["vocabulary"] == 30_522
+    assert re.search(r"^block1/scores +matmul g12 ", output_of(archmodel_run, "show", "bert_base"), re.M)
+
+
 def test_real_masks_are_counted(archmodel_run):
     document = object_of(archmodel_run, "show", "squeezenet_pruned")
     assert document["totals"]["weight_nonzeros"] == 415_921
@@ -220,6 +233,13 @@ def test_many_different_origins_are_counted(archmodel_run, file):
     origins = [{"weights": f"profile: the input density of conv{index}"} for index in range(5)]
     layers = tuple(a_layer(index, f"conv{index}", origins=origin) for index, origin in enumerate(origins))
     assert "weights      profile (5 layers)\n" in output_of(archmodel_run, "show", file(a_run(layers=layers)))
+
+
+def test_a_source_with_semicolons_is_shown_whole(archmodel_run, file):
+    origins = {"weights": "profile: density 0.5, uniform; stated: a; b", "inputs": "real: c; d", "outputs": "file: e"}
+    shown = output_of(archmodel_run, "show", file(a_run(layers=(a_layer(0, "conv", origins=origins),))))
+    for line in ("profile (1 layer): stated: a; b", "real (1 layer): c; d", "file (1 layer): e"):
+        assert f" {line}\n" in shown
 
 
 def test_a_result_as_json_is_that_of_sim(archmodel_run, file):
@@ -320,7 +340,8 @@ def test_a_comparison_as_json(archmodel_run, pair):
 
 def test_machines_of_two_models_are_not_listed_key_by_key(archmodel_run, file):
     a = a_run(1)
-    b = dataclasses.replace(a, arch="dcnn", clock_hz=2e9, config={"accelerator": {"model": "dcnn"}, "memory": {"x": 1}})
+    other = {**a.config, "accelerator": {"model": "dcnn"}, "memory": {"x": 1}}
+    b = dataclasses.replace(a, arch="dcnn", clock_hz=2e9, config=other)
     document = object_of(archmodel_run, "compare", file(a, "a.h5"), file(b, "b.h5"))
     (comparison,) = document["comparisons"]
     assert comparison["differences"] == {
@@ -341,7 +362,8 @@ def test_a_clock_is_compared_once(archmodel_run, file):
 
 
 def test_many_differences_are_cut_with_their_number(archmodel_run, file):
-    other = a_run(1, config={"memory": {f"key{index}": index for index in range(30)}})
+    changed = {"memory": {f"key{index}": index for index in range(30)}, "technology": {"name": "16 nm"}}
+    other = a_run(1, config=changed)
     output = output_of(archmodel_run, "compare", file(a_run(1), "a.h5"), file(other, "b.h5"))
     assert "... and 23 more keys: see --json\n" in output
 

@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import io
+import itertools
 import json
 import math
 import os
@@ -20,9 +21,10 @@ from hypothesis import strategies as st
 
 import archmodel
 from archmodel import config, simulation
-from archmodel.accelerators import summary
+from archmodel.accelerators import dcnn, summary
 from archmodel.accelerators.summary import CAUSES
 from archmodel.cli import main, tables
+from archmodel.cli.tables import joules
 from archmodel.network.toml_reader import read_network
 
 LENET = ["--arch", "scnn", "--net", "lenet5"]
@@ -93,6 +95,22 @@ def test_the_table_has_every_layer_and_the_sums():
     assert f" {convs:,} " in rows["all conv"]
     assert f" {fcs:,} " in rows["all fc"]
     assert "2.29 M" in rows["total"]
+
+
+def test_the_table_has_a_sum_for_every_kind():
+    output = succeeded("--arch", "dcnn", "--net", "neuraltalk")
+    assert list(rows_of(output)) == ["We", "LSTM", "Wd", "all fc", "all lstm", "total"]
+    run = archmodel.simulate("dcnn", "neuraltalk")
+    assert f" {run.layers[1].cycles:,} " in rows_of(output)["all lstm"]
+
+
+def test_layers_that_are_left_out_are_named(monkeypatch):
+    monkeypatch.setattr(dcnn, "KINDS", ("fc",))
+    assert_one_line(*sim("--arch", "dcnn", "--net", "lenet5"))
+    output = succeeded("--arch", "dcnn", "--net", "lenet5", "--skip-unsupported")
+    assert "\nleft out     2 layers that a machine does not run: conv1, conv2\n" in output
+    document = json.loads(succeeded("--arch", "dcnn", "--net", "lenet5", "--skip-unsupported", "--json"))
+    assert document["unsupported"] == ["conv1", "conv2"]
 
 
 def test_columns_have_headings_and_line_up_on_the_right(monkeypatch):
@@ -177,6 +195,42 @@ def test_a_table_fits_its_terminal_and_cuts_no_number(monkeypatch, columns, net,
         assert layer.name.endswith(tail)
         assert columns < 160 or name == layer.name
     assert len(rows) >= len(run.layers) + 1  # names that fit differ from one another
+
+
+def test_energy_and_area_have_the_share_of_every_component(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    run = archmodel.simulate("scnn", "lenet5", baseline="dcnn")
+    lines = succeeded(*LENET, "--baseline", "dcnn").splitlines()
+    totals, dense = run.as_dict()["totals"], run.baseline.as_dict()["totals"]
+    gain = dense["energy_pj"] / totals["energy_pj"]
+    at = lines.index(f"energy       {joules(totals['energy_pj'])} at 16 nm, DRAM included; {gain:.2f}x less than dcnn")
+    area = lines.index(f"area         {sum(run.area_mm2.values()):.3g} mm2")
+    for first, parts in ((at, totals["energy_by_component_pj"]), (area, run.area_mm2)):
+        below = itertools.takewhile(lambda line: line.startswith(13 * " "), lines[first + 1 :])
+        shares = dict(part.split() for part in " ".join(below).replace("in %:", "").split(","))
+        expected = {name: f"{100 * part / sum(parts.values()):.1f}" for name, part in parts.items()}
+        assert shares == {name: share for name, share in expected.items() if share != "0.0"}
+    assert max(map(len, lines)) <= 80
+
+
+def test_a_technology_changes_energy_and_area_of_both_machines_and_no_cycle():
+    documents = [
+        json.loads(succeeded(*LENET, "--baseline", "dcnn", "--json", *option))
+        for option in ([], ["--technology", "16nm"], ["--technology", "45nm"])
+    ]
+    assert documents[0] == documents[1]
+    for small, large in zip(*([one, one["baseline"]] for one in documents[1:]), strict=True):
+        assert small["totals"]["cycles"] == large["totals"]["cycles"]
+        assert small["totals"]["energy_pj"] < large["totals"]["energy_pj"]
+        assert small["area_mm2"] < large["area_mm2"]
+
+
+@pytest.mark.parametrize(
+    ("energy_pj", "text"),
+    [(0.0, "0 pJ"), (999.4, "999 pJ"), (999.6, "1 nJ"), (4.43e9, "4.43 mJ"), (1.5e6, "1.5 uJ"), (2e12, "2 J")],
+)
+def test_an_energy_has_three_digits_and_a_prefix(energy_pj, text):
+    assert joules(energy_pj) == text
 
 
 def test_the_largest_causes_have_a_column_and_one_stands_for_the_rest():
@@ -483,6 +537,7 @@ def fuzz(attempt, strategy, examples, least_refused):
         ("accelerators", "dcnn", "--baseline", 0.7),
         ("workloads", "lenet5", "--net", 0.6),
         ("memory", "ideal", "--memory", 0.6),
+        ("technology", "45nm", "--technology", 0.5),
     ],
 )
 def test_a_broken_file_is_one_line(tmp_path, kind, name, option, least_refused):
@@ -554,7 +609,10 @@ def test_a_broken_override_is_one_line(option):
 # Then arguments
 
 
-OPTIONS = ["--arch", "--net", "--baseline", "--memory", "--fidelity", "--layers", "--weights", "--activations"]
+OPTIONS = [
+    *("--arch", "--net", "--baseline", "--memory", "--technology"),
+    *("--fidelity", "--layers", "--weights", "--activations"),
+]
 NUMBERS = ["--batch", "--seed", "--threads"]
 WRONG_WORDS = [
     "",
@@ -669,3 +727,31 @@ def test_a_process_of_its_own_fails_in_one_line(empty_folder, arguments):
     )
     assert_one_line(done.returncode, done.stdout, done.stderr)
     assert os.listdir(empty_folder) == ["broken.toml"]
+
+
+# Patterns of the zeros
+
+
+def test_the_pattern_of_the_zeros_is_in_object_file_and_show(empty_folder):
+    document = json.loads(succeeded(*FAST, "--zeros", "correlated:length=3", "--json", "-o", "out.h5"))
+    zeros = document["config"]["zeros"]
+    assert zeros == config.read("zeros", "correlated")[0] | {"length": 3}
+    assert archmodel.load("out.h5").config["zeros"] == zeros
+    shown = io.StringIO()
+    with contextlib.redirect_stdout(shown):
+        assert main.run(["show", "out.h5"]) == 0
+    [line] = [line for line in shown.getvalue().splitlines() if line.startswith("zeros ")]
+    assert line.startswith("zeros        Correlated, as measured: length 3, length_plane 14,")
+
+
+def test_a_uniform_run_shows_no_pattern(empty_folder):
+    succeeded(*FAST, "-o", "out.h5")
+    shown = io.StringIO()
+    with contextlib.redirect_stdout(shown):
+        assert main.run(["show", "out.h5"]) == 0
+    assert not [line for line in shown.getvalue().splitlines() if line.startswith("zeros ")]
+
+
+def test_a_wrong_pattern_is_one_line(empty_folder):
+    assert_one_line(*sim(*FAST, "--zeros", "clustered"))
+    assert_one_line(*sim(*FAST, "--zeros", "correlated:lenght=3"))

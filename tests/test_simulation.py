@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from archmodel import simulate, simulation
-from archmodel.accelerators import summary
-from archmodel.errors import ArchmodelError
+from archmodel.accelerators import dcnn, summary
+from archmodel.errors import ArchmodelError, WorkloadError
 from archmodel.network.toml_reader import read_network
+from archmodel.operands.correlated import load_zeros
 
 LENET = ("conv1", "conv2", "ip1", "ip2")
 
@@ -89,6 +90,48 @@ def test_chosen_layers_have_the_zeros_of_the_whole_network():
 def test_layers_that_do_not_run_are_listed():
     assert simulate("scnn", "lenet5").skipped == ("pool1", "pool2", "relu1", "prob")
     assert simulate("scnn", "lenet5", layers="conv*,pool1").skipped == ("pool1", "pool2", "ip1", "relu1", "ip2", "prob")
+
+
+def test_layers_that_a_machine_does_not_run_are_an_error_or_left_out(monkeypatch):
+    monkeypatch.setattr(dcnn, "KINDS", ("fc",))
+    message = "layer 'conv1': dcnn runs no conv; allowed: fc, lstm, gru, rnn, or --skip-unsupported"
+    for machines in ({"arch": "dcnn"}, {"arch": "scnn", "baseline": "dcnn"}):
+        with pytest.raises(WorkloadError, match=message):
+            simulate(net="lenet5", **machines)
+    alone = simulate("dcnn", "lenet5", skip_unsupported=True)
+    beside = simulate("scnn", "lenet5", baseline="dcnn", skip_unsupported=True)
+    for run in (alone, beside, beside.baseline):
+        assert [layer.name for layer in run.layers] == ["ip1", "ip2"]
+        assert run.unsupported == ("conv1", "conv2")
+        assert run.skipped == ("conv1", "pool1", "conv2", "pool2", "relu1", "prob")
+    with pytest.raises(WorkloadError, match="layer 'conv2': dcnn runs no conv"):
+        simulate("dcnn", "lenet5", layers="conv2", skip_unsupported=True)
+    assert simulate("scnn", "lenet5", skip_unsupported=True).unsupported == ()
+
+
+def test_a_sequence_is_a_run_like_any_other():
+    run = simulate("scnn", "neuraltalk", baseline="dcnn", check=True)
+    assert [layer.kind for layer in run.layers] == ["fc", "lstm", "fc"]
+    assert all(layer.checked for layer in run.layers)
+    assert run.total("macs_dense") == read_network("neuraltalk").macs
+    again = simulate("scnn", "neuraltalk", layers="LSTM")
+    assert effectual(again)["LSTM"] == effectual(run)["LSTM"]
+
+
+def test_queries_stay_on_chip_and_keys_are_fetched_like_weights():
+    """128 tokens of 768 channels are two positions a PE: 3.8 KB of its 10 KB."""
+    network = read_network("bert_base")
+    layers = network.select("block1/query,block1/key,block1/scores")
+    placed = simulation.place_activations(simulation.load_machine("scnn"), layers, simulation.OperandSource(network))
+    assert placed["block1/query"].output_on_chip
+    assert placed["block1/scores"].input_on_chip
+    assert not placed["block1/key"].output_on_chip
+
+
+def test_the_batch_counts_what_a_layer_multiplies():
+    # An LSTM of 600 + 600 inputs, and the words of each step, bound the batch.
+    with pytest.raises(ArchmodelError, match="layer 'LSTM' takes at most 1789569 images"):
+        simulate("scnn", "neuraltalk", layers="LSTM", batch=1_789_570)
 
 
 def test_a_layer_between_chosen_ones_takes_their_tensors_through_dram():
@@ -225,7 +268,7 @@ def test_progress_reports_every_layer_when_it_is_done():
         ({"threads": 10**6}, "--threads 1000000: must be at most 1024"),
         ({"layers": "conv9"}, "lenet5: no layer matches 'conv9'; did you mean 'conv2'?"),
         ({"layers": ""}, "lenet5: no layer matches ''"),
-        ({"layers": "pool*"}, "--layers 'pool*': no convolution or fully connected layer among them"),
+        ({"layers": "pool*"}, "--layers 'pool*': no layer that multiplies among them"),
         ({"assignments": ("pe.rows",)}, "--set pe.rows: expected section.key=value"),
         ({"assignments": ("pe.rows=0",)}, "--set pe.rows=0: must be at least 1"),
         ({"assignments": ("memory.bytes=1",)}, "--set memory.bytes=1: unknown key at the top level; allowed: model"),
@@ -274,3 +317,41 @@ def test_layers_with_nothing_to_do_take_no_time():
     run = simulate("scnn", "lenet5", weights="density=0", activations="density=0", assignments=free, check=True)
     assert run.cycles == 0
     assert effectual(run) == dict.fromkeys(LENET, 0)
+
+
+# Patterns of the zeros
+
+
+def test_a_pattern_changes_where_the_zeros_are_and_the_run_says_so():
+    uniform, by_name = (simulate("scnn", "vgg16", layers="conv5_1", **zeros) for zeros in ({}, {"zeros": "uniform"}))
+    assert timeless(uniform) == timeless(by_name)
+    assert uniform.config["zeros"] == {"name": "uniform"}
+    moved = simulate("scnn", "vgg16", layers="conv5_1", zeros="correlated:length=3")
+    assert moved.config["zeros"]["length"] == 3
+    assert moved.config["zeros"]["channel_spread"] == load_zeros("correlated").channel_spread
+    assert "length 3 on 14 x 14" in moved.layers[0].origins["inputs"]
+    assert moved.cycles != uniform.cycles
+    assert moved.layers[0].input_density == uniform.layers[0].input_density
+    assert moved.layers[0].weight_density == uniform.layers[0].weight_density
+
+
+def test_correlated_zeros_depend_on_nothing_else_that_is_simulated():
+    alone = simulate("scnn", "lenet5", layers="conv2,ip1", zeros="correlated", threads=1)
+    together = simulate("scnn", "lenet5", zeros="correlated", baseline="dcnn", threads=2)
+    assert effectual(alone).items() <= effectual(together).items()
+    assert effectual(together) == effectual(together.baseline)
+    for layer in alone.layers:
+        [other] = [other for other in together.layers if other.name == layer.name]
+        assert layer.stack["fragmentation"] == other.stack["fragmentation"]
+
+
+def test_the_outputs_of_correlated_operands_are_right():
+    run = simulate("scnn", "lenet5", zeros="correlated", check=True)
+    assert all(layer.checked for layer in run.layers)
+
+
+def test_a_statistical_run_has_no_pattern():
+    with pytest.raises(ArchmodelError) as error:
+        simulate("scnn", "lenet5", fidelity="statistical", zeros="correlated")
+    allowed = "allowed with --fidelity exact or sampled"
+    assert str(error.value) == f"--zeros 'correlated': statistical runs know densities only; {allowed}"

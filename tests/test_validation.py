@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 import archmodel
 from archmodel import config, simulate, validation
+from archmodel.accelerators.registry import load_machine
 from archmodel.accelerators.summary import CAUSES
 from archmodel.cli import main
 from archmodel.errors import ConfigError, ResultError
@@ -171,6 +172,36 @@ def test_energies_of_the_study_follow_from_its_runs():
     assert (ours["layer.least"], ours["layer.most"]) == pytest.approx((min(by_layer), max(by_layer)))
     area = sum(runs["vgg16"].area_mm2.values())
     assert (ours["area.scnn"], 64 * ours["area.pe"]) == pytest.approx((area, area))
+
+
+def test_areas_of_a_pe_are_those_of_its_parts():
+    ours, area = energies("scnn_energy"), load_machine("scnn").area_mm2
+    assert ours["area.multipliers"] == pytest.approx(area["multipliers"] / 64)
+    assert ours["area.scatter"] == pytest.approx((area["crossbar"] + area["bank_queues"]) / 64)
+    memories = area["iaram"] + area["oaram"] + area["accumulators"]
+    assert ours["area.memories"] == pytest.approx(memories / sum(area.values()))
+    assert ours["area.dcnn"] == pytest.approx(sum(load_machine("dcnn").area_mm2.values()))
+
+
+def test_energies_at_a_density_follow_from_its_runs():
+    runs, ours = measured("scnn_energy").runs, energies("scnn_energy")
+    for name in ("dense", "sparse"):
+        assert ours[name] == pytest.approx(scnn_energy.spent(runs[name]) / scnn_energy.spent(runs[name].baseline))
+    assert [runs[name].layers[0].input_density for name in ("dense", "sparse")] == pytest.approx([1.0, 0.1], abs=0.001)
+    both, weights_only = (scnn_energy.at_density(0.4, arch)[0] for arch in ("scnn", "scnn_sparse_w"))
+    assert ours["sparse_w"] == pytest.approx(scnn_energy.spent(weights_only) / scnn_energy.spent(both))
+
+
+@pytest.mark.parametrize("density", [0.1, 1.0])
+def test_the_energy_sweep_runs_both_operands_on_the_rows_of_the_study(density):
+    over_dcnn, optimized = scnn_energy.at_density(density)
+    names = [layer.name for layer in measured("scnn_energy").runs["googlenet"].layers]
+    for run in (over_dcnn, over_dcnn.baseline, optimized):
+        assert [layer.name for layer in run.layers] == names
+        for layer in run.layers:
+            assert layer.weight_density == pytest.approx(density, abs=0.001)
+            assert layer.input_density == pytest.approx(density, abs=0.001)
+    assert (over_dcnn.arch, over_dcnn.baseline.arch, optimized.arch) == ("scnn", "dcnn", "dcnn_opt")
 
 
 @pytest.mark.parametrize(

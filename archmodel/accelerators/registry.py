@@ -7,10 +7,10 @@ from types import ModuleType
 from typing import Any, Protocol
 
 from archmodel import config
-from archmodel.accelerators import plug_in
+from archmodel.accelerators import lowering, plug_in
 from archmodel.accelerators.context import Context
 from archmodel.accelerators.result import LayerResult
-from archmodel.errors import ConfigError, did_you_mean, show
+from archmodel.errors import ConfigError, WorkloadError, did_you_mean, show
 from archmodel.memory.energy import Component, Counts, area_mm2, energy_pj
 from archmodel.memory.technology import Technology, load_technology
 from archmodel.network.layer import Layer
@@ -61,7 +61,7 @@ class Machine:
 
     @property
     def kinds(self) -> tuple[str, ...]:
-        """Kinds of layers that the machine runs."""
+        """Kinds of layers that the machine has; lowering.py says which others run on these."""
         return tuple(self.module.KINDS)
 
     @property
@@ -69,17 +69,49 @@ class Machine:
         """Area by component, then the filler cells."""
         return area_mm2(self.technology, self.config.components)
 
+    def runs(self, layer: Layer) -> bool:
+        """Whether the machine runs the layer, itself or lowered."""
+        return lowering.runs(self.kinds, layer)
+
+    def check_runs(self, layer: Layer) -> None:
+        """Raise WorkloadError unless the machine runs the layer."""
+        if not self.runs(layer):
+            allowed = ", ".join(dict.fromkeys((*self.kinds, *lowering.lowered_kinds(self.kinds))))
+            raise WorkloadError(
+                f"layer {show(layer.name)}: {self.arch} runs no {layer.kind}; allowed: {allowed},"
+                " or --skip-unsupported, which leaves such layers out"
+            )
+
+    def fits(self, layer: Layer, input_density: float, output_density: float) -> tuple[bool, bool]:
+        """Whether all inputs and all outputs of a layer fit the buffers."""
+        return self.config.fits(lowering.stored_as(self.kinds, layer), input_density, output_density)
+
     def run_layer(self, layer: Layer, operands: Operands, context: Context) -> LayerResult:
         """Cycles and counts of a layer: all its units when `context.fidelity` is exact, a sample when it is sampled."""
-        return self._complete(self.module.run_layer(self.config, layer, operands, context), context)
+        self.check_runs(layer)
+
+        def run(part: Layer, own: Operands, surroundings: Context) -> LayerResult:
+            result = self.module.run_layer(self.config, part, own, surroundings)
+            assert isinstance(result, LayerResult)
+            return result
+
+        result = lowering.run_lowered(self.kinds, self.config, layer, operands, context, run)
+        return self._complete(result, context)
 
     def expect_layer(self, layer: Layer, densities: Densities, context: Context) -> LayerResult:
         """Expected cycles and counts of a layer of which only the densities are known."""
-        return self._complete(self.module.expect_layer(self.config, layer, densities, context), context)
+        self.check_runs(layer)
+
+        def run(part: Layer, own: Densities, surroundings: Context) -> LayerResult:
+            result = self.module.expect_layer(self.config, part, own, surroundings)
+            assert isinstance(result, LayerResult)
+            return result
+
+        result = lowering.expect_lowered(self.kinds, self.config, layer, densities, context, run)
+        return self._complete(result, context)
 
     def _complete(self, result: LayerResult, context: Context) -> LayerResult:
         """A machine's result with its energy, and the interval of a sampled layer of which nothing was left out."""
-        assert isinstance(result, LayerResult)
         counts = Counts(result.words_read, result.words_written, result.operations)
         time_s, dram_pj = result.cycles / self.config.clock_hz, context.memory.transfer_pj(result.dram_bytes)
         energy = energy_pj(self.technology, self.config.components, counts, time_s, dram_pj)

@@ -152,6 +152,7 @@ class Config(FrozenModel):
         banks, depth = pes * pe.accumulator_banks, -(-pe.accumulator_entries // pe.accumulator_banks)
         routed = bits.psum_bits + math.ceil(math.log2(depth))  # a product and its address in the bank
         address_bits = max(1, math.ceil(math.log2(pe.accumulator_entries)))
+        queued = max(1, pe.queue_depth)  # without a queue a register still holds what a bank accumulates
         copies = 2 if self.ppu.overlap else 1  # of the accumulators: one drains while the other fills
         stored, scatter = bits.activation_bits, pe.scatter_energy_calibration
         registers = partial(Component, kind="register_file")
@@ -164,9 +165,7 @@ class Config(FrozenModel):
             Component("multipliers", "multiplier", self.num_multipliers, bits.data_bits),
             Component("coordinates", "adder", self.num_multipliers, address_bits),
             crossbar("crossbar", instances=pes, bits=routed, calibration=scatter),
-            registers(
-                "bank_queues", instances=banks, bits=routed, words=max(1, pe.queue_depth), calibration=scatter
-            ),
+            registers("bank_queues", instances=banks, bits=routed, words=queued, calibration=scatter),
             registers("accumulators", instances=copies * banks, bits=bits.psum_bits, words=depth),
             Component("adders", "adder", banks, bits.psum_bits),
             registers("halo", instances=pes, bits=bits.psum_bits, words=LINKS * max(1, self.ppu.halo_words_per_cycle)),

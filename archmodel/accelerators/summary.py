@@ -41,7 +41,7 @@ MAPPINGS = ("words_read", "words_written", "operations", "details", "origins")
 DRAM_KINDS: tuple[str, ...] = get_args(StreamKind)
 LAYER_COLUMNS = {
     "name": Column("text", "text", "name of the layer; rows are in order of execution"),
-    "kind": Column("text", "text", "conv or fc"),
+    "kind": Column("text", "text", "kind of the layer in the network: conv, fc, lstm, gru, rnn or matmul"),
     "num_multipliers": Column("int64", "1", "multipliers of the machine"),
     "cycles": Column("int64", "cycles", "cycles of the layer, memory included"),
     "time_s": Column("float64", "s", "cycles at the machine's clock"),
@@ -143,6 +143,7 @@ def as_dict(run: "RunResult") -> dict[str, Any]:
         "config": dict(run.config),
         "provenance": dict(run.provenance),
         "skipped": list(run.skipped),
+        "unsupported": list(run.unsupported),
         "area_mm2": sum(run.area_mm2.values()) if run.area_mm2 else None,
         "area_by_component_mm2": dict(run.area_mm2),
         "totals": totals(run.layers, run.clock_hz),

@@ -14,8 +14,10 @@ KINDS = {
     "accelerators": "accelerators",
     "networks": "workloads",
     "memory": "memory",
+    "technology": "technology",
     "links": "links",
     "systems": "systems",
+    "zeros": "zeros",
 }
 
 

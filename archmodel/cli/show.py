@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from archmodel.network import Layer, Network
 
 # In this order: the first that has the name is meant.
-KINDS = ("accelerators", "workloads", "memory", "links", "devices", "systems", "technology")
+KINDS = ("accelerators", "workloads", "memory", "links", "devices", "systems", "technology", "zeros")
 RESULT_SUFFIXES = (".h5", ".hdf5")
 WIDE = 120  # columns of a terminal that has room for every column of a network
 WORD_BITS = 16  # of the words whose bytes are shown: those of the machines' arithmetic
@@ -117,11 +117,13 @@ def describe_layer(network: "Network", layer: "Layer") -> dict[str, Any]:
         "input_shape": layer.input_shape,
         "K": layer.K,
         **{key: getattr(layer, key) for key in ("R", "S", "stride", "padding", "dilation", "groups", "mode")},
+        "vocabulary": layer.vocabulary,
         "output_shape": layer.output_shape,
         "macs": layer.macs,
         "parameters": layer.parameters,
         "weight_words": layer.weight_words,
-        **{f"{key}_bytes": getattr(layer, f"{key}_words") * WORD_BITS // 8 for key in ("weight", "input", "output")},
+        "weight_bytes": (layer.weight_words + layer.vocabulary * layer.K) * WORD_BITS // 8,
+        **{f"{key}_bytes": getattr(layer, f"{key}_words") * WORD_BITS // 8 for key in ("input", "output")},
         "weight_nonzeros": nonzeros,
         "weight_density": None if nonzeros is None else nonzeros / layer.weight_words,
         "weights_from": weights_from,
@@ -148,11 +150,14 @@ def weight_nonzeros(network: "Network", layer: "Layer") -> tuple[str | None, int
 
 
 def network_totals(layers: Sequence[Mapping[str, Any]]) -> dict[str, int | None]:
-    """Sums over the layers, for one image; non-zero weights where those of every layer are known."""
-    totals: dict[str, int | None] = {
-        key: sum(layer[key] for layer in layers) for key in ("macs", "parameters", "weight_words", "weight_bytes")
-    }
-    counts = [layer["weight_nonzeros"] for layer in layers if layer["weight_words"]]
+    """Sums over the layers, for one image; non-zero weights where those of every layer are known.
+
+    The kernels of a matmul are activations and no weights of the network.
+    """
+    weighted = [layer for layer in layers if layer["kind"] != "matmul"]
+    totals: dict[str, int | None] = {key: sum(layer[key] for layer in layers) for key in ("macs", "parameters")}
+    totals |= {key: sum(layer[key] for layer in weighted) for key in ("weight_words", "weight_bytes")}
+    counts = [layer["weight_nonzeros"] for layer in weighted if layer["weight_words"]]
     return totals | {"weight_nonzeros": None if None in counts else sum(counts)}
 
 
@@ -212,10 +217,10 @@ def total_row(sums: Mapping[str, int | None], num_texts: int) -> list[str]:
 
 def shape_of_kind(layer: Mapping[str, Any]) -> str:
     """`conv 3x3/2 g32`: the kind, its kernel, its stride if that is not 1, its groups if there are any."""
-    if layer["kind"] not in ("conv", "pool"):
-        return str(layer["kind"])
-    stride = by(layer["stride"])
-    text = f"{layer['kind']} {layer['R']}x{layer['S']}" + ("" if stride == "1" else f"/{stride}")
+    text = str(layer["kind"])
+    if text in ("conv", "pool"):
+        stride = by(layer["stride"])
+        text += f" {layer['R']}x{layer['S']}" + ("" if stride == "1" else f"/{stride}")
     return text + (f" g{layer['groups']}" if layer["groups"] > 1 else "")
 
 
@@ -241,8 +246,16 @@ def show_result(path: str, as_json: bool) -> None:
     print_run(run, out)
     versions = ", ".join(f"{name} {version}" for name, version in run.provenance.items())
     out.print(f"made by      {versions}", soft_wrap=True)
-    for line in origin_lines(run):
+    for line in (*zeros_lines(run), *origin_lines(run)):
         out.print(line, soft_wrap=True)
+
+
+def zeros_lines(run: "RunResult") -> list[str]:
+    """The pattern of zeros that were placed, where it is not uniform: `zeros  Correlated: length 2.4, ...`."""
+    parameters = dict(run.config.get("zeros", {}))
+    name = parameters.pop("name", "")
+    spelt = ", ".join(f"{key} {value:g}" for key, value in parameters.items())
+    return [f"{'zeros':12} {name}: {spelt}"] if spelt else []
 
 
 def origin_lines(run: "RunResult") -> list[str]:
@@ -251,10 +264,14 @@ def origin_lines(run: "RunResult") -> list[str]:
     for operand in dict.fromkeys(operand for layer in run.layers for operand in layer.origins):
         texts = [layer.origins[operand] for layer in run.layers if operand in layer.origins]
         for kind, count in Counter(text.partition(":")[0] for text in texts).items():
-            # An origin is "kind: numbers of the layer; source", or "kind: source".
-            sources = dict.fromkeys(
-                text.partition(": ")[2].rpartition("; ")[2] for text in texts if text.partition(":")[0] == kind
-            )
+            sources = dict.fromkeys(source_of(text) for text in texts if text.partition(":")[0] == kind)
             spelt = f": {'; '.join(sources)}" if len(sources) <= MOST_ORIGINS else ""
             lines.append(f"{operand:12} {kind} ({count} layer{'s' if count > 1 else ''}){spelt}")
     return lines
+
+
+def source_of(origin: str) -> str:
+    """The source in `profile: numbers of the layer; source`, or in `kind: source`; either may have semicolons."""
+    kind, _, rest = origin.partition(": ")
+    numbers, _, source = rest.partition("; ")
+    return source or numbers if kind == "profile" else rest

@@ -27,11 +27,14 @@ from archmodel.cli.common import console, json_option, print_json
               help="network, density=0.3, or FILE.npz with '<layer>.weights'.")
 @click.option("--activations", default="network", show_default=True, metavar="SOURCE",
               help="network, density=0.4, or FILE.npz with '<layer>.inputs'.")
+@click.option("--zeros", default="uniform", show_default=True, metavar="PATTERN",
+              help="uniform; correlated, as measured; 'correlated:length=3,channel_spread=0.3'; FILE.toml.")
 @click.option("--set", "assignments", multiple=True, metavar="SECTION.KEY=VALUE",
               help="Change the machine, or memory.KEY of the memory; repeatable.")
 @click.option("--set-baseline", "baseline_assignments", multiple=True, metavar="SECTION.KEY=VALUE",
               help="Change the baseline; repeatable.")
 @click.option("--threads", type=int, metavar="N", help="Worker threads, all cores by default; numbers do not change.")
+@click.option("--skip-unsupported", is_flag=True, help="Leave out layers that a machine does not run.")
 @click.option("--check", is_flag=True, help="Compare the outputs of the modelled dataflow with a reference.")
 @click.option("-o", "--output", metavar="FILE.h5", help="Write the result; nothing is written without it.")
 @json_option

@@ -16,6 +16,7 @@ NARROW_CAUSES = (3, 2, 1)  # causes with a column of their own on a narrower one
 SHORTEST_NAME = 8
 NARROW = 80  # columns of the lines below the table
 INDENT = 13 * " "  # of their values
+UNBROKEN = "\xa0"  # a space at which a line is not wrapped
 OTHER = "other"
 ROUNDS_UP = 0.9995  # of the next prefix: what three digits would show as 1000 of the one below
 HEADINGS = {
@@ -111,8 +112,10 @@ def body(run: RunResult, causes: list[str]) -> tuple[list[tuple[str, list[str]]]
         return sum(run.baseline.layers[index].cycles for index in indices) * run.clock_hz / run.baseline.clock_hz
 
     rows = [(layer.name, cells([layer], causes, beside([index]))) for index, layer in enumerate(run.layers)]
-    kinds = {kind: [i for i, layer in enumerate(run.layers) if layer.kind == kind] for kind in ("conv", "fc")}
-    if all(kinds.values()):
+    kinds: dict[str, list[int]] = {}
+    for index, layer in enumerate(run.layers):
+        kinds.setdefault(layer.kind, []).append(index)
+    if len(kinds) > 1:
         for kind, indices in kinds.items():
             rows.append((f"all {kind}", cells([run.layers[i] for i in indices], causes, beside(indices))))
     rows.append(("total", cells(run.layers, causes, beside(range(len(run.layers))))))
@@ -181,8 +184,9 @@ def energy_lines(run: RunResult) -> list[str]:
     for heading, parts in ((f"energy       {spent}", known["energy_by_component_pj"]),
                            (f"area         {sum(run.area_mm2.values()):.3g} mm2", run.area_mm2)):  # fmt: skip
         whole, largest = sum(parts.values()), sorted(parts, key=lambda name: -parts[name])
-        shares = (f"{name} {share}" for name in largest if (share := percent(parts[name], whole)))
-        lines += [heading, *wrap(", ".join(shares) + " %", NARROW, initial_indent=INDENT, subsequent_indent=INDENT)]
+        shares = [f"{name}{UNBROKEN}{share}" for name in largest if (share := percent(parts[name], whole))]
+        below = wrap("in %: " + ", ".join(shares), NARROW, initial_indent=INDENT, subsequent_indent=INDENT)
+        lines += [heading, *(line.replace(UNBROKEN, " ") for line in below)]
     return lines
 
 
@@ -212,6 +216,9 @@ def summary(run: RunResult) -> list[str]:
     ]
     if run.cycles and run.speedup is not None and run.baseline is not None:
         lines.insert(1, f"speed-up     {run.speedup:.2f}x over {run.baseline.arch}, {seconds(run.baseline.time_s)}")
+    if run.unsupported:
+        names = f"{len(run.unsupported)} layers that a machine does not run: {', '.join(run.unsupported)}"
+        lines.append(f"left out     {one_line(names, 4 * SHOWN_CHARACTERS)}")
     lines += seed_lines(run)
     if all(layer.checked for layer in run.layers):
         lines.append("check        outputs of the modelled dataflow equal the reference, bit for bit")

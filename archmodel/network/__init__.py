@@ -1,7 +1,8 @@
 """What is computed: layers, the graph they form, and the readers that make one from a file."""
 
-from archmodel.network.layer import Layer, LayerKind, Shape, Zeros
+from archmodel.network.layer import Layer, LayerKind, Shape
 from archmodel.network.network import Network, joined_shape
 from archmodel.network.toml_reader import read_network
+from archmodel.network.zeros import Zeros
 
 __all__ = ["Layer", "LayerKind", "Network", "Shape", "Zeros", "joined_shape", "read_network"]

@@ -8,19 +8,38 @@ from archmodel.network.network import Network
 
 
 def compute_consumers(network: Network, tensor: str) -> tuple[Layer, ...]:
-    """The conv and fc layers that read `tensor`, directly or through layers that machines apply on the way, in order.
+    """The layers that multiply `tensor`, directly or through layers that machines apply on the way, in order.
 
-    Activations, pools, norms, joins and slices are applied as outputs are stored; they own no tensor here.
+    Activations, pools, norms, joins and slices are applied as outputs are stored; they own no tensor here. A matmul
+    consumes its first input; its second one is its kernels.
     """
-    reached, consumers = {tensor}, []
+    reached = reached_tensors(network, tensor)
+    return tuple(layer for layer in network.compute_layers if not reached.isdisjoint(data_inputs(layer)))
+
+
+def kernel_consumers(network: Network, tensor: str) -> tuple[Layer, ...]:
+    """The matmuls whose kernels `tensor` is, directly or through layers that machines apply on the way, in order."""
+    reached = reached_tensors(network, tensor)
+    return tuple(layer for layer in network.compute_layers if not reached.isdisjoint(kernel_inputs(layer)))
+
+
+def data_inputs(layer: Layer) -> set[str]:
+    """The inputs that a layer multiplies with its kernels."""
+    return set(layer.inputs[:1] if layer.kind == "matmul" else layer.inputs)
+
+
+def kernel_inputs(layer: Layer) -> set[str]:
+    """The inputs that are the kernels of a layer: the second one of a matmul."""
+    return set(layer.inputs[1:] if layer.kind == "matmul" else ())
+
+
+def reached_tensors(network: Network, tensor: str) -> set[str]:
+    """`tensor` and what layers that multiply nothing make of it."""
+    reached = {tensor}
     for layer in network.layers:
-        if reached.isdisjoint(layer.inputs):
-            continue
-        if layer.is_compute:
-            consumers.append(layer)
-        else:
+        if not layer.is_compute and not reached.isdisjoint(layer.inputs):
             reached.add(layer.name)
-    return tuple(consumers)
+    return reached
 
 
 @dataclass(frozen=True)
@@ -46,7 +65,8 @@ def plan_residency(network: Network, stored: Mapping[str, StoredLayer], capacity
 
     Outputs stay on chip if the producer's buffers and those of all consumers take them and if they fit, beside what
     every layer on the way needs for itself and what is already kept, into `capacity_bytes`. Network inputs and
-    outputs, and tensors whose producer or consumers are not simulated, are in DRAM.
+    outputs, and tensors whose producer or consumers are not simulated, are in DRAM; so are the kernels of a matmul,
+    which machines fetch as they fetch weights.
     """
     order = [layer.name for layer in network.compute_layers if layer.name in stored]
     step = {name: index for index, name in enumerate(order)}
@@ -60,6 +80,8 @@ def plan_residency(network: Network, stored: Mapping[str, StoredLayer], capacity
     kept: set[str] = set()
     for name in order:
         if not readers[name] or any(reader not in stored for reader in readers[name]):
+            continue
+        if kernel_consumers(network, name):
             continue
         if not (stored[name].output_fits and all(stored[reader].input_fits for reader in readers[name])):
             continue

@@ -1,24 +1,35 @@
-"""One layer of a network: its shapes and sizes in words, and what is known about its zeros."""
+"""One layer of a network: its shapes and sizes in words."""
 
+import math
 import re
 from dataclasses import dataclass
 from typing import Literal, get_args
 
 from archmodel.errors import WorkloadError, did_you_mean, show
 
-LayerKind = Literal["conv", "fc", "pool", "norm", "activation", "add", "concat", "softmax", "slice", "dropout"]
+# fmt: off
+LayerKind = Literal[
+    "conv", "fc", "lstm", "gru", "rnn", "matmul",
+    "pool", "norm", "activation", "add", "concat", "softmax", "slice", "dropout", "embedding",
+]
+# fmt: on
 Shape = tuple[int, int, int]
 Window = tuple[tuple[int, int], tuple[int, int], tuple[int, int]]
 
 KINDS: tuple[str, ...] = get_args(LayerKind)
-COMPUTE_KINDS = ("conv", "fc")
+GATES = {"lstm": 4, "gru": 3, "rnn": 1}  # matrices of a recurrent layer
+COMPUTE_KINDS = ("conv", "fc", *GATES, "matmul")
 WINDOW_KINDS = ("conv", "pool")
 JOIN_KINDS = ("add", "concat")
-MODES = {"pool": ("max", "average"), "norm": ("lrn", "batch"), "activation": ("relu", "sigmoid", "tanh")}
+MODES = {
+    "pool": ("max", "average"),
+    "norm": ("lrn", "batch", "layer"),
+    "activation": ("relu", "clipped_relu", "gelu", "sigmoid", "tanh"),
+    "matmul": ("product", "transposed"),
+}
 
 # Bounds every size and every tensor, so that the MACs of an image, at most output words x weight words, fit int64.
 MAX_WORDS = 2**31
-STRUCTURE_PATTERN = r"space_to_depth:[1-9]\d{0,4}(,[1-9]\d{0,4}){2}"
 NAME_PATTERN = r"[A-Za-z0-9_][A-Za-z0-9_./:+-]{0,127}"
 
 
@@ -36,10 +47,14 @@ def window_count(extent: int, kernel: int, stride: int, before: int, after: int,
 
 
 def check_input_count(name: str, kind: str, inputs: tuple[str, ...]) -> None:
-    """Joins read two tensors or more, every other kind reads one; else WorkloadError."""
-    fits = len(inputs) >= 2 if kind in JOIN_KINDS else len(inputs) == 1
+    """Joins read two tensors or more, a matmul two, every other kind reads one; else WorkloadError."""
+    if kind in JOIN_KINDS:
+        fits, allowed = len(inputs) >= 2, "two or more"
+    elif kind == "matmul":
+        fits, allowed = len(inputs) == 2, "two"
+    else:
+        fits, allowed = len(inputs) == 1, "one"
     if not fits:
-        allowed = "two or more" if kind in JOIN_KINDS else "one"
         raise WorkloadError(f"layer {show(name)}: inputs = {show(list(inputs))}: {kind} must have {allowed}")
 
 
@@ -51,6 +66,13 @@ class Layer:
     the result for a concat, (C*H*W, 1, 1) for an fc. ``padding`` is (top, bottom, left, right), ``stride`` and
     ``dilation`` (vertical, horizontal). ``window`` ([from, to) along C, H, W) is what a slice keeps, ``ceil``
     rounds the outputs of a pool up as Caffe does. Impossible layers raise WorkloadError.
+
+    A recurrent layer has K hidden units and reads C features at each of T steps, which stand in the place of rows:
+    (C, T, 1) to (K, T, 1). Its weights are those of all gates, input and recurrent ones side by side; a gate has one
+    bias vector, as in Keras (PyTorch has two). A matmul multiplies ``groups`` heads of its first input A, at each
+    position of its plane a vector of C / groups channels, with kernels that its second input B is: B's positions
+    where "transposed" (A times B^T, as Q K^T), B's channels in a "product" (A times B, as weights times V).
+    An embedding looks up rows of K words in a table of ``vocabulary``.
     """
 
     name: str
@@ -68,6 +90,7 @@ class Layer:
     mode: str = ""
     ceil: bool = False
     window: Window | None = None
+    vocabulary: int = 0
 
     def __post_init__(self) -> None:
         if not re.fullmatch(NAME_PATTERN, self.name):
@@ -87,7 +110,9 @@ class Layer:
         if self.kind in WINDOW_KINDS:
             self._check_kernel()
         self._check_slice()
-        for key, words in (("input", self.input_words), ("output", self.output_words), ("weight", self.weight_words)):
+        self._check_vocabulary()
+        sizes = {"input": self.input_words, "output": self.output_words, "weight": self.weight_words}
+        for key, words in (sizes | {"table": self.vocabulary * self.K}).items():
             if words > MAX_WORDS:
                 self._refuse(f"{key} words", words, f"must be at most {MAX_WORDS}")
 
@@ -111,11 +136,13 @@ class Layer:
     def _check_channels(self) -> None:
         if self.C % self.groups or self.K % self.groups:
             self._refuse("groups", self.groups, f"must divide C = {self.C} and K = {self.K}")
-        if self.groups > 1 and self.kind != "conv":
+        if self.groups > 1 and self.kind not in ("conv", "matmul"):
             self._refuse("groups", self.groups, f"{self.kind} has no groups")
         if self.kind == "fc" and (self.H, self.W) != (1, 1):
             self._refuse("input shape", list(self.input_shape), "fc reads a flattened input, [C, 1, 1]")
-        if self.kind not in (*COMPUTE_KINDS, "slice") and self.K != self.C:
+        if self.kind in GATES and self.W != 1:
+            self._refuse("input shape", list(self.input_shape), f"{self.kind} reads steps as rows, [C, T, 1]")
+        if self.kind not in (*COMPUTE_KINDS, "slice", "embedding") and self.K != self.C:
             self._refuse("K", self.K, f"{self.kind} keeps its channels, K must be C = {self.C}")
 
     def _check_kernel(self) -> None:
@@ -139,6 +166,12 @@ class Layer:
         start, stop = self.window[0]
         if stop - start != self.K:
             self._refuse("K", self.K, "must be the number of channels that the slice keeps")
+
+    def _check_vocabulary(self) -> None:
+        if (self.vocabulary > 0) != (self.kind == "embedding"):
+            self._refuse("vocabulary", self.vocabulary, "is the number of rows of an embedding, and of no other kind")
+        if self.kind == "embedding" and self.C != 1:
+            self._refuse("input shape", list(self.input_shape), "an embedding reads one number a position, [1, H, W]")
 
     @property
     def C(self) -> int:
@@ -179,101 +212,49 @@ class Layer:
 
     @property
     def is_compute(self) -> bool:
-        """Whether the layer multiplies: conv and fc."""
+        """Whether the layer multiplies: conv, fc, lstm, gru, rnn and matmul."""
         return self.kind in COMPUTE_KINDS
 
     @property
     def weight_shape(self) -> tuple[int, int, int, int]:
-        """(K, C/groups, R, S) of a conv or fc; meaningless for other kinds."""
+        """(K, C/groups, R, S) of a conv, fc or matmul, (gates*K, C+K, 1, 1) of a recurrent layer; else meaningless."""
+        if self.kind in GATES:
+            return (GATES[self.kind] * self.K, self.C + self.K, 1, 1)
         return (self.K, self.C // self.groups, self.R, self.S)
 
     @property
+    def multiplied_shape(self) -> Shape:
+        """What the weights multiply: the inputs, of a recurrent layer x_t and h_(t-1) of each step, (C+K, T, 1)."""
+        return (self.C + self.K, self.H, 1) if self.kind in GATES else self.input_shape
+
+    @property
     def weight_words(self) -> int:
-        return self.K * (self.C // self.groups) * self.R * self.S if self.is_compute else 0
+        """Words of the kernels; those of a matmul are its second input."""
+        return math.prod(self.weight_shape) if self.is_compute else 0
 
     @property
     def bias_words(self) -> int:
-        return self.K if self.is_compute and self.bias else 0
+        if not self.is_compute or not self.bias or self.kind == "matmul":
+            return 0
+        return GATES.get(self.kind, 1) * self.K
 
     @property
     def parameters(self) -> int:
-        """Trained words: weights and biases; a batch norm has a scale and a shift per channel."""
-        batch_norm = 2 * self.C if self.kind == "norm" and self.mode == "batch" else 0
-        return self.weight_words + self.bias_words + batch_norm
+        """Trained words: weights, biases, tables; a batch or layer norm has a scale and a shift per channel."""
+        scales = 2 * self.C if self.kind == "norm" and self.mode in ("batch", "layer") else 0
+        weights = 0 if self.kind == "matmul" else self.weight_words
+        return weights + self.bias_words + scales + self.vocabulary * self.K
 
     @property
     def macs(self) -> int:
-        """Dense multiply-accumulates of one image, K*P*Q*(C/groups)*R*S, those with padding included."""
+        """Dense multiply-accumulates of one image, K*P*Q*(C/groups)*R*S, T*gates*K*(C+K); with padding."""
         return self.weight_words * self.P * self.Q
 
     @property
     def input_words(self) -> int:
-        """Words of everything the layer reads; an add reads all its inputs."""
+        """Words of the tensors the layer reads: all those of an add, the first of a matmul, no recurrent state."""
         return self.C * self.H * self.W * (len(self.inputs) if self.kind == "add" else 1)
 
     @property
     def output_words(self) -> int:
         return self.K * self.P * self.Q
-
-
-@dataclass(frozen=True)
-class Zeros:
-    """What is published or stated about the non-zeros of a conv or fc layer; ``source`` says by whom or why.
-
-    At most one of ``weight_nonzeros`` (a count), ``weight_density`` and ``weight_mask`` ("file.npz:key", the
-    numpy.packbits of the flattened K, C, R, S mask). Densities are fractions of non-zeros; ``output_density`` is
-    after the activation, before any pooling. ``structure`` = "space_to_depth:R,S,stride" says that the layer is an
-    R x S kernel with a stride, rearranged to stride 1: only weights of that kernel exist.
-    """
-
-    source: str
-    weight_nonzeros: int | None = None
-    weight_density: float | None = None
-    weight_mask: str | None = None
-    input_density: float | None = None
-    output_density: float | None = None
-    structure: str | None = None
-
-    def __post_init__(self) -> None:
-        if not self.source.strip():
-            raise WorkloadError("zeros_source: is missing; say where the numbers of non-zeros come from")
-        for key in ("weight_density", "input_density", "output_density"):
-            density = getattr(self, key)
-            if density is not None and not 0.0 <= density <= 1.0:
-                raise WorkloadError(f"{key} = {show(density)}: must be from 0 to 1")
-        keys = ("weight_nonzeros", "weight_density", "weight_mask")
-        given = [key for key in keys if getattr(self, key) is not None]
-        if len(given) > 1:
-            raise WorkloadError(f"{given[1]} = {show(getattr(self, given[1]))}: {given[0]} is given already")
-        if self.weight_mask is not None and not re.fullmatch(r".+\.npz:[^:]+", self.weight_mask):
-            raise WorkloadError(f'weight_mask = {show(self.weight_mask)}: must be "file.npz:key"')
-        if self.structure is not None and not re.fullmatch(STRUCTURE_PATTERN, self.structure):
-            raise WorkloadError(f'structure = {show(self.structure)}: must be "space_to_depth:R,S,stride"')
-
-    @property
-    def space_to_depth(self) -> tuple[int, int, int] | None:
-        """R, S and stride of the kernel before it was rearranged."""
-        if self.structure is None:
-            return None
-        R, S, stride = (int(part) for part in self.structure.partition(":")[2].split(","))
-        return R, S, stride
-
-    def check(self, layer: Layer) -> None:
-        """WorkloadError if ``layer`` cannot have these zeros."""
-        where = f"layer {show(layer.name)}: "
-        if not layer.is_compute:
-            raise WorkloadError(f"{where}only conv and fc layers have non-zeros, not {layer.kind}")
-        positions = layer.weight_words
-        if self.space_to_depth is not None:
-            R, S, stride = self.space_to_depth
-            channels, rest = divmod(layer.C // layer.groups, stride * stride)
-            if rest or (layer.R, layer.S, layer.stride) != (-(-R // stride), -(-S // stride), (1, 1)):
-                raise WorkloadError(
-                    f"{where}structure = {show(self.structure)}: does not make a stride-1 kernel {[layer.R, layer.S]}"
-                    f" over {layer.C // layer.groups} channels"
-                )
-            positions = layer.K * channels * R * S
-        if self.weight_nonzeros is not None and not 0 <= self.weight_nonzeros <= positions:
-            raise WorkloadError(
-                f"{where}weight_nonzeros = {show(self.weight_nonzeros)}: must be from 0 to its {positions} weights"
-            )

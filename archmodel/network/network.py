@@ -7,7 +7,8 @@ from functools import cached_property
 from pathlib import Path
 
 from archmodel.errors import WorkloadError, did_you_mean, show
-from archmodel.network.layer import Layer, Shape, Zeros, check_input_count
+from archmodel.network.layer import GATES, Layer, Shape, check_input_count
+from archmodel.network.zeros import Zeros
 
 
 def joined_shape(
@@ -15,8 +16,9 @@ def joined_shape(
 ) -> Shape:
     """The input shape of a layer that reads ``inputs``, given the ``shapes`` of all tensors made before it.
 
-    A concat adds channels, an fc flattens. Raises WorkloadError for an unknown producer, for one of the layers
-    ``below`` (which would be a cycle), and where shapes do not join.
+    A concat adds channels, an fc flattens, a recurrent layer takes the columns of a row as further features of that
+    step; of a matmul it is the shape of its first input. Raises WorkloadError for an unknown producer, for one of the
+    layers ``below`` (which would be a cycle), and where shapes do not join.
     """
     check_input_count(name, kind, inputs)
     where = f"layer {show(name)}: inputs = {show(list(inputs))}: "
@@ -36,7 +38,30 @@ def joined_shape(
         return (first[0] + sum(other[0] for other in others), first[1], first[2])
     if kind == "fc":
         return (first[0] * first[1] * first[2], 1, 1)
+    if kind in GATES:
+        return (first[0] * first[2], first[1], 1)
     return first
+
+
+def matmul_kernels(name: str, inputs: tuple[str, ...], mode: str, heads: int, shapes: Mapping[str, Shape]) -> int:
+    """Kernels (output channels) of all heads of a matmul, which its second input holds.
+
+    ``mode`` transposed: a kernel for each position of B in each head; product: one for each channel of B. Raises
+    WorkloadError where the shapes do not multiply.
+    """
+    first, second = (shapes[producer] for producer in inputs)
+    positions = second[1] * second[2]
+    where = f"layer {show(name)}: inputs = {show(list(inputs))}: "
+    if mode == "transposed":
+        if first[0] != second[0]:
+            raise WorkloadError(f"{where}A times B^T needs equal channels, not {_listed(inputs, shapes)}")
+        return heads * positions
+    if first[0] != heads * positions:
+        raise WorkloadError(
+            f"{where}A times B needs {heads * positions} channels of A, heads x positions of B,"
+            f" not {_listed(inputs, shapes)}"
+        )
+    return second[0]
 
 
 def _listed(inputs: tuple[str, ...], shapes: Mapping[str, Shape]) -> str:
@@ -48,7 +73,7 @@ class Network:
     """A directed acyclic graph of layers; the batch is an argument of a run, not a field.
 
     ``inputs`` are the network's own tensors (C, H, W); the output of a layer is a tensor of the layer's name.
-    ``zeros`` describes conv and fc layers by name, those with a ``weight_mask`` have it in a file in ``folder``.
+    ``zeros`` describes layers that multiply by name, those with a ``weight_mask`` have it in a file in ``folder``.
     ``published`` are totals others give for the network, at the precision they give. Inconsistent graphs raise
     WorkloadError.
     """
@@ -74,6 +99,10 @@ class Network:
                     f"layer {show(layer.name)}: input shape = {list(layer.input_shape)}:"
                     f" its producers give {list(shape)}"
                 )
+            if layer.kind == "matmul":
+                kernels = matmul_kernels(layer.name, layer.inputs, layer.mode, layer.groups, shapes)
+                if kernels != layer.K:
+                    raise WorkloadError(f"layer {show(layer.name)}: K = {layer.K}: its second input has {kernels}")
             shapes[layer.name] = layer.output_shape
         for name in self.inputs:
             if not self.consumers[name]:

@@ -1,5 +1,6 @@
 """Networks in the project's own TOML: strict keys for every layer kind, shapes inferred layer by layer."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Generic, TypeVar
 
@@ -9,8 +10,9 @@ from archmodel import config
 from archmodel.config import FrozenModel
 from archmodel.errors import WorkloadError, show
 from archmodel.network.chain import MAX_LAYERS, LayerOrChain, Text, write_out
-from archmodel.network.layer import MAX_WORDS, MODES, Layer, LayerKind, Shape, Window, Zeros
-from archmodel.network.network import Network, joined_shape
+from archmodel.network.layer import GATES, MAX_WORDS, MODES, Layer, LayerKind, Shape, Window
+from archmodel.network.network import Network, joined_shape, matmul_kernels
+from archmodel.network.zeros import Zeros
 
 
 def _spread(value: object, *lengths: int) -> tuple[int, ...]:
@@ -49,7 +51,8 @@ class LayerEntry(FrozenModel):
     kind: LayerKind
     inputs: list[Text] | None = None
 
-    def layer(self, inputs: tuple[str, ...], shape: Shape) -> Layer:
+    def layer(self, inputs: tuple[str, ...], shape: Shape, tensors: Mapping[str, Shape]) -> Layer:
+        """The layer that reads ``inputs``, joined to ``shape``; ``tensors`` are those of the network above it."""
         return Layer(self.name, self.kind, inputs, shape, K=shape[0])
 
     def zeros(self, source: str | None) -> Zeros | None:
@@ -57,27 +60,19 @@ class LayerEntry(FrozenModel):
         return None
 
 
-class WeightedEntry(LayerEntry):
-    """conv and fc; an fc has no further keys."""
+class MultiplyingEntry(LayerEntry):
+    """What is known of the zeros of any layer that multiplies."""
 
-    K: int
-    bias: bool = True
-    weight_nonzeros: int | None = None
     weight_density: float | None = None
-    weight_mask: str | None = None
     input_density: float | None = None
     output_density: float | None = None
-    structure: str | None = None
     zeros_source: Text | None = None
-
-    def layer(self, inputs: tuple[str, ...], shape: Shape) -> Layer:
-        return Layer(self.name, self.kind, inputs, shape, self.K, bias=self.bias)
 
     def zeros(self, source: str | None) -> Zeros | None:
         stated: dict[str, Any] = {
             key: getattr(self, key)
             for key in Zeros.__dataclass_fields__
-            if key != "source" and getattr(self, key) is not None
+            if key != "source" and getattr(self, key, None) is not None
         }
         try:
             if stated:
@@ -89,6 +84,31 @@ class WeightedEntry(LayerEntry):
         return None
 
 
+class MatmulEntry(MultiplyingEntry):
+    """The product of two inputs, of the second transposed if said; ``weight_density`` is of the second."""
+
+    heads: int = 1
+    transpose: bool = False
+
+    def layer(self, inputs: tuple[str, ...], shape: Shape, tensors: Mapping[str, Shape]) -> Layer:
+        mode = "transposed" if self.transpose else "product"
+        K = matmul_kernels(self.name, inputs, mode, self.heads, tensors)
+        return Layer(self.name, self.kind, inputs, shape, K, groups=self.heads, bias=False, mode=mode)
+
+
+class WeightedEntry(MultiplyingEntry):
+    """Layers with weights; fc and recurrent layers have no further keys."""
+
+    K: int
+    bias: bool = True
+    weight_nonzeros: int | None = None
+    weight_mask: str | None = None
+    structure: str | None = None
+
+    def layer(self, inputs: tuple[str, ...], shape: Shape, tensors: Mapping[str, Shape]) -> Layer:
+        return Layer(self.name, self.kind, inputs, shape, self.K, bias=self.bias)
+
+
 class ConvEntry(WeightedEntry):
     kernel: Pair
     stride: Pair = (1, 1)
@@ -96,7 +116,7 @@ class ConvEntry(WeightedEntry):
     dilation: Pair = (1, 1)
     groups: int = 1
 
-    def layer(self, inputs: tuple[str, ...], shape: Shape) -> Layer:
+    def layer(self, inputs: tuple[str, ...], shape: Shape, tensors: Mapping[str, Shape]) -> Layer:
         R, S = self.kernel
         return Layer(
             self.name,
@@ -121,7 +141,7 @@ class PoolEntry(LayerEntry):
     mode: str = MODES["pool"][0]
     ceil: bool = False
 
-    def layer(self, inputs: tuple[str, ...], shape: Shape) -> Layer:
+    def layer(self, inputs: tuple[str, ...], shape: Shape, tensors: Mapping[str, Shape]) -> Layer:
         R, S = self.kernel
         return Layer(
             self.name,
@@ -143,7 +163,7 @@ class ModeEntry(LayerEntry):
 
     mode: str | None = None
 
-    def layer(self, inputs: tuple[str, ...], shape: Shape) -> Layer:
+    def layer(self, inputs: tuple[str, ...], shape: Shape, tensors: Mapping[str, Shape]) -> Layer:
         mode = MODES[self.kind][0] if self.mode is None else self.mode
         return Layer(self.name, self.kind, inputs, shape, K=shape[0], mode=mode)
 
@@ -155,14 +175,27 @@ class SliceEntry(LayerEntry):
     rows: Range | None = None
     cols: Range | None = None
 
-    def layer(self, inputs: tuple[str, ...], shape: Shape) -> Layer:
+    def layer(self, inputs: tuple[str, ...], shape: Shape, tensors: Mapping[str, Shape]) -> Layer:
         window: Window = (self.channels or (0, shape[0]), self.rows or (0, shape[1]), self.cols or (0, shape[2]))
         return Layer(self.name, self.kind, inputs, shape, K=window[0][1] - window[0][0], window=window)
+
+
+class EmbeddingEntry(LayerEntry):
+    """A table of ``vocabulary`` rows of K words."""
+
+    K: int
+    vocabulary: Words
+
+    def layer(self, inputs: tuple[str, ...], shape: Shape, tensors: Mapping[str, Shape]) -> Layer:
+        return Layer(self.name, self.kind, inputs, shape, self.K, vocabulary=self.vocabulary)
 
 
 ENTRIES: dict[str, type[LayerEntry]] = {
     "conv": ConvEntry,
     "fc": WeightedEntry,
+    **dict.fromkeys(GATES, WeightedEntry),
+    "matmul": MatmulEntry,
+    "embedding": EmbeddingEntry,
     "pool": PoolEntry,
     "norm": ModeEntry,
     "activation": ModeEntry,
@@ -223,7 +256,7 @@ def _network(file: NetworkFile, entries: list[LayerEntry], path: Path) -> Networ
     layers: list[Layer] = []
     for entry in entries:
         names = _input_names(entry, inputs, layers)
-        layer = entry.layer(names, joined_shape(entry.name, entry.kind, names, shapes, below))
+        layer = entry.layer(names, joined_shape(entry.name, entry.kind, names, shapes, below), shapes)
         shapes[layer.name] = layer.output_shape
         layers.append(layer)
     stated = {entry.name: entry.zeros(file.zeros_source) for entry in entries}

@@ -1,13 +1,13 @@
 """The operands of one layer: where its non-zeros are, and where that knowledge comes from."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
 
 from archmodel.errors import WorkloadError
-from archmodel.network.layer import Layer
+from archmodel.network.layer import GATES, Layer
 
 Mask = npt.NDArray[np.uint8]
 Values = npt.NDArray[np.int32]
@@ -15,10 +15,11 @@ Values = npt.NDArray[np.int32]
 
 @dataclass(frozen=True)
 class Operands:
-    """Non-zero masks of a conv or fc layer; 1 where the value is not the zero point.
+    """Non-zero masks of a layer that multiplies; 1 where the value is not the zero point.
 
-    weights : uint8[K, C / groups, R, S]
-    inputs : uint8[N, C, H, W]
+    weights : uint8[K, C / groups, R, S], of a recurrent layer [gates * K, C + K, 1, 1], of a matmul [N * K, C / groups,
+        1, 1] because the kernels are those of an image
+    inputs : uint8[N, C, H, W], of a recurrent layer [N, C + K, T, 1]: x_t and h_(t-1) of each step
     output_density : float in [0, 1], non-zero fraction of the outputs
     weight_values, input_values : int32 of the same shapes, where values are known
     origins : what each of weights, inputs and outputs rests on, for the result file
@@ -56,14 +57,33 @@ class Operands:
         """Non-zero fraction of the activations."""
         return self.input_nonzeros / self.inputs.size
 
+    def image(self, index: int) -> "Operands":
+        """One image of a matmul, with the kernels that are its own."""
+        num_kernels = self.weights.shape[0] // self.batch
+        own, one = slice(index * num_kernels, (index + 1) * num_kernels), slice(index, index + 1)
+        return replace(
+            self,
+            weights=self.weights[own],
+            inputs=self.inputs[one],
+            weight_values=None if self.weight_values is None else self.weight_values[own],
+            input_values=None if self.input_values is None else self.input_values[one],
+        )
+
     def check_shapes(self, layer: Layer) -> None:
         """Raise WorkloadError unless the masks have the layer's shapes."""
-        if self.weights.shape != layer.weight_shape:
-            raise WorkloadError(f"{layer.name}: weights of shape {self.weights.shape}; allowed: {layer.weight_shape}")
-        if self.inputs.shape[1:] != layer.input_shape:
+        allowed = kernels_shape(layer, self.batch)
+        if self.weights.shape != allowed:
+            raise WorkloadError(f"{layer.name}: weights of shape {self.weights.shape}; allowed: {allowed}")
+        if self.inputs.shape[1:] != layer.multiplied_shape:
             raise WorkloadError(
-                f"{layer.name}: inputs of shape {self.inputs.shape[1:]} an image; allowed: {layer.input_shape}"
+                f"{layer.name}: inputs of shape {self.inputs.shape[1:]} an image; allowed: {layer.multiplied_shape}"
             )
+
+
+def kernels_shape(layer: Layer, batch: int) -> tuple[int, int, int, int]:
+    """Shape of all kernels that `batch` images are multiplied with: every image of a matmul has its own."""
+    K, *rest = layer.weight_shape
+    return (batch * K if layer.kind == "matmul" else K, *rest)  # type: ignore[return-value]
 
 
 @dataclass(frozen=True)
@@ -78,6 +98,8 @@ class Densities:
 
     def effectual_macs(self, layer: Layer) -> int:
         """Expected products of two non-zeros whose output is in range, over all images."""
+        if layer.kind in GATES:
+            return round(self.batch * layer.macs * self.weight_density * self.input_density)
         taps_v = sum(window_length(layer, 0, r) for r in range(layer.R))
         taps_h = sum(window_length(layer, 1, s) for s in range(layer.S))
         in_range = self.batch * layer.K * (layer.C // layer.groups) * taps_v * taps_h
@@ -99,9 +121,11 @@ def effectual_macs(layer: Layer, operands: Operands) -> int:
     Counted on the layer's own geometry, kernel position by kernel position, so that it can disagree with a machine's
     own account of what it multiplied.
     """
-    if layer.kind == "fc":
+    if layer.kind == "fc" or layer.kind in GATES:
         per_channel = operands.inputs.sum(axis=(0, 2, 3), dtype=np.int64)
         return int(per_channel @ operands.weights.sum(axis=(0, 2, 3), dtype=np.int64))
+    if layer.kind == "matmul" and operands.batch > 1:
+        return sum(effectual_macs(layer, operands.image(index)) for index in range(operands.batch))
     per_group = layer.C // layer.groups
     weights = operands.weights.reshape(layer.groups, layer.K // layer.groups, per_group, layer.R, layer.S)
     weight_counts = weights.sum(axis=1, dtype=np.int64).reshape(layer.C, layer.R, layer.S)

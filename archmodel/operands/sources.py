@@ -9,15 +9,18 @@ import numpy as np
 import numpy.typing as npt
 
 from archmodel.errors import WorkloadError, show
-from archmodel.network.footprint import compute_consumers
-from archmodel.network.layer import Layer, Zeros
+from archmodel.network.footprint import compute_consumers, kernel_consumers
+from archmodel.network.layer import Layer
 from archmodel.network.network import Network
+from archmodel.network.zeros import Zeros
 from archmodel.operands.archive import Archive, mask_and_values, packed_mask
-from archmodel.operands.operands import Densities, Mask, Operands, Values
+from archmodel.operands.correlated import CorrelatedZeros, correlated_inputs, correlated_weights
+from archmodel.operands.operands import Densities, Mask, Operands, Values, kernels_shape
 from archmodel.operands.synthetic import generator, place, place_among, space_to_depth_cells
 
 FORMS = "density=<0..1> or the path of an npz file"
 WEIGHTS, INPUTS = 0, 1  # operand numbers of the random streams
+UNIFORM_POSITIONS = "uniform positions"
 
 
 @dataclass(frozen=True)
@@ -53,16 +56,20 @@ class Source:
 
 @dataclass(frozen=True)
 class OperandSource:
-    """Makes the operands of a network's layers, one layer at a time; the same seed gives the same zeros."""
+    """Makes the operands of a network's layers, one layer at a time; the same seed gives the same zeros.
+
+    `zeros` says how zeros that no file states gather: None, every placement is equally likely.
+    """
 
     network: Network
     weights: Source = Source()
     activations: Source = Source()
     seed: int = 0
     batch: int = 1
+    zeros: CorrelatedZeros | None = None
 
     def operands(self, layer: Layer) -> Operands:
-        """Masks of a conv or fc layer with their origins."""
+        """Masks of a layer that multiplies, with their origins."""
         index = self.network.layers.index(layer)
         weights, weight_values, weight_origin = self._weights(layer, index)
         inputs, input_values, input_origin = self._inputs(layer, index)
@@ -73,10 +80,10 @@ class OperandSource:
         return operands
 
     def densities(self, layer: Layer) -> Densities:
-        """What a statistical run knows of a conv or fc layer; masks are made only where they are real or of a file."""
-        index = self.network.layers.index(layer)
-        real = self.weights.density is None and self.network.weight_mask_file(layer.name) is not None
-        if self.weights.path is not None or real:
+        """What a statistical run knows of a layer; masks are made only where they are real or of a file."""
+        index, source = self.network.layers.index(layer), self._kernel_source(layer)
+        real = source.density is None and self.network.weight_mask_file(layer.name) is not None
+        if source.path is not None or real:
             mask, _, weight_origin = self._weights(layer, index)
             weight_nonzeros = int(np.count_nonzero(mask))
         else:
@@ -88,23 +95,47 @@ class OperandSource:
             input_density, input_origin = self._input_density(layer)
         density, output_origin = self.output_density(layer)
         origins = {"weights": weight_origin, "inputs": input_origin, "outputs": output_origin}
-        return Densities(self.batch, weight_nonzeros / layer.weight_words, input_density, density, origins)
+        weight_density = weight_nonzeros / math.prod(kernels_shape(layer, self.batch))
+        return Densities(self.batch, weight_density, input_density, density, origins)
+
+    def _kernel_source(self, layer: Layer) -> Source:
+        """Where kernels come from; those of a matmul are activations."""
+        return self.activations if layer.kind == "matmul" else self.weights
 
     def _weights(self, layer: Layer, index: int) -> tuple[Mask, Values | None, str]:
-        shape = layer.weight_shape
-        if self.weights.path is not None:
+        shape, source = kernels_shape(layer, self.batch), self._kernel_source(layer)
+        if source.path is not None:
             key = f"{layer.name}.weights"
             shapes: list[tuple[int, ...]] = [shape, shape[:2]] if layer.kind == "fc" else [shape]
-            read = self.weights.archive.read(key, " or ".join(map(str, shapes)), shapes)
+            read = source.archive.read(key, " or ".join(map(str, shapes)), shapes)
             mask, values = mask_and_values(read.reshape(shape))
-            return mask, values, f"file: {self.weights.archive.name}"
+            return mask, values, f"file: {source.archive.name}"
         real = self.network.weight_mask_file(layer.name)
-        if real is not None and self.weights.density is None:
+        if real is not None and source.density is None:
             return packed_mask(*real, shape), None, f"real: {self._zeros(layer).source}"
-        rng = generator(self.seed, index, WEIGHTS)
-        allowed = self._weight_cells(layer)
         count, origin = self._stated_weights(layer)
-        return place(rng, shape, count) if allowed is None else place_among(rng, allowed, count), None, origin
+        return self._placed_weights(layer, generator(self.seed, index, WEIGHTS), count), None, origin
+
+    def _placed_weights(self, layer: Layer, rng: np.random.Generator, count: int) -> Mask:
+        if layer.kind == "matmul":
+            return self._placed_kernels(layer, rng, count)
+        allowed = self._weight_cells(layer)
+        if self.zeros is not None:
+            kernel = None if allowed is None else self._zeros(layer).space_to_depth
+            phases = 1 if kernel is None else kernel[2] ** 2
+            return correlated_weights(rng, self.zeros, layer.weight_shape, count, layer.groups, allowed, phases)
+        return place(rng, layer.weight_shape, count) if allowed is None else place_among(rng, allowed, count)
+
+    def _placed_kernels(self, layer: Layer, rng: np.random.Generator, count: int) -> Mask:
+        """The second input of a matmul as kernels: its positions where it is transposed, else its channels."""
+        shape, heads = kernels_shape(layer, self.batch), layer.groups
+        if self.zeros is None:
+            return place(rng, shape, count)
+        kernels, depth = layer.K // heads, layer.C // heads
+        if layer.mode == "product":
+            return correlated_inputs(rng, self.zeros, (self.batch, layer.K, depth, 1), count).reshape(shape)
+        second = correlated_inputs(rng, self.zeros, (self.batch, layer.C, kernels, 1), count)
+        return second.reshape(self.batch, heads, depth, kernels).transpose(0, 1, 3, 2).reshape(shape)
 
     def _weight_cells(self, layer: Layer) -> npt.NDArray[np.bool_] | None:
         """Cells that a weight can occupy, where a rearranged kernel has others; None for all."""
@@ -115,40 +146,59 @@ class OperandSource:
 
     def _stated_weights(self, layer: Layer) -> tuple[int, str]:
         """Non-zero weights that are placed at random, and what their number rests on."""
-        if self.weights.density is not None:
-            density = self.weights.density
-            return round(density * layer.weight_words), f"synthetic: density {density:g}"
+        density, positions = self._kernel_source(layer).density, math.prod(kernels_shape(layer, self.batch))
+        pattern = self._kernel_pattern(layer)
+        if density is not None:
+            return round(density * positions), self._synthetic(density, pattern)
         zeros, allowed = self._zeros(layer), self._weight_cells(layer)
         if zeros.weight_nonzeros is not None:
             count, stated = zeros.weight_nonzeros, f"{zeros.weight_nonzeros} non-zeros"
         elif zeros.weight_density is not None:
-            positions = layer.weight_words if allowed is None else int(allowed.sum())
+            positions = positions if allowed is None else int(allowed.sum())
             count, stated = round(zeros.weight_density * positions), f"density {zeros.weight_density:g}"
         else:
-            raise self._unknown(layer, "weight", "--weights")
-        return count, f"profile: {stated}, uniform positions; {zeros.source}"
+            option = "--activations" if layer.kind == "matmul" else "--weights"
+            raise self._unknown(layer, "weight", option)
+        return count, f"profile: {stated}, {pattern or UNIFORM_POSITIONS}; {zeros.source}"
+
+    def _kernel_pattern(self, layer: Layer) -> str | None:
+        """Where the non-zeros of the kernels lie, and for a matmul which tensor these are."""
+        if layer.kind == "matmul":
+            return f"{self._input_pattern or UNIFORM_POSITIONS}, the second input, {layer.inputs[1]}"
+        return None if self.zeros is None else self.zeros.of_weights
+
+    @property
+    def _input_pattern(self) -> str | None:
+        return None if self.zeros is None else self.zeros.of_activations
+
+    @staticmethod
+    def _synthetic(density: float, pattern: str | None) -> str:
+        return f"synthetic: density {density:g}" + (f", {pattern}" if pattern else "")
 
     def _inputs(self, layer: Layer, index: int) -> tuple[Mask, Values | None, str]:
-        shape = (self.batch, *layer.input_shape)
+        one_image = layer.multiplied_shape
+        shape = (self.batch, *one_image)
         if self.activations.path is not None:
-            key, one_image = f"{layer.name}.inputs", layer.input_shape
+            key = f"{layer.name}.inputs"
             shapes = [shape, shape[:2], one_image, one_image[:1]] if layer.kind == "fc" else [shape, one_image]
             read = self.activations.archive.read(key, f"{shape} or, for one image, {one_image}", shapes)
-            if read.size == layer.input_words and self.batch > 1:
+            if read.size == math.prod(one_image) and self.batch > 1:
                 raise WorkloadError(f"{self.activations.archive.name}: {key}: one image; --batch is {self.batch}")
             mask, values = mask_and_values(read.reshape(shape))
             return mask, values, f"file: {self.activations.archive.name}"
         density, origin = self._input_density(layer)
-        cells = self.batch * layer.input_words
-        return place(generator(self.seed, index, INPUTS), shape, round(density * cells)), None, origin
+        rng, count = generator(self.seed, index, INPUTS), round(density * math.prod(shape))
+        mask = place(rng, shape, count) if self.zeros is None else correlated_inputs(rng, self.zeros, shape, count)
+        return mask, None, origin
 
     def _input_density(self, layer: Layer) -> tuple[float, str]:
         if self.activations.density is not None:
-            return self.activations.density, f"synthetic: density {self.activations.density:g}"
+            return self.activations.density, self._synthetic(self.activations.density, self._input_pattern)
         zeros = self._zeros(layer)
         if zeros.input_density is None:
             raise self._unknown(layer, "input", "--activations")
-        return zeros.input_density, f"profile: density {zeros.input_density:g}, uniform positions; {zeros.source}"
+        pattern = self._input_pattern or UNIFORM_POSITIONS
+        return zeros.input_density, f"profile: density {zeros.input_density:g}, {pattern}; {zeros.source}"
 
     def input_density(self, layer: Layer) -> float:
         """Density that is known of a layer's inputs before they are made; 1 for those of a file."""
@@ -157,7 +207,7 @@ class OperandSource:
     def output_density(self, layer: Layer) -> tuple[float, str]:
         """Expected non-zero fraction of a layer's outputs and what it rests on."""
         if self.activations.density is not None:
-            return self.activations.density, f"synthetic: density {self.activations.density:g}"
+            return self.activations.density, self._synthetic(self.activations.density, None)
         zeros = self.network.zeros.get(layer.name)
         if zeros is not None and zeros.output_density is not None:
             return zeros.output_density, f"profile: density {zeros.output_density:g}; {zeros.source}"
@@ -165,6 +215,10 @@ class OperandSource:
             known = self.network.zeros.get(consumer.name)
             if self.activations.path is None and known is not None and known.input_density is not None:
                 return known.input_density, f"profile: the input density of {consumer.name}"
+        for consumer in kernel_consumers(self.network, layer.name):
+            known = self.network.zeros.get(consumer.name)
+            if self.activations.path is None and known is not None and known.weight_density is not None:
+                return known.weight_density, f"profile: the density of {consumer.name}'s second input"
         return 1.0, "unknown: taken as dense"
 
     def _zeros(self, layer: Layer) -> Zeros:

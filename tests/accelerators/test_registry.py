@@ -13,6 +13,8 @@ from archmodel.memory.dram import load_memory
 from archmodel.network.toml_reader import read_network
 from archmodel.operands.sources import OperandSource
 
+MODELS = ", ".join(sorted({config.read("accelerators", name)[0]["model"] for name in config.names("accelerators")}))
+
 
 def file_of(name):
     return config.folder("accelerators") / f"{name}.toml"
@@ -51,18 +53,18 @@ def test_assignments_change_the_machine():
 @pytest.mark.parametrize(
     ("model", "expected"),
     [
-        ('"scn"', "unknown model; allowed: dcnn, scnn or the name of a Python file beside it; did you mean 'scnn'?"),
-        ("3", "model = 3: unknown model; allowed: dcnn, scnn"),
-        ('["scnn"]', "unknown model; allowed: dcnn, scnn"),
-        ('""', "model = '': unknown model; allowed: dcnn, scnn"),
+        ('"scn"', f"unknown model; allowed: {MODELS} or the name of a Python file beside it; did you mean 'scnn'?"),
+        ("3", f"model = 3: unknown model; allowed: {MODELS}"),
+        ('["scnn"]', f"unknown model; allowed: {MODELS}"),
+        ('""', f"model = '': unknown model; allowed: {MODELS}"),
         ('"context.py"', "there is no such file beside it"),  # a module of the package is not beside the file
         ('"../toy.py"', "must be the name of a Python file beside it"),
         ('"/toy.py"', "must be the name of a Python file beside it"),
         ('"toy-1.py"', "must be the name of a Python file beside it"),
         ('".py"', "must be the name of a Python file beside it"),
         ('"os.path"', "unknown model"),
-        ('"context"', "model = 'context': is not a machine; allowed: dcnn, scnn"),  # a module beside the machines
-        ('"__pycache__"', "allowed: dcnn, scnn"),
+        ('"context"', f"model = 'context': is not a machine; allowed: {MODELS}"),  # a module beside the machines
+        ('"__pycache__"', f"allowed: {MODELS}"),
         ('"scnn_config"', "is not a machine"),  # it has a Config and cannot run a layer
         ('"scnn_fc"', "model = 'scnn_fc'"),  # it has both by accident; its Config says which model it is
     ],
@@ -77,14 +79,14 @@ def test_a_model_that_is_no_machine_is_one_line(tmp_path, model, expected):
 
 
 def test_a_file_without_a_model_is_one_line(tmp_path):
-    with pytest.raises(ConfigError, match="model = None: unknown model; allowed: dcnn, scnn"):
+    with pytest.raises(ConfigError, match=f"model = None: unknown model; allowed: {MODELS}"):
         load_machine(changed(tmp_path, "scnn", 'model = "scnn"', ""))
 
 
 @pytest.mark.parametrize(
     ("name", "assignments", "expected"),
     [
-        ("scn", (), "'scn': unknown accelerator; allowed: dcnn, dcnn_opt, scnn, "),
+        ("scn", (), f"'scn': unknown accelerator; allowed: {', '.join(config.names('accelerators'))} "),
         ("scn", (), " or the path of a .toml file; did you mean 'scnn'"),
         ("nowhere.toml", (), "nowhere.toml: no such file"),
         ("scnn", ("pe.row=4",), "--set pe.row=4: unknown key in [pe]; allowed: rows, cols"),
@@ -107,8 +109,9 @@ def test_a_run_is_named_by_the_stem_of_its_file(path, name):
 
 
 def test_a_result_of_another_type_is_not_passed_on():
-    nothing = SimpleNamespace(run_layer=lambda *_: None, expect_layer=lambda *_: None)
+    nothing = SimpleNamespace(KINDS=("fc",), run_layer=lambda *_: None, expect_layer=lambda *_: None)
     machine = dataclasses.replace(load_machine("dcnn"), module=nothing)
+    layer = read_network("lenet5").layer("ip2")
     for run in (machine.run_layer, machine.expect_layer):
         with pytest.raises(AssertionError):
-            run(None, None, None)
+            run(layer, None, None)

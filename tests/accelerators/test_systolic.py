@@ -165,8 +165,7 @@ def test_nothing_is_there_too_early_and_nothing_leaves_too_late():
         array.step()
     array.send_vector((0, 0), True, [1, 1, 1])
     with pytest.raises(AssertionError, match="the tile is not there"):
-        for _ in range(6):
-            array.step()
+        list(map(twin.ShiftedArray.step, [array] * 6))
 
 
 # SCALE-Sim
@@ -236,7 +235,7 @@ def test_half_of_the_accumulators_bounds_a_block(batch, blocks):
 
 
 def test_blocks_are_nearly_equal_so_that_none_waits():
-    """2,888 products a weight, as the TPU's CNN0: two blocks of 1,444 hide the 1,349 cycles, 2,048 and 840 would not."""
+    """2,888 products a weight, as in CNN0: two blocks of 1,444 hide the 1,349 cycles, 2,048 and 840 would not."""
     result = expect_layer(tpu(), fc(2560, 256), Densities(2888, 1.0, 1.0, 1.0), FREE)
     assert result.stack["weight_stall"] == 1350 * 65536  # the first tile
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from archmodel.network.footprint import Placement, StoredLayer, compute_consumers, plan_residency
+from archmodel.network.footprint import Placement, StoredLayer, compute_consumers, kernel_consumers, plan_residency
 from archmodel.network.layer import Layer
 from archmodel.network.network import Network
 from archmodel.network.toml_reader import read_network
@@ -349,3 +349,62 @@ def test_with_room_for_everything_the_buffers_alone_decide(described):
         readers = walked(net, name)
         fits = layers[name].output_fits and all(reader in layers and layers[reader].input_fits for reader in readers)
         assert place.output_on_chip == (bool(readers) and fits)
+
+
+def attention():
+    """image -> q, k, v -> scores -> weights -> context -> out; a relu lies between k and its use as kernels."""
+    line = (4, 3, 1)
+    return Network(
+        "net",
+        "a net",
+        "made up",
+        {"x": line},
+        (
+            *(Layer(name, "conv", ("x",), line, 4) for name in ("q", "k", "v")),
+            Layer("relu", "activation", ("k",), line, 4, mode="relu"),
+            Layer("scores", "matmul", ("q", "relu"), line, 6, groups=2, mode="transposed"),
+            Layer("softmax", "softmax", ("scores",), (6, 3, 1), 6),
+            Layer("context", "matmul", ("softmax", "v"), (6, 3, 1), 4, groups=2, mode="product"),
+            Layer("out", "conv", ("context",), line, 4),
+        ),
+    )
+
+
+def test_the_second_input_of_a_matmul_is_no_data_but_kernels():
+    net = attention()
+    assert {name: names_of(compute_consumers(net, name)) for name in ("x", "q", "k", "v", "scores", "context")} == {
+        "x": ["q", "k", "v"],
+        "q": ["scores"],
+        "k": [],
+        "v": [],
+        "scores": ["context"],
+        "context": ["out"],
+    }
+    assert {name: names_of(kernel_consumers(net, name)) for name in ("x", "q", "k", "relu", "v", "scores")} == {
+        "x": [],
+        "q": [],
+        "k": ["scores"],
+        "relu": ["scores"],
+        "v": ["context"],
+        "scores": [],
+    }
+
+
+def test_kernels_of_a_matmul_wait_in_dram_and_its_data_on_chip():
+    stored = {layer.name: StoredLayer(10, 10, True, True) for layer in attention().compute_layers}
+    assert plan_residency(attention(), stored, 1000) == {
+        "q": Placement(False, True),
+        "k": Placement(False, False),
+        "v": Placement(False, False),
+        "scores": Placement(True, True),
+        "context": Placement(True, True),
+        "out": Placement(True, False),
+    }
+
+
+def test_a_tensor_that_is_data_and_kernels_waits_in_dram():
+    line = (4, 3, 1)
+    layers = (Layer("a", "conv", ("x",), line, 4), Layer("s", "matmul", ("a", "a"), line, 3, mode="transposed"))
+    net = Network("net", "a net", "made up", {"x": line}, layers)
+    stored = {name: StoredLayer(10, 10, True, True) for name in ("a", "s")}
+    assert plan_residency(net, stored, 1000) == {"a": Placement(False, False), "s": Placement(False, False)}

@@ -5,7 +5,8 @@ import random
 import pytest
 
 from archmodel.errors import WorkloadError
-from archmodel.network.layer import MAX_WORDS, Layer, Zeros, window_count
+from archmodel.network.layer import MAX_WORDS, Layer, window_count
+from archmodel.network.zeros import Zeros
 
 
 def conv(K=4, shape=(3, 5, 5), R=3, S=3, **fields):
@@ -239,7 +240,9 @@ def test_zeros_may_be_none_or_all_of_the_weights_and_no_more():
 
 
 def test_only_layers_with_weights_have_zeros():
-    with pytest.raises(WorkloadError, match="layer 'p': only conv and fc layers have non-zeros, not pool"):
+    with pytest.raises(WorkloadError, match="structure = 'space_to_depth:1,1,1': does not make a stride-1 kernel"):
+        Zeros("a paper", structure="space_to_depth:1,1,1").check(recurrent("lstm"))
+    with pytest.raises(WorkloadError, match=r"layer 'p': only conv, fc, .*, matmul layers have non-zeros, not pool"):
         Zeros("a paper", input_density=0.5).check(pool((1, 4, 4), 2))
 
 
@@ -255,3 +258,86 @@ def test_a_space_to_depth_kernel_has_only_the_weights_of_the_kernel_it_was():
             Zeros("a paper", structure=wrong).check(layer)
     with pytest.raises(WorkloadError, match="does not make a stride-1 kernel"):
         Zeros("a paper", structure=structure).check(conv(K=96, shape=(48, 57, 57), stride=(2, 2)))
+
+
+# Recurrent layers, products of two activations, look-ups
+
+
+def recurrent(kind, C=10, T=7, K=6, **fields):
+    return Layer("r", kind, ("x",), (C, T, 1), K, **fields)
+
+
+@pytest.mark.parametrize(("kind", "gates"), [("lstm", 4), ("gru", 3), ("rnn", 1)])
+def test_a_recurrent_layer_multiplies_all_gates_at_every_step(kind, gates):
+    layer = recurrent(kind)
+    assert layer.is_compute
+    assert layer.output_shape == (6, 7, 1)
+    assert layer.weight_shape == (gates * 6, 10 + 6, 1, 1)
+    assert layer.macs == 7 * gates * 6 * 16
+    assert (layer.weight_words, layer.bias_words) == (gates * 6 * 16, gates * 6)
+    assert layer.parameters == gates * 6 * 17
+    assert recurrent(kind, bias=False).parameters == gates * 6 * 16
+    assert (layer.input_words, layer.output_words) == (70, 42)
+    assert layer.multiplied_shape == (16, 7, 1)
+
+
+def test_keras_counts_the_parameters_of_its_lstm_alike():
+    # tf.keras.layers.LSTM(128) on 64 features: 4 * ((64 + 128) * 128 + 128)
+    assert recurrent("lstm", C=64, K=128).parameters == 98_816
+
+
+def matmul(mode, shape, K, heads=2):
+    return Layer("m", "matmul", ("a", "b"), shape, K, groups=heads, mode=mode)
+
+
+@pytest.mark.parametrize(
+    ("layer", "macs", "kernel_words"),
+    [
+        # 2 heads of 3 channels, 5 queries, 4 keys: every query meets every key of its head
+        (matmul("transposed", (6, 5, 1), 8), 2 * 5 * 4 * 3, 2 * 4 * 3),
+        # 2 heads of 4 weights a query, 5 queries, 3 channels of values
+        (matmul("product", (8, 5, 1), 6), 2 * 5 * 4 * 3, 2 * 4 * 3),
+        (matmul("product", (8, 5, 2), 6), 2 * 10 * 4 * 3, 2 * 4 * 3),
+    ],
+)
+def test_a_matmul_has_no_parameters(layer, macs, kernel_words):
+    assert layer.is_compute
+    assert (layer.macs, layer.weight_words, layer.parameters, layer.bias_words) == (macs, kernel_words, 0, 0)
+    assert layer.output_shape == (layer.K, *layer.input_shape[1:])
+    assert layer.multiplied_shape == layer.input_shape
+    assert layer.input_words == layer.C * layer.H * layer.W
+
+
+def test_an_embedding_has_a_table_and_multiplies_nothing():
+    layer = Layer("e", "embedding", ("ids",), (1, 9, 1), 32, vocabulary=100)
+    assert not layer.is_compute
+    assert (layer.parameters, layer.macs, layer.weight_words) == (3200, 0, 0)
+    assert layer.output_shape == (32, 9, 1)
+
+
+def test_a_layer_norm_scales_and_shifts_every_channel():
+    assert Layer("n", "norm", ("x",), (12, 9, 1), 12, mode="layer").parameters == 24
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: Layer("r", "lstm", ("x",), (3, 4, 2), 5), r"input shape = \[3, 4, 2\]: lstm reads steps as rows"),
+        (lambda: recurrent("gru", K=0), "K = 0: must be from 1"),
+        (lambda: recurrent("lstm", mode="bidirectional"), "mode = 'bidirectional': lstm has no mode"),
+        (lambda: recurrent("lstm", groups=2), "groups = 2: lstm has no groups"),
+        (lambda: recurrent("lstm", C=2**15, K=2**15), "weight words = 8589934592: must be at most 2147483648"),
+        (lambda: matmul("transpose", (6, 5, 1), 8), "mode = 'transpose': must be product or transposed; did you mean"),
+        (lambda: matmul("product", (6, 5, 1), 7), "groups = 2: must divide C = 6 and K = 7"),
+        (lambda: Layer("m", "matmul", ("a",), (6, 5, 1), 8, mode="product"), "inputs = .*: matmul must have two$"),
+        (lambda: Layer("m", "matmul", ("a", "b", "c"), (6, 5, 1), 8, mode="product"), "matmul must have two$"),
+        (lambda: Layer("e", "embedding", ("x",), (1, 4, 1), 5), "vocabulary = 0: is the number of rows"),
+        (lambda: Layer("f", "fc", ("x",), (9, 1, 1), 5, vocabulary=4), "vocabulary = 4: .* of no other kind"),
+        (lambda: Layer("e", "embedding", ("x",), (2, 4, 1), 5, vocabulary=9), "embedding reads one number a position"),
+        (lambda: Layer("e", "embedding", ("x",), (1, 4, 1), 2**20, vocabulary=2**20), "table words = 1099511627776"),
+    ],
+)
+def test_an_impossible_sequence_layer_is_one_line(make, message):
+    with pytest.raises(WorkloadError, match=message) as error:
+        make()
+    assert "\n" not in str(error.value)

@@ -4,6 +4,7 @@ import pytest
 
 from archmodel.errors import WorkloadError
 from archmodel.network import Layer, Network, Zeros, joined_shape, read_network
+from archmodel.network.network import matmul_kernels
 
 
 def relu(name, producer, shape=(4, 6, 6)):
@@ -113,5 +114,48 @@ def test_a_network_input_that_nobody_reads_is_refused():
 def test_zeros_belong_to_layers_of_the_network():
     with pytest.raises(WorkloadError, match="net: no layer 'b'"):
         network(relu("a", "image"), zeros={"b": Zeros("a paper", weight_density=0.5)})
-    with pytest.raises(WorkloadError, match="layer 'a': only conv and fc layers"):
+    with pytest.raises(WorkloadError, match=r"layer 'a': only conv, fc, .* have non-zeros, not activation"):
         network(relu("a", "image"), zeros={"a": Zeros("a paper", weight_density=0.5)})
+
+
+def test_the_columns_of_a_row_are_features_of_its_step():
+    shapes = {"spectrum": (32, 101, 41), "states": (8, 5, 1)}
+    assert joined_shape("x", "lstm", ("spectrum",), shapes) == (1312, 101, 1)
+    assert joined_shape("x", "rnn", ("states",), shapes) == (8, 5, 1)
+
+
+ATTENTION = {"q": (6, 5, 1), "k": (6, 4, 1), "p": (8, 5, 1), "v": (6, 4, 1), "image": (6, 2, 2)}
+
+
+@pytest.mark.parametrize(
+    ("inputs", "mode", "kernels"),
+    [
+        (("q", "k"), "transposed", 8),  # 2 heads, a kernel for each of 4 keys
+        (("p", "v"), "product", 6),  # a kernel for each of 6 channels of values
+        (("q", "image"), "transposed", 8),  # the positions of a plane, row by row
+        (("p", "image"), "product", 6),
+        (("q", "q"), "transposed", 10),
+    ],
+)
+def test_the_second_input_of_a_matmul_holds_the_kernels(inputs, mode, kernels):
+    assert matmul_kernels("m", inputs, mode, 2, ATTENTION) == kernels
+
+
+@pytest.mark.parametrize(
+    ("inputs", "mode", "message"),
+    [
+        (("q", "p"), "transposed", "A times B^T needs equal channels, not 6x5x1 and 8x5x1"),
+        (("q", "v"), "product", "A times B needs 8 channels of A, heads x positions of B, not 6x5x1 and 6x4x1"),
+    ],
+)
+def test_shapes_that_do_not_multiply_are_refused(inputs, mode, message):
+    with pytest.raises(WorkloadError) as error:
+        matmul_kernels("m", inputs, mode, 2, ATTENTION)
+    assert str(error.value) == f"layer 'm': inputs = {list(inputs)}: {message}"
+
+
+def test_a_matmul_has_as_many_kernels_as_its_second_input():
+    inputs = {"q": (6, 5, 1), "k": (6, 4, 1)}
+    network(Layer("m", "matmul", ("q", "k"), (6, 5, 1), 8, groups=2, mode="transposed"), inputs=inputs)
+    with pytest.raises(WorkloadError, match="layer 'm': K = 10: its second input has 8"):
+        network(Layer("m", "matmul", ("q", "k"), (6, 5, 1), 10, groups=2, mode="transposed"), inputs=inputs)

@@ -179,7 +179,7 @@ MISTAKES = {
         "layers[p].K = 3: unknown key",
         "allowed: name, kind, inputs, kernel, stride, padding, mode, ceil",
     ),
-    "unknown kind": (layer(name="a", kind="convolve"), "layers[a].kind = 'convolve': must be", "'conv', 'fc', 'pool'"),
+    "unknown kind": (layer(name="a", kind="convolve"), "layers[a].kind = 'convolve': must be", "'fc', 'lstm', 'gru'"),
     "no kind": (layer(name="a"), "layers[a].kind", "required key is missing"),
     "no name": (layer(kind="conv", K=1, kernel=1), "layers[0].name", "required key is missing"),
     "name with a space": (layer(name="a b", kind="softmax"), "layer 'a b': name must be 1 to 128 letters", ""),
@@ -482,3 +482,69 @@ def test_no_layers_at_all_make_a_traceback(tables):
 def test_an_unknown_network_names_the_nearest():
     with pytest.raises(ConfigError, match=r"'squeezenat': unknown network.*did you mean 'squeezenet'\?"):
         read_network("squeezenat")
+
+
+SEQUENCE = """
+title = "A test network"
+source = "made up"
+zeros_source = "stated"
+[inputs]
+ids = [1, 6, 1]
+"""
+
+
+def test_sequence_layers_take_their_shapes_from_what_they_read(read):
+    network = read(
+        SEQUENCE
+        + layer(name="words", kind="embedding", K=8, vocabulary=50)
+        + layer(name="norm", kind="norm", mode="layer")
+        + layer(name="lstm", kind="lstm", K=12, weight_density=0.1, input_density=1.0)
+        + layer(name="gru", kind="gru", inputs=["norm"], K=12, bias=False, weight_nonzeros=7)
+        + layer(name="gelu", kind="activation", mode="gelu")
+        + layer(name="scores", kind="matmul", inputs=["lstm", "gelu"], heads=3, transpose=True, weight_density=0.5)
+        + layer(name="context", kind="matmul", inputs=["scores", "lstm"], heads=3, input_density=0.5)
+        + layer(name="rnn", kind="rnn", K=5)
+    )
+    shapes = {one.name: one.output_shape for one in network.layers}
+    assert shapes == {
+        **dict.fromkeys(("words", "norm"), (8, 6, 1)),
+        **dict.fromkeys(("lstm", "gru", "gelu", "context"), (12, 6, 1)),
+        "scores": (18, 6, 1),
+        "rnn": (5, 6, 1),
+    }
+    assert [network.layer(name).mode for name in ("scores", "context")] == ["transposed", "product"]
+    assert [network.layer(name).groups for name in ("scores", "context", "rnn")] == [3, 3, 1]
+    assert [network.layer(name).bias_words for name in ("lstm", "gru", "scores", "rnn")] == [48, 0, 0, 5]
+    assert network.layer("words").vocabulary == 50
+    assert network.zeros["scores"].weight_density == 0.5
+    assert network.zeros["context"].input_density == 0.5
+    assert network.zeros["gru"].weight_nonzeros == 7
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (layer(name="m", kind="matmul", inputs=["ids"]), "layer 'm': inputs = ['ids']: matmul must have two"),
+        (
+            layer(name="e", kind="embedding", K=8, vocabulary=5)
+            + layer(name="m", kind="matmul", inputs=["e", "ids"], transpose=True),
+            "layer 'm': inputs = ['e', 'ids']: A times B^T needs equal channels, not 8x6x1 and 1x6x1",
+        ),
+        (
+            layer(name="e", kind="embedding", K=8, vocabulary=5) + layer(name="m", kind="matmul", inputs=["e", "e"]),
+            "layer 'm': inputs = ['e', 'e']: A times B needs 6 channels of A, heads x positions of B, not 8x6x1",
+        ),
+        (layer(name="e", kind="embedding", K=8), "layers[e].vocabulary: required key is missing"),
+        (layer(name="l", kind="lstm", K=8, kernel=3), "layers[l].kernel = 3: unknown key in [layers[l]]; allowed:"),
+        (
+            layer(name="m", kind="matmul", inputs=["ids", "ids"], weight_nonzeros=3),
+            "unknown key in [layers[m]]; allowed: name, kind, inputs, weight_density, input_density, output_density",
+        ),
+        (layer(name="n", kind="norm", mode="layers"), "mode = 'layers': must be lrn or batch or layer; did you mean"),
+    ],
+)
+def test_a_mistake_in_a_sequence_layer_is_one_line(read, text, message):
+    with pytest.raises(ArchmodelError) as error:
+        read(SEQUENCE + text)
+    assert message in str(error.value)
+    assert "\n" not in str(error.value)

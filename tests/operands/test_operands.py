@@ -1,5 +1,7 @@
 """Counts of a layer's operands against loops over single outputs and taps."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -7,8 +9,9 @@ from hypothesis import strategies as st
 
 from archmodel.errors import WorkloadError
 from archmodel.network.layer import Layer
-from archmodel.operands.operands import Operands, effectual_macs, window
+from archmodel.operands.operands import Densities, Operands, effectual_macs, kernels_shape, window
 from archmodel.operands.synthetic import place
+from tests.reference.recurrent import effectual_products_of_steps
 
 
 def conv(shape, K, R=1, S=1, stride=(1, 1), padding=(0, 0, 0, 0), dilation=(1, 1), groups=1):
@@ -154,3 +157,73 @@ def test_masks_of_another_layer_are_refused(weight_shape, input_shape, message):
     with pytest.raises(WorkloadError) as error:
         operands.check_shapes(conv((2, 4, 4), 2))
     assert str(error.value) == message
+
+
+def sequences(layer, batch=1, densities=(0.5, 0.5), seed=0):
+    rng = np.random.default_rng(seed)
+    kernels, inputs = kernels_shape(layer, batch), (batch, *layer.multiplied_shape)
+    return Operands(
+        place(rng, kernels, round(densities[0] * np.prod(kernels))),
+        place(rng, inputs, round(densities[1] * np.prod(inputs))),
+        output_density=1.0,
+    )
+
+
+@pytest.mark.parametrize("kind", ["lstm", "gru", "rnn"])
+@pytest.mark.parametrize("densities", [(0.0, 1.0), (0.3, 0.6), (1.0, 1.0)])
+@pytest.mark.parametrize("batch", [1, 2])
+def test_products_of_a_recurrent_layer_are_those_of_its_steps(kind, densities, batch):
+    layer = Layer("r", kind, ("x",), (3, 4, 1), 2)
+    operands = sequences(layer, batch, densities)
+    operands.check_shapes(layer)
+    walked = effectual_products_of_steps(
+        operands.weights[:, :, 0, 0].tolist(), operands.inputs[:, :, :, 0].transpose(0, 2, 1).tolist()
+    )
+    assert effectual_macs(layer, operands) == sum(walked)
+    if densities == (1.0, 1.0):
+        assert sum(walked) == batch * layer.macs == Densities(batch, 1.0, 1.0, 1.0).effectual_macs(layer)
+
+
+@pytest.mark.parametrize("batch", [1, 2])
+@pytest.mark.parametrize("densities", [(0.4, 0.7), (1.0, 1.0)])
+def test_products_of_a_matmul_use_the_kernels_of_their_image(batch, densities):
+    layer = Layer("m", "matmul", ("a", "b"), (6, 5, 1), 8, groups=2, mode="transposed")
+    operands = sequences(layer, batch, densities)
+    operands.check_shapes(layer)
+    grouped = conv((6, 5, 1), 8, groups=2)
+    own = [products(grouped, operands.image(index)) for index in range(batch)]
+    assert effectual_macs(layer, operands) == sum(own)
+    if densities == (1.0, 1.0):
+        assert sum(own) == batch * layer.macs == Densities(batch, 1.0, 1.0, 1.0).effectual_macs(layer)
+
+
+def test_an_image_of_a_matmul_takes_its_values_along():
+    layer = Layer("m", "matmul", ("a", "b"), (2, 3, 1), 4, mode="transposed")
+    operands = sequences(layer, 2)
+    values = np.arange(16, dtype=np.int32).reshape(8, 2, 1, 1)
+    inputs = np.arange(12, dtype=np.int32).reshape(2, 2, 3, 1)
+    second = replace(operands, weight_values=values, input_values=inputs).image(1)
+    assert second.batch == 1
+    assert second.weight_values.ravel().tolist() == list(range(8, 16))
+    assert second.input_values.ravel().tolist() == list(range(6, 12))
+    assert np.array_equal(second.weights, operands.weights[4:])
+
+
+@pytest.mark.parametrize(
+    ("layer", "batch", "weights", "inputs", "allowed"),
+    [
+        (Layer("r", "gru", ("x",), (3, 4, 1), 2), 1, (6, 5, 1, 1), (1, 5, 4, 1), None),
+        (Layer("r", "gru", ("x",), (3, 4, 1), 2), 1, (8, 5, 1, 1), (1, 5, 4, 1), r"\(6, 5, 1, 1\)"),
+        (Layer("r", "gru", ("x",), (3, 4, 1), 2), 1, (6, 5, 1, 1), (1, 3, 4, 1), r"\(5, 4, 1\)"),
+        (Layer("m", "matmul", ("a", "b"), (3, 4, 1), 2, mode="product"), 2, (4, 3, 1, 1), (2, 3, 4, 1), None),
+        (Layer("m", "matmul", ("a", "b"), (3, 4, 1), 2, mode="product"), 2, (2, 3, 1, 1), (2, 3, 4, 1), r"\(4, 3,"),
+    ],
+)
+def test_masks_of_sequence_layers_have_their_shapes(layer, batch, weights, inputs, allowed):
+    operands = Operands(np.ones(weights, np.uint8), np.ones(inputs, np.uint8), 1.0)
+    assert operands.batch == batch
+    if allowed is None:
+        operands.check_shapes(layer)
+    else:
+        with pytest.raises(WorkloadError, match=allowed):
+            operands.check_shapes(layer)

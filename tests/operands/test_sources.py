@@ -6,11 +6,13 @@ import numpy as np
 import pytest
 
 from archmodel.errors import WorkloadError
-from archmodel.network.layer import Layer, Zeros
+from archmodel.network.layer import Layer
 from archmodel.network.network import Network
 from archmodel.network.toml_reader import read_network
+from archmodel.network.zeros import Zeros
+from archmodel.operands.correlated import correlated_inputs, correlated_weights, load_zeros
 from archmodel.operands.sources import OperandSource, Source
-from archmodel.operands.synthetic import space_to_depth_cells
+from archmodel.operands.synthetic import generator, place, space_to_depth_cells
 
 
 def conv(name, producer, C=4, K=4):
@@ -337,3 +339,202 @@ def test_all_shipped_networks_state_their_zeros_exactly():
             assert operands.weight_nonzeros == stated
             assert operands.input_nonzeros == round(zeros.input_density * layer.input_words)
             assert all(operands.origins.values())
+
+
+def attention(**zeros):
+    """x -> q, k -> scores -> r, an LSTM."""
+    layers = (
+        Layer("q", "conv", ("x",), (8, 6, 1), 8),
+        Layer("k", "conv", ("x",), (8, 6, 1), 8),
+        Layer("scores", "matmul", ("q", "k"), (8, 6, 1), 12, groups=2, mode="transposed"),
+        Layer("r", "lstm", ("scores",), (12, 6, 1), 5),
+    )
+    stated = {name: Zeros("a paper", **numbers) for name, numbers in zeros.items()}
+    return Network("net", "a net", "made up", {"x": (8, 6, 1)}, layers, stated)
+
+
+STATED = {
+    "q": {"weight_density": 0.3, "input_density": 0.9},
+    "k": {"weight_density": 0.3, "input_density": 0.9},
+    "scores": {"weight_density": 0.25, "input_density": 0.5},
+    "r": {"weight_density": 0.1, "input_density": 0.75},
+}
+
+
+@pytest.mark.parametrize("batch", [1, 3])
+def test_operands_of_sequence_layers_have_exact_counts(batch):
+    source = OperandSource(attention(**STATED), batch=batch)
+    scores, r = (source.operands(source.network.layer(name)) for name in ("scores", "r"))
+    assert scores.weights.shape == (batch * 12, 4, 1, 1)
+    assert scores.weight_nonzeros == round(0.25 * batch * 48)
+    assert scores.input_nonzeros == round(0.5 * batch * 48)
+    assert r.weights.shape == (20, 17, 1, 1)
+    assert r.inputs.shape == (batch, 17, 6, 1)
+    assert (r.weight_nonzeros, r.input_nonzeros) == (34, round(0.75 * batch * 17 * 6))
+
+
+@pytest.mark.parametrize("batch", [1, 3])
+@pytest.mark.parametrize("activations", ["network", "density=0.5"])
+def test_densities_of_sequence_layers_are_those_of_their_operands(batch, activations):
+    source = OperandSource(attention(**STATED), activations=Source.parse(activations, "--activations"), batch=batch)
+    for layer in source.network.layers:
+        operands, densities = source.operands(layer), source.densities(layer)
+        assert densities.weight_density == operands.weight_density
+        assert densities.input_density == pytest.approx(operands.input_density, abs=0.01)
+        assert (densities.origins, densities.output_density) == (operands.origins, operands.output_density)
+
+
+def test_the_kernels_of_a_matmul_are_activations():
+    network = attention(**STATED)
+    scores = network.layer("scores")
+    stated = OperandSource(network).operands(scores)
+    assert stated.origins["weights"] == "profile: density 0.25, uniform positions, the second input, k; a paper"
+    as_weights = OperandSource(network, weights=Source(density=1.0)).operands(scores)
+    assert (as_weights.weight_density, as_weights.origins) == (0.25, stated.origins)
+    as_activations = OperandSource(network, activations=Source(density=1.0)).operands(scores)
+    assert (as_activations.weight_density, as_activations.input_density) == (1.0, 1.0)
+    assert as_activations.origins["weights"] == "synthetic: density 1, uniform positions, the second input, k"
+    with pytest.raises(WorkloadError, match="scores: no weight density is stated; give --activations density="):
+        OperandSource(attention()).operands(scores)
+
+
+@pytest.mark.parametrize("mode", ["transposed", "product"])
+def test_correlated_kernels_of_a_matmul_are_correlated_channels_of_its_second_input(mode):
+    heads, depth, keys, batch = 2, 4, 6, 2
+    channels, K = (heads * depth, heads * keys) if mode == "transposed" else (heads * keys, heads * depth)
+    layer = Layer("m", "matmul", ("a", "b"), (channels, 5, 1), K, groups=heads, mode=mode)
+    inputs = {"a": (channels, 5, 1), "b": (heads * depth, keys, 1)}
+    network = Network("net", "a net", "made up", inputs, (layer,), {"m": Zeros("a paper", weight_density=0.4)})
+    pattern = load_zeros("correlated:channel_spread=0.5")
+    operands = OperandSource(network, activations=Source(density=0.4), batch=batch, zeros=pattern).operands(layer)
+    b = correlated_inputs(generator(0, 0, 0), pattern, (batch, heads * depth, keys, 1), round(0.4 * batch * 48))
+    kernels = operands.weights.reshape(batch, K, -1)
+    for n, head, c, position in np.ndindex(batch, heads, depth, keys):
+        place_of = (head * keys + position, c) if mode == "transposed" else (head * depth + c, position)
+        assert kernels[n][place_of] == b[n, head * depth + c, position, 0]
+    assert pattern.of_activations in operands.origins["weights"]
+    assert operands.origins["weights"].endswith(", the second input, b")
+
+
+def test_outputs_are_as_dense_as_the_layer_that_reads_them_says():
+    source = OperandSource(attention(**STATED))
+    known = {layer.name: source.output_density(layer) for layer in source.network.layers}
+    assert known["q"] == (0.5, "profile: the input density of scores")
+    assert known["k"] == (0.25, "profile: the density of scores's second input")
+    assert known["scores"] == (0.75, "profile: the input density of r")
+
+
+def test_kernels_and_states_come_from_the_file_of_activations(tmp_path):
+    network, path = attention(**STATED), tmp_path / "a.npz"
+    kernels = np.arange(48).reshape(12, 4, 1, 1) % 2
+    states = np.arange(17 * 6).reshape(17, 6, 1) % 3
+    np.savez(path, **{"scores.weights": kernels, "scores.inputs": np.ones((8, 6, 1), int), "r.inputs": states})
+    source = OperandSource(network, activations=Source(path=path))
+    scores, r = (source.operands(network.layer(name)) for name in ("scores", "r"))
+    assert np.array_equal(scores.weights, kernels)
+    assert np.array_equal(scores.weight_values, kernels)
+    assert scores.origins["weights"] == "file: a.npz"
+    assert np.array_equal(r.inputs[0], states != 0)
+    assert source.densities(network.layer("scores")).weight_density == 0.5
+
+
+# Patterns of the zeros
+
+
+def test_without_a_pattern_every_placement_is_the_uniform_one():
+    # What a seed placed before there were patterns, it places today.
+    network = read_network("alexnet_scnn")
+    for layer in (network.layer("conv1"), network.layer("conv3")):
+        index = network.layers.index(layer)
+        operands = OperandSource(network, seed=3, batch=2).operands(layer)
+        shape = (2, *layer.input_shape)
+        inputs = place(np.random.default_rng([3, index, 1]), shape, operands.input_nonzeros)
+        cells = np.ones(layer.weight_shape, np.bool_)
+        if layer.name == "conv1":
+            cells = space_to_depth_cells(layer.weight_shape, (11, 11, 4))
+        weights = np.zeros(layer.weight_shape, np.uint8)
+        weights[cells] = place(np.random.default_rng([3, index, 0]), (int(cells.sum()),), operands.weight_nonzeros)
+        assert np.array_equal(operands.inputs, inputs)
+        assert np.array_equal(operands.weights, weights)
+
+
+@pytest.mark.parametrize("batch", [1, 2])
+def test_a_pattern_moves_zeros_and_changes_no_number(batch):
+    network, pattern = read_network("alexnet_scnn"), load_zeros("correlated")
+    for layer in network.compute_layers[:3]:
+        uniform = OperandSource(network, batch=batch).operands(layer)
+        moved, again = (OperandSource(network, batch=batch, zeros=pattern).operands(layer) for _ in range(2))
+        assert (moved.weight_nonzeros, moved.input_nonzeros) == (uniform.weight_nonzeros, uniform.input_nonzeros)
+        assert moved.output_density == uniform.output_density
+        assert not np.array_equal(moved.weights, uniform.weights)
+        assert np.array_equal(moved.weights, again.weights)
+        assert np.array_equal(moved.inputs, again.inputs)
+    conv1 = network.layer("conv1")
+    weights = OperandSource(network, zeros=pattern).operands(conv1).weights
+    assert not weights[~space_to_depth_cells(conv1.weight_shape, (11, 11, 4))].any()
+
+
+def test_a_pattern_takes_the_stream_of_seed_layer_and_operand():
+    network, pattern = read_network("vgg16"), load_zeros("correlated")
+    layer = network.layer("conv4_1")
+    operands = OperandSource(network, seed=5, zeros=pattern).operands(layer)
+    rngs = [np.random.default_rng([5, network.layers.index(layer), operand]) for operand in (0, 1)]
+    weights = correlated_weights(rngs[0], pattern, layer.weight_shape, operands.weight_nonzeros)
+    inputs = correlated_inputs(rngs[1], pattern, (1, *layer.input_shape), operands.input_nonzeros)
+    assert np.array_equal(operands.weights, weights)
+    assert np.array_equal(operands.inputs, inputs)
+
+
+def test_groups_of_a_layer_are_groups_of_its_pattern():
+    layer = Layer("a", "conv", ("image",), (64, 4, 4), 64, 3, 3, groups=2)
+    network = Network("net", "a net", "made up", {"image": (64, 4, 4)}, (layer,))
+    pattern = load_zeros("correlated:weight_channel_spread=0.5,weight_kernel_spread=0.0")
+    source = OperandSource(network, Source(density=0.5), Source(density=0.5), zeros=pattern)
+    weights = source.operands(layer).weights
+    halves = [half.mean(axis=(0, 2, 3)) for half in (weights[:32], weights[32:])]
+    assert abs(np.corrcoef(*halves)[0, 1]) < 0.6
+
+
+def test_the_phases_of_a_rearranged_layer_share_their_spread():
+    network = read_network("alexnet_scnn")
+    pattern = load_zeros("correlated:weight_kernel_spread=0.5")
+    conv1 = network.layer("conv1")
+    weights = OperandSource(network, zeros=pattern).operands(conv1).weights
+    kernels = weights.reshape(96, 3, -1).mean(axis=2)
+    # 121 weights of one filter and one original channel, 29,452 of 34,848 in all: by chance 0.03
+    assert kernels.std() > 0.1
+
+
+def test_origins_say_the_pattern():
+    network = chain(a={"weight_nonzeros": 7, "input_density": 0.5, "output_density": 0.125})
+    pattern = load_zeros("correlated:length=3,length_exponent=0.0,channel_spread=0.25")
+    of_inputs = "correlated positions (length 3 on 14 x 14, exponent 0, channel spread 0.25, position spread 0.011)"
+    of_weights = "correlated positions (filter spread 0.008, channel spread 0.021, kernel spread 0.13)"
+    assert OperandSource(network, zeros=pattern).operands(network.layer("a")).origins == {
+        "weights": f"profile: 7 non-zeros, {of_weights}; a paper",
+        "inputs": f"profile: density 0.5, {of_inputs}; a paper",
+        "outputs": "profile: density 0.125; a paper",
+    }
+    given = OperandSource(network, Source(density=0.25), Source(density=0.75), zeros=pattern)
+    assert given.operands(network.layer("b")).origins == {
+        "weights": f"synthetic: density 0.25, {of_weights}",
+        "inputs": f"synthetic: density 0.75, {of_inputs}",
+        "outputs": "synthetic: density 0.75",
+    }
+
+
+def test_a_pattern_leaves_real_masks_and_files_alone(file):
+    pattern = load_zeros("correlated")
+    squeezenet = read_network("squeezenet_pruned")
+    layer = squeezenet.layer("fire2/expand3x3")
+    plain, moved = (OperandSource(squeezenet, zeros=zeros).operands(layer) for zeros in (None, pattern))
+    assert np.array_equal(plain.weights, moved.weights)
+    assert plain.origins["weights"] == moved.origins["weights"]
+    network, rng = chain(), np.random.default_rng(1)
+    arrays = file(**{"a.weights": rng.integers(0, 2, (4, 4, 3, 3)), "a.inputs": rng.integers(0, 2, (4, 4, 4))})
+    plain, moved = (
+        OperandSource(network, arrays, arrays, zeros=zeros).operands(network.layer("a")) for zeros in (None, pattern)
+    )
+    assert np.array_equal(plain.weights, moved.weights)
+    assert np.array_equal(plain.inputs, moved.inputs)
+    assert plain.origins == moved.origins
