@@ -11,6 +11,7 @@ from archmodel.accelerators.result import RunResult
 from archmodel.errors import ConfigError, did_you_mean, show
 from archmodel.validation.scnn import Measured, measure_dnnsim, measure_scnn
 from archmodel.validation.scnn_energy import measure_scnn_energy
+from archmodel.validation.tpu import measure_tpu
 
 Kind = Literal["gate", "band", "identity", "report"]
 Verdict = Literal["pass", "FAIL", "outside", "-"]
@@ -130,6 +131,7 @@ MEASURES: dict[str, Callable[[], Measured]] = {
     "dnnsim": measure_dnnsim,
     "scnn": measure_scnn,
     "scnn_energy": measure_scnn_energy,
+    "tpu_v1": measure_tpu,
 }
 
 
