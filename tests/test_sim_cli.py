@@ -149,6 +149,19 @@ def test_the_totals_have_units_and_agree_with_the_run():
     assert re.search(r"^DRAM         [\d.]+ kB$", output, re.M)
 
 
+def test_a_sampled_run_shows_how_sure_it_is():
+    some = ["--arch", "scnn", "--net", "squeezenet_pruned", "--layers", "fire8/*", "--fidelity", "sampled"]
+    output = succeeded(*some)
+    document = json.loads(succeeded(*some, "--json"))
+    low, high = document["totals"]["cycles_ci95"]
+    cycles = document["totals"]["cycles"]
+    assert low < cycles < high
+    assert f"{cycles:,} cycles +- {50 * (high - low) / cycles:.2g} % (95 %) at 1 GHz" in output
+    for layer in document["layers"]:
+        assert layer["cycles_ci95"] == [layer["cycles_low"], layer["cycles_high"]]
+    assert " +- " not in succeeded(*some[:-1], "exact")
+
+
 def test_without_baseline_or_check_the_table_has_neither():
     output = succeeded(*FAST)
     for word in ("speed-up", "vs base", "bit for bit", "all conv"):

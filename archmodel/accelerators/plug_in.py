@@ -17,7 +17,7 @@ def load(folder: Path, file_name: str, where: str) -> ModuleType:
 
     It is executed from its source, so that no compiled file is left beside it and no older one is taken for it.
     """
-    if Path(file_name).name != file_name or not file_name.removesuffix(SUFFIX).isidentifier():
+    if not file_name.removesuffix(SUFFIX).isidentifier():
         raise ConfigError(f"{where}: must be the name of a Python file beside it, for instance 'toy.py'")
     path = folder / file_name
     if not path.is_file():

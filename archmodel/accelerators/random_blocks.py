@@ -71,6 +71,12 @@ class RandomBlock:
         fills[0], fills[-1] = 0.0, full @ entries
         return fills
 
+    @cached_property
+    def last_fill(self) -> Float64:
+        """Expected blocks whose last vector has each number of entries.  float64[width + 1]"""
+        left = (np.arange(self.entries.probability.size) - 1) % self.width + 1
+        return np.bincount(left[1:], self.entries.probability[1:], self.width + 1).astype(np.float64)
+
     def mean_passes(self, fifo_entries: int) -> float:
         """Expected times that a channel's activations are fetched for this block of weights."""
         vectors = np.arange(self.vectors.probability.size)

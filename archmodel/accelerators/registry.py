@@ -91,32 +91,33 @@ class Machine:
         self.check_runs(layer)
 
         def run(part: Layer, own: Operands, surroundings: Context) -> LayerResult:
-            result = self.module.run_layer(self.config, part, own, surroundings)
-            assert isinstance(result, LayerResult)
-            return result
+            return with_interval(self.module.run_layer(self.config, part, own, surroundings), surroundings)
 
         result = lowering.run_lowered(self.kinds, self.config, layer, operands, context, run)
-        return self._complete(result, context)
+        return self._with_energy(result, context)
 
     def expect_layer(self, layer: Layer, densities: Densities, context: Context) -> LayerResult:
         """Expected cycles and counts of a layer of which only the densities are known."""
         self.check_runs(layer)
 
         def run(part: Layer, own: Densities, surroundings: Context) -> LayerResult:
-            result = self.module.expect_layer(self.config, part, own, surroundings)
-            assert isinstance(result, LayerResult)
-            return result
+            return with_interval(self.module.expect_layer(self.config, part, own, surroundings), surroundings)
 
         result = lowering.expect_lowered(self.kinds, self.config, layer, densities, context, run)
-        return self._complete(result, context)
+        return self._with_energy(result, context)
 
-    def _complete(self, result: LayerResult, context: Context) -> LayerResult:
-        """A machine's result with its energy, and the interval of a sampled layer of which nothing was left out."""
+    def _with_energy(self, result: LayerResult, context: Context) -> LayerResult:
         counts = Counts(result.words_read, result.words_written, result.operations)
         time_s, dram_pj = result.cycles / self.config.clock_hz, context.memory.transfer_pj(result.dram_bytes)
         energy = energy_pj(self.technology, self.config.components, counts, time_s, dram_pj)
-        point = (result.cycles, result.cycles) if context.sampled else None
-        return replace(result, energy_pj=energy, cycles_ci95=result.cycles_ci95 or point)
+        return replace(result, energy_pj=energy)
+
+
+def with_interval(result: LayerResult, context: Context) -> LayerResult:
+    """A machine's result; a sampled layer of which nothing was left out gets its cycles as the interval."""
+    assert isinstance(result, LayerResult)
+    point = (result.cycles, result.cycles) if context.sampled else None
+    return replace(result, cycles_ci95=result.cycles_ci95 or point)
 
 
 def load_machine(name_or_path: str, assignments: tuple[str, ...] = (), technology: str | None = None) -> Machine:

@@ -22,6 +22,7 @@ Walk = Callable[[Int64], Int64]
 PILOT_UNITS = 7  # choice: a ninth of the 64 groups of SCNN's large layers; intervals of fewer are wide and less sure
 STUDENT_T = 2.446912  # 97.5 % quantile of Student's t with PILOT_UNITS - 1 degrees of freedom
 MOST_SAMPLED = 1 / 3  # choice: where it takes a larger share of the units, all are walked
+SHORTEST = 100  # choice: cycles of a unit below which whole cycles hide the scatter; all are walked, at little cost
 WIDEST = 0.02  # half-width of the 95 % interval over the layer's cycles that is promised
 AIM = 0.018  # half-width for which a sample is enlarged: the estimate still moves when units are added
 
@@ -93,7 +94,7 @@ def walk_sample(expectation: Expectation, walk: Walk, rng: np.random.Generator) 
     sample.add(pilot)
     error = sample.residual_error(pilot)
     enough = units_for(AIM * sample.estimate(), error, order.size)
-    if enough <= order.size * MOST_SAMPLED:
+    if enough <= order.size * MOST_SAMPLED and sample.mean_cycles >= SHORTEST:
         sample.add(order[PILOT_UNITS:enough])
         half_width = error * spread(max(enough, PILOT_UNITS), order.size)
         if half_width <= WIDEST * sample.estimate():
@@ -122,7 +123,6 @@ def split(total: int, weights: npt.ArrayLike) -> Int64:
     if not cumulated.size or not cumulated[-1]:
         return np.zeros(cumulated.size, np.int64)
     ends = np.floor(cumulated * (total / cumulated[-1]) + 0.5).astype(np.int64)
-    ends[-1] = total
     return np.diff(ends, prepend=0)
 
 
@@ -143,6 +143,11 @@ class _Sample:
     @property
     def _cycles(self) -> Int64:
         return np.concatenate([measured[:, 0] for measured in self._measured])
+
+    @property
+    def mean_cycles(self) -> float:
+        """Cycles of a walked unit."""
+        return float(self._cycles.mean())
 
     def _ratio(self) -> float:
         """Cycles per expected work of the units drawn at random."""

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import product
 
 import numpy as np
 import numpy.typing as npt
@@ -13,7 +12,8 @@ from archmodel.accelerators.random_blocks import Float64
 from archmodel.network.layer import Layer
 
 Bools = npt.NDArray[np.bool_]
-Pattern = tuple[bytes, ...]  # a mask of bool for each phase
+Pattern = bytes  # bool[phases, rows or columns of a tile]
+Tiles = tuple[tuple[Pattern, ...], tuple[Pattern, ...]]  # of the rows and of the columns of PEs
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,13 +31,12 @@ class Axis:
     padding: int
     num_outputs: int
 
-    def tiles(self, first: int, size: int, tile: int, num_pes: int) -> list[Pattern]:
+    def tiles(self, first: int, size: int, tile: int, num_pes: int) -> tuple[Pattern, ...]:
         """Inputs in the part of a sub-plane that each PE along the axis has."""
         inside = np.zeros((self.inputs.shape[0], num_pes * tile), bool)
         held = self.inputs[:, first : first + size]
         inside[:, : held.shape[1]] = held
-        split = inside.reshape(-1, num_pes, tile)
-        return [tuple(mask.tobytes() for mask in split[:, pe]) for pe in range(num_pes)]
+        return tuple(inside[:, start : start + tile].tobytes() for start in range(0, num_pes * tile, tile))
 
     def meetings(self, first: int, size: int) -> tuple[int, int]:
         """Pairs of an input of a sub-plane and a tap of its phase: all, and those whose output exists."""
@@ -78,16 +77,24 @@ class Cells:
         block = np.multiply.outer(present, taps) if order == "krs" else np.multiply.outer(taps, present)
         return block.ravel()
 
-    def tiles(self, sub_plane: SubPlane, rows: int, cols: int) -> tuple[tuple[Pattern, Pattern], ...]:
-        """Inputs in the rows and in the columns of each PE's tile; equal patterns are equal tiles."""
-        vertical = self.rows.tiles(sub_plane.top, sub_plane.height, sub_plane.tile_h, rows)
-        horizontal = self.columns.tiles(sub_plane.left, sub_plane.width, sub_plane.tile_w, cols)
-        return tuple(product(vertical, horizontal))
+    def tiles(self, sub_plane: SubPlane, rows: int, cols: int) -> Tiles:
+        """Inputs in the rows and in the columns of the PEs' tiles; equal patterns are equal tiles."""
+        return (
+            self.rows.tiles(sub_plane.top, sub_plane.height, sub_plane.tile_h, rows),
+            self.columns.tiles(sub_plane.left, sub_plane.width, sub_plane.tile_w, cols),
+        )
 
-    def tile(self, pattern: tuple[Pattern, Pattern], phase: tuple[int, int]) -> Float64:
+    def tile(self, tall: Pattern, wide: Pattern, phase: tuple[int, int]) -> Float64:
         """1 in the cells of a tile that hold an input of a channel of a phase.  float64[cells]"""
-        tall, wide = (np.frombuffer(masks[number], bool) for masks, number in zip(pattern, phase, strict=True))
-        return np.outer(tall, wide).astype(float).ravel()
+        rows = np.frombuffer(tall, bool).reshape(self.rows.inputs.shape[0], -1)[phase[0]]
+        columns = np.frombuffer(wide, bool).reshape(self.columns.inputs.shape[0], -1)[phase[1]]
+        return np.outer(rows, columns).astype(float).ravel()
+
+    def products(self, sub_plane: SubPlane) -> tuple[Float64, Float64]:
+        """Pairs of a position of a full tile and a tap, of all phases, in each row and column of the accumulators."""
+        rows = np.convolve(np.ones(sub_plane.tile_h), self.rows.taps.sum(axis=0)[::-1])
+        columns = np.convolve(np.ones(sub_plane.tile_w), self.columns.taps.sum(axis=0)[::-1])
+        return rows, columns
 
     def meetings(self, sub_plane: SubPlane) -> tuple[int, int]:
         """Pairs of an input and a tap of a channel of each phase in a sub-plane: all, and those whose output exists."""

@@ -8,6 +8,7 @@ it follow (`slowest_pe`), and the banks (`random_queues`). The account is that o
 import math
 from collections import Counter
 from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
 
@@ -16,10 +17,11 @@ from archmodel.accelerators.cartesian import Int64
 from archmodel.accelerators.context import Context
 from archmodel.accelerators.planar import PlanarTiling, SubPlane, unit_stride
 from archmodel.accelerators.random_blocks import Float64, RandomBlock
-from archmodel.accelerators.random_queues import RandomQueues, random_queues
+from archmodel.accelerators.random_queues import Banks, Fills, RandomQueues, random_queues
 from archmodel.accelerators.result import LayerResult
-from archmodel.accelerators.scnn_cells import Cells, Pattern
+from archmodel.accelerators.scnn_cells import Cells, Pattern, Tiles
 from archmodel.accelerators.scnn_config import Config
+from archmodel.accelerators.scnn_conv import accumulators_of
 from archmodel.accelerators.scnn_expected_work import ExpectedGroup, group_works, whole
 from archmodel.accelerators.scnn_tally import Counts, Tally
 from archmodel.accelerators.scnn_tiling import Cut, cut_layer
@@ -40,13 +42,14 @@ def expect_layer(config: Config, layer: Layer, densities: Densities, context: Co
     cut = cut_layer(config, conv, densities.output_density, inputs.fit)
     weights = RandomWeights.of(config, cells, cut, densities.weight_density)
     sub_planes = list(cut.tiling.sub_planes()) * densities.batch
-    known: dict[tuple[object, ...], ExpectedPart] = {}
+    known: dict[tuple[object, float], ExpectedPart] = {}
     parts = []
     for sub_plane in sub_planes:
-        kind = inputs.tiles(sub_plane), products_reaching(config, cells, sub_plane)
-        if kind not in known:
-            known[kind] = expect_part(config, cells.channels, weights, inputs, *kind)
-        parts += [known[kind]] * conv.groups
+        tiles, kept = inputs.tiles(sub_plane), kept_products(config, cells, sub_plane)
+        if (tiles, kept) not in known:
+            banks = banks_of(config, cells, cut, sub_plane)
+            known[tiles, kept] = expect_part(config, cells.channels, weights, inputs, tiles, banks, kept)
+        parts += [known[tiles, kept]] * conv.groups
     counts = np.stack([whole(column, upwards=True) for column in np.array([part.counts for part in parts]).T], axis=1)
     works = group_works([part.groups for part in parts])
     tally = Tally(config, conv, cut)
@@ -106,15 +109,15 @@ class RandomInputs:
         """Fraction that is stored, explicit zeros apart."""
         return self.densities.input_density if self.config.compression.sparse_activations else 1.0
 
-    def tiles(self, sub_plane: SubPlane) -> tuple[tuple[Pattern, Pattern], ...]:
-        """Patterns of the PEs' tiles."""
+    def tiles(self, sub_plane: SubPlane) -> Tiles:
+        """Inputs in the PEs' tiles."""
         return self.cells.tiles(sub_plane, self.config.pe.rows, self.config.pe.cols)
 
-    def blocks(self, pattern: tuple[Pattern, Pattern]) -> list[RandomBlock]:
-        """Blocks of each phase of a PE."""
+    def blocks(self, tall: Pattern, wide: Pattern) -> list[RandomBlock]:
+        """Blocks of each phase of a PE with these rows and columns."""
         longest_run, width = self.config.compression.longest_run, self.config.pe.I
         return [
-            RandomBlock.of(self.cells.tile(pattern, phase) * self.stored_density, longest_run, width)
+            RandomBlock.of(self.cells.tile(tall, wide, phase) * self.stored_density, longest_run, width)
             for phase in self.cells.phases
         ]
 
@@ -123,14 +126,17 @@ class RandomInputs:
 
         Their sums over the channels are taken as normal; the median of the fullest tile decides.
         """
-        tiles = Counter(tile for sub_plane in tiling.sub_planes() for tile in self.tiles(sub_plane))
+        kinds: Counter[tuple[Pattern, Pattern]] = Counter()
+        for sub_plane in tiling.sub_planes():
+            rows, columns = (Counter(patterns).items() for patterns in self.tiles(sub_plane))
+            kinds.update({(tall, wide): one * other for tall, one in rows for wide, other in columns})
         channels = self.cells.channels * self.cells.conv.groups
-        fullest = max(sum(self.cells.tile(tile, phase).sum() for phase in self.cells.phases) for tile in tiles)
+        fullest = max(sum(self.cells.tile(*kind, phase).sum() for phase in self.cells.phases) for kind in kinds)
         if fullest * channels * self.stored_density > most_entries:
             return False
         log_chance = 0.0
-        for pattern, number in tiles.items():
-            blocks = self.blocks(pattern)
+        for kind, number in kinds.items():
+            blocks = self.blocks(*kind)
             entries = channels * sum(block.entries.mean for block in blocks)
             deviation = math.sqrt(channels * sum(block.entries.variance for block in blocks))
             log_chance += number * self.densities.batch * log_normal_cdf(most_entries + 0.5 - entries, deviation)
@@ -145,7 +151,7 @@ class ExpectedPart:
     groups: list[ExpectedGroup]
 
 
-def products_reaching(config: Config, cells: Cells, sub_plane: SubPlane) -> float:
+def kept_products(config: Config, cells: Cells, sub_plane: SubPlane) -> float:
     """Fraction of a sub-plane's products that go to the accumulators."""
     if config.pe.out_of_range == "accumulate":
         return 1.0
@@ -153,19 +159,28 @@ def products_reaching(config: Config, cells: Cells, sub_plane: SubPlane) -> floa
     return in_range / meetings if meetings else 1.0
 
 
+def banks_of(config: Config, cells: Cells, cut: Cut, sub_plane: SubPlane) -> Banks:
+    """The banks of a PE with a full tile."""
+    conv = cells.conv
+    rows, columns = cells.products(sub_plane)
+    first = sub_plane.top + conv.pad_top - conv.R + 1, sub_plane.left + conv.pad_left - conv.S + 1
+    return Banks.of(accumulators_of(config, conv, cut, sub_plane), rows, columns, first)
+
+
 def expect_part(
     config: Config,
     channels: int,
     weights: RandomWeights,
     inputs: RandomInputs,
-    tiles: tuple[tuple[Pattern, Pattern], ...],
-    reaching: float,
+    tiles: Tiles,
+    banks: Banks,
+    kept: float,
 ) -> ExpectedPart:
-    """What the PEs do in all output groups of a sub-plane; channels : of a phase; reaching : fraction of products."""
-    patterns = {pattern: number for number, pattern in enumerate(dict.fromkeys(tiles))}
-    pe_kinds = np.array([patterns[pattern] for pattern in tiles])
+    """What the PEs do in all output groups of a sub-plane; channels : of a phase; kept : fraction of products."""
+    kinds = {kind: number for number, kind in enumerate(product(*(dict.fromkeys(patterns) for patterns in tiles)))}
+    pe_kinds = np.array([kinds[kind] for kind in product(*tiles)])
     num_pes = np.bincount(pe_kinds)
-    activations = [inputs.blocks(pattern) for pattern in patterns]
+    activations = [inputs.blocks(*kind) for kind in kinds]
     numbers = np.array(weights.numbers)
 
     def summed(of_weights: Float64, of_activations: Float64) -> float:
@@ -181,14 +196,12 @@ def expect_part(
         float(channels * (numbers @ entries).sum()),
         float(channels * (num_pes @ stored).sum()),
         issued,
-        issued * reaching,
+        issued * kept,
         summed(passes, stored),
         summed(entries, fetched),
     )
-    queues = random_queues(
-        total_fills(numbers, weights.blocks), total_fills(num_pes, activations), reaching,
-        config.pe.accumulator_banks, config.pe.queue_depth,
-    )  # fmt: skip
+    fills = Fills.of(numbers, weights.blocks), Fills.of(num_pes, activations)
+    queues = random_queues(*fills, banks.times(kept), config.pe.queue_depth)
     owns = [
         Own(int(number), [block.vectors for block in kind])
         for number, kind in zip(num_pes, activations, strict=True)
@@ -198,11 +211,6 @@ def expect_part(
         for number, kind in zip(weights.numbers, weights.blocks, strict=True)
     ]
     return ExpectedPart(counts, expected_groups(config, channels, groups, owns, pe_kinds, queues))
-
-
-def total_fills(numbers: Int64, kinds: list[list[RandomBlock]]) -> Float64:
-    """Expected vectors with 0, 1, 2 ... entries in blocks, as many of each kind, of all phases."""
-    return np.array(sum(number * block.fills for number, kind in zip(numbers, kinds, strict=True) for block in kind))
 
 
 def expected_groups(
@@ -223,8 +231,7 @@ def expected_groups(
         return [group for number, group in kinds for _ in range(number)]
     together = [Broadcast.together(list(zip((number for number, _ in groups), phase, strict=True)))
                 for phase in zip(*(phases for _, phases in groups), strict=True)]  # fmt: skip
-    slowest = slowest_work(together, owns) * (1.0 + queues.stall_cycles)
-    return [ExpectedGroup.without_barriers(kinds, slowest)]
+    return [ExpectedGroup.without_barriers(kinds, slowest_work(together, owns))]
 
 
 def log_normal_cdf(excess: float, deviation: float) -> float:

@@ -54,9 +54,10 @@ class ExpectedGroup:
         steps = Steps.of(phases)
         issuing = np.array([mean_work(phases, own) for own in kinds])
         longest, deviation = queues.emptying(issuing.max())
+        stalls = queues.stalls(issuing.max())
         emptying = np.array([longest * activity(steps, own) for own in kinds])
         between = [phase.share(meetings) for phase in phases]
-        slowest = meetings * slowest_work(between, kinds) * (1.0 + queues.stall_cycles)
+        slowest = meetings * slowest_work(between, kinds) * (1.0 + stalls)
         busiest = int(issuing.argmax())
         if deviation > 0.0:
             longest_of_all = queues.emptying(issuing.max(), kinds[busiest].num_pes)[0]
@@ -64,10 +65,10 @@ class ExpectedGroup:
             excess = (math.hypot(spread, deviation) - spread) / deviation * (longest_of_all - longest)
         else:
             excess = 0.0
-        waiting = waiting_for_weights(phases, kinds, fifo) * (1.0 + queues.stall_cycles)
+        waiting = waiting_for_weights(phases, kinds, fifo) * (1.0 + stalls)
         return cls(
             issuing=issuing[pe_kinds],
-            stalls=issuing[pe_kinds] * queues.stall_cycles,
+            stalls=issuing[pe_kinds] * stalls,
             emptying=emptying[pe_kinds],
             slowest=slowest + emptying[busiest] + excess,
             waiting=waiting,
@@ -75,13 +76,14 @@ class ExpectedGroup:
 
     @classmethod
     def without_barriers(cls, groups: "list[tuple[int, ExpectedGroup]]", slowest: float) -> "ExpectedGroup":
-        """As many groups of each kind, whose PEs meet only at the end of all; slowest : cycles of issues and stalls."""
+        """As many groups of each kind, whose PEs meet only at the end of all; slowest : issues of the one with most."""
         issuing, stalls, emptying = (
             sum((number * getattr(group, name) for number, group in groups), np.zeros(groups[0][1].issuing.size))
             for name in ("issuing", "stalls", "emptying")
         )
         waiting = sum(number * group.waiting for number, group in groups)
-        return cls(issuing, stalls, emptying, slowest + float(emptying.max()), waiting)
+        stretch = 1.0 + float(stalls.sum() / max(issuing.sum(), 1.0))
+        return cls(issuing, stalls, emptying, slowest * stretch + float(emptying.max()), waiting)
 
 
 def group_works(parts: list[list[ExpectedGroup]]) -> list[GroupWork]:

@@ -4,7 +4,7 @@ import numpy as np
 
 from archmodel.accelerators.context import Context
 from archmodel.accelerators.random_blocks import RandomBlock
-from archmodel.accelerators.random_queues import random_queues
+from archmodel.accelerators.random_queues import Banks, Fills, random_queues
 from archmodel.accelerators.result import LayerResult
 from archmodel.accelerators.scnn_config import Config
 from archmodel.accelerators.scnn_conv import GroupWork
@@ -22,7 +22,8 @@ def expect_layer(config: Config, layer: Layer, densities: Densities, context: Co
     counts = np.stack([whole(list(column), upwards=True) for column in zip(*(of for of, _ in expected), strict=True)])
     works = [
         RoundWork(by_pe(work), *of_round)
-        for work, of_round in zip(group_works([[group] for _, group in expected]), counts.T.tolist(), strict=True)
+        for (_, group), of_round in zip(expected, counts.T.tolist(), strict=True)
+        for work in group_works([[group]])
     ]
     return account(config, layer, rounds, works, densities, densities.effectual_macs(layer), context)
 
@@ -54,8 +55,9 @@ def expect_round(
         weights * inputs.entries.mean,
         weights * inputs.vectors.mean,
     )
-    fills = np.array(sum(number * block.fills for number, block in zip(num_pes, blocks, strict=True)))
-    queues = random_queues(fills, inputs.fills, 1.0, pe.accumulator_banks, pe.queue_depth)
+    banks = Banks.of(round_.accumulators, np.ones(1), np.ones(round_.num_images))
+    fills = Fills.of(num_pes, [[block] for block in blocks]), Fills.of(np.ones(1, np.int64), [[inputs]])
+    queues = random_queues(*fills, banks, pe.queue_depth)
     owns = [Own(int(number), [block.vectors]) for number, block in zip(num_pes, blocks, strict=True)]
     shared = [Broadcast.of(layer.C, inputs.vectors)]
     pe_kinds = np.repeat(np.arange(num_pes.size), num_pes)

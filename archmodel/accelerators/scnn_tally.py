@@ -119,7 +119,7 @@ class Tally:
         return cycles
 
     def _count_words(self, part: Counts, output_density: float) -> None:
-        pe = self.config.pe
+        pe, tile = self.config.pe, part.sub_plane
         self.read["iaram"] += part.input_reads
         self.written["activation_registers"] += part.input_reads
         self.written["weight_fifo"] += part.stored_weights * pe.num_pes
@@ -128,7 +128,6 @@ class Tally:
             self.read[component] += part.accumulated
             self.written[component] += part.accumulated
         channels = self.conv.K // self.conv.groups
-        tile = part.sub_plane
         held = (tile.tile_h + self.conv.R - 1) * (tile.tile_w + self.conv.S - 1)
         halos = channels * (held - tile.tile_h * tile.tile_w) * pe.num_pes
         self.written["halo"] += halos

@@ -2,13 +2,14 @@
 
 import math
 from dataclasses import dataclass
+from itertools import accumulate, pairwise
 
 import numpy as np
 
 from archmodel.accelerators.random_blocks import Count, Float64
 from archmodel.kernels.fifo_lag import expected_coupled_cycles
 
-DEVIATIONS = 10.0  # standard deviations around its mean within which a sum is looked at
+DEVIATIONS = 8.0  # standard deviations around its mean within which a sum is looked at
 UNCOUPLED = 8.0  # standard deviations between a PE that is ahead and the slowest one that do not happen
 CELLS = 200  # of the coupled walk's window, about: twice as many move no layer by a thousandth
 MOST_GRID = 8  # cells of one vector of a PE's own operand
@@ -73,8 +74,8 @@ class Steps:
         if total <= 0.0:
             return cls([0] * len(phases), 0.0)
         num_steps = max(1, round(total**2 / sum(squares)))
-        ends = np.round(np.cumsum(squares) * (num_steps / sum(squares)))
-        return cls([int(steps) for steps in np.diff(ends, prepend=0.0)], total / num_steps)
+        ends = [0, *(round(part * num_steps / sum(squares)) for part in accumulate(squares))]
+        return cls([end - start for start, end in pairwise(ends)], total / num_steps)
 
     @property
     def total(self) -> int:
@@ -151,6 +152,7 @@ def sum_of_steps(steps: Steps, own: Own) -> Float64:
 def expected_maximum(kinds: list[tuple[int, Float64, Float64]]) -> float:
     """Expected maximum of independent variables; of each kind: how many, their values ascending, and probabilities."""
     lowest = max(values[0] for _, values, _ in kinds)
+    kinds = [kind for kind in kinds if kind[1][-1] >= lowest]
     points = np.unique(np.concatenate([values[values >= lowest] for _, values, _ in kinds]))
     below = np.ones(points.size)
     for number, values, probability in kinds:
@@ -171,16 +173,15 @@ def waiting_for_weights(phases: list[Broadcast], owns: list[Own], fifo: tuple[in
     held = fullest * entries / steps.vectors  # own vectors that a PE can be ahead
     if held > UNCOUPLED * spread and fullest * per_cycle > 1.0:
         return 0.0
-    pieces = math.ceil(steps.vectors / entries)  # a block larger than the FIFO comes in pieces
     size = max(vectors.probability.size for vectors in mixed)
-    ahead = min(DEVIATIONS * spread, 2.0 * held * pieces) + size
-    behind = 0.6 * DEVIATIONS * spread + size  # the slowest PE is itself some deviations behind the mean
+    ahead = min(DEVIATIONS * spread, 2.0 * max(held, fullest)) + size
+    behind = 0.75 * DEVIATIONS * spread + size  # the slowest PE is itself some deviations behind the mean
     grid = max(1, min(MOST_GRID, math.ceil(CELLS / (ahead + behind))))
     coupled = expected_coupled_cycles(
         np.array([np.pad(vectors.probability, (0, size - vectors.probability.size)) for vectors in mixed]),
         np.array([own.num_pes for own in owns]),
-        steps.total * pieces,
-        steps.vectors / pieces,
+        steps.total,
+        steps.vectors,
         entries,
         per_cycle,
         grid,

@@ -96,15 +96,17 @@ def flat(section: Mapping[str, Any], above: str = "") -> dict[str, Any]:
 
 def print_runs(out: "Console", files: Sequence[str], runs: Sequence["RunResult"]) -> None:
     """One line for each file, with the totals of all its layers."""
-    from archmodel.cli.tables import percent, seconds, si
+    from archmodel.cli.tables import joules, percent, seconds, si
     from archmodel.errors import one_line
 
     rows = []
     for letter, file, run in zip(ascii_lowercase, files, runs, strict=False):
         sums = totals(run)
         cells = [f"{sums['cycles']:,}", seconds(sums["time_s"]), percent(sums["multiplier_utilization"], 1.0)]
-        rows.append([letter, one_line(file), f"{run.net} on {run.arch}", *cells, si(sums["dram_bytes"], "B")])
-    print_columns(out, ["", "file", "run", "cycles", "time", "util", "DRAM"], rows, num_texts=3, flexible=(1, 2))
+        energy = "" if sums["energy_pj"] is None else joules(sums["energy_pj"])
+        rows.append([letter, one_line(file), f"{run.net} on {run.arch}", *cells, si(sums["dram_bytes"], "B"), energy])
+    headings = ["", "file", "run", "cycles", "time", "util", "DRAM", "energy"]
+    print_columns(out, headings, rows, num_texts=3, flexible=(1, 2))
 
 
 def print_pair(out: "Console", letter: str, pair: Mapping[str, Any]) -> None:

@@ -24,9 +24,10 @@ def expected_slowest(probability, num_pes, last):
 
 @njit(nogil=True)
 def advance(probability, following, steps, grid, bound, last):
-    """One step of every PE: wait for its weights until cell `bound` unless it has none to use them on, then work.
+    """One step of every PE: wait for its weights until cell `bound`, then work.
 
-    A PE that waits is between two cells; its probability is shared so that its expected time is kept.
+    A PE without work in this step would wait at its next one, so that it may as well wait here. One that waits is
+    between two cells; its probability is shared so that its expected time is kept.
     """
     following[:] = 0.0
     ahead = np.int64(np.floor(bound)) if bound > 0.0 else np.int64(-1)  # cells up to this one wait
@@ -37,10 +38,9 @@ def advance(probability, following, steps, grid, bound, last):
             chance, shift = steps[kind, vectors], vectors * grid
             if chance == 0.0:
                 continue
-            first = ahead + 1 if vectors > 0 else 0
-            for cell in range(first, last + 1):
+            for cell in range(ahead + 1, last + 1):
                 following[kind, cell + shift] += chance * probability[kind, cell]
-            if first > 0:
+            if ahead >= 0:
                 following[kind, ahead + shift] += chance * waiting * (1.0 - share)
                 following[kind, ahead + shift + 1] += chance * waiting * share
 
@@ -74,7 +74,11 @@ def expected_coupled_cycles(steps, num_pes, num_steps, vectors_per_step, entries
     arrival, bound = -1.0, -1.0
     for step in range(num_steps):
         beyond = (step + 1) * vectors_per_step - entries  # vectors to be freed before this step's last one
-        if beyond > 0.0:
+        if vectors_per_step > entries:  # in pieces, in each of which all PEs wait for the slowest
+            arrival = max(arrival + 1.0 / per_cycle, done[step] - entries + 1.0 if step else 0.0)
+            bound = min(arrival / cell_cycles - origin, np.float64(last))
+            arrival += (vectors_per_step - 1.0) / per_cycle
+        elif beyond > 0.0:
             source = np.int64(np.ceil(beyond / vectors_per_step - 1e-9)) - 1
             last_pass = max(done[source + 1] - vectors_per_step, done[source])
             freed = last_pass + beyond - source * vectors_per_step

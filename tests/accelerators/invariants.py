@@ -153,7 +153,7 @@ def every_action_costs_energy(arch):
 
 def outputs_through_the_dataflow_are_the_layers(arch):
     for fidelity in ("exact", "sampled"):
-        done = run(arch, fidelity, check=True, batch=2)
+        done = run(arch, fidelity, check=True, batch=2, weights="density=0.05")
         assert all(layer.checked for layer in done.layers)
     assert not any(layer.checked for layer in run(arch, "exact").layers)
 
@@ -169,10 +169,7 @@ def results_survive_a_file(arch, tmp_path):
     for fidelity in FIDELITIES:
         done = run(arch, fidelity, baseline="dcnn")
         results.save(done, tmp_path / "run.h5")
-        loaded = results.load(tmp_path / "run.h5")
-        assert loaded.layers == done.layers
-        assert loaded.baseline.layers == done.baseline.layers
-        assert (loaded.cycles_ci95, loaded.speedup) == (done.cycles_ci95, done.speedup)
+        assert results.load(tmp_path / "run.h5") == done
         assert (done.cycles_ci95 is not None) == (fidelity == "sampled")
 
 

@@ -1,5 +1,8 @@
 """Samples of a layer's units: what is walked, what the others are said to take, how often the interval holds."""
 
+import math
+import statistics
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -7,8 +10,10 @@ from hypothesis import strategies as st
 
 from archmodel.accelerators.context import Context
 from archmodel.accelerators.sampling import (
+    AIM,
     MOST_SAMPLED,
     PILOT_UNITS,
+    SHORTEST,
     STUDENT_T,
     WIDEST,
     Expectation,
@@ -66,6 +71,11 @@ def test_the_quantile_is_that_of_the_pilots_degrees_of_freedom():
     assert pytest.approx(student_t(PILOT_UNITS - 1), abs=1e-5) == STUDENT_T
 
 
+def test_the_promise_is_two_per_cent():
+    assert WIDEST == 0.02
+    assert AIM < WIDEST
+
+
 def test_a_pilot_is_enough_where_the_expectation_is_good():
     walked = noisy_layer(0.005).sample()
     assert walked.units.size == PILOT_UNITS
@@ -74,7 +84,7 @@ def test_a_pilot_is_enough_where_the_expectation_is_good():
 
 def test_cycles_in_proportion_to_the_expectation_are_exact():
     work = np.arange(1, NUM_UNITS + 1)
-    layer = Layer(3 * work, work)
+    layer = Layer(300 * work, 100 * work)
     walked = layer.sample()
     assert walked.units.size == PILOT_UNITS
     assert (walked.cycles == layer.cycles).all()
@@ -106,9 +116,46 @@ def test_a_layer_of_few_units_is_exact(num_units, walked):
     assert Layer([100] * num_units).sample().units.size == walked
 
 
+@pytest.mark.parametrize(("spread", "seed"), [(0.005, 0), (0.005, 1), (0.04, 0), (0.04, 2)])
+def test_the_interval_by_hand(spread, seed):
+    layer = noisy_layer(spread, num_units=200)
+    walked = layer.sample(seed)
+    pilot, n, N = layer.asked[:PILOT_UNITS], walked.units.size, 200
+    cycles, work = layer.cycles, layer.expectation.work
+    ratio_of_pilot = cycles[pilot].sum() / work[pilot].sum()
+    scatter = statistics.stdev(cycles[unit] - ratio_of_pilot * work[unit] for unit in pilot)
+    half = 2.446912 * N * scatter * math.sqrt((1 - n / N) / n) * work.mean() / work[pilot].mean()
+    estimate = cycles[walked.units].sum() / work[walked.units].sum() * work.sum()
+    assert n == (PILOT_UNITS if spread < 0.01 else pytest.approx(30, abs=20))
+    assert walked.cycles.sum() == pytest.approx(estimate, abs=1)
+    assert walked.low.sum() == pytest.approx(estimate - half, abs=2)
+    assert walked.high.sum() == pytest.approx(estimate + half, abs=2)
+
+
+def test_a_sample_whose_estimate_falls_while_it_grows_is_walked_on():
+    # The seven units that seed 0 draws first take twice as long as the others: 2 % of the estimate is half as much.
+    pilot = noisy_layer(0.001, num_units=300).sample(0).units
+    cycles = np.full(300, 1000)
+    cycles[pilot] = 2000 + 60 * np.arange(-3, 4)
+    walked = Layer(cycles).sample(0)
+    assert walked.units.size == 300
+
+
+def test_whole_cycles_keep_each_unit_within_its_ends():
+    rng = np.random.default_rng(2)
+    layer = Layer(1000 + rng.integers(-1, 2, 400), rng.uniform(999, 1001, 400))
+    for seed in range(10):
+        assert 0 < half_width(layer.sample(seed)) < 0.002
+
+
+@pytest.mark.parametrize(("cycles", "walked"), [(SHORTEST - 1, NUM_UNITS), (SHORTEST, PILOT_UNITS)])
+def test_short_units_are_all_walked(cycles, walked):
+    assert Layer([cycles] * NUM_UNITS).sample().units.size == walked
+
+
 def test_units_unlike_the_others_are_always_walked():
     certain = np.arange(NUM_UNITS) % 16 == 15
-    cycles = np.where(certain, 7, 1000)
+    cycles = np.where(certain, 70, 1000)
     layer = Layer(cycles, cycles + 300 * certain, certain=certain)
     for seed in range(5):
         walked = layer.sample(seed)
@@ -132,7 +179,7 @@ def test_units_take_at_least_what_is_known():
 
 
 def test_units_without_work_take_no_time():
-    work = np.where(np.arange(NUM_UNITS) < 30, 0, 50)
+    work = np.where(np.arange(NUM_UNITS) < 30, 0, 5000)
     walked = Layer(2 * work, work).sample()
     assert walked.cycles.tolist() == (2 * work).tolist()
     assert Layer(np.zeros(NUM_UNITS), np.zeros(NUM_UNITS)).sample().cycles.tolist() == [0] * NUM_UNITS

@@ -89,6 +89,11 @@ def test_an_edited_module_is_read_anew(tmp_path):
     assert load_machine(path).config.num_multipliers == before + 1
 
 
+def test_annotations_may_be_text(tmp_path):
+    path = write(tmp_path, "import math\n", "from __future__ import annotations\n\nimport math\n")
+    assert load_machine(path, ("pes=6",)).config.num_multipliers == 6
+
+
 def refused(path, *assignments):
     with pytest.raises(ConfigError) as error:
         load_machine(path, assignments)

@@ -44,7 +44,7 @@ BERT_BASE = 109_482_240  # bert-base-uncased as published in Hugging Face's tran
 
 @pytest.mark.parametrize(
     ("name", "parameters"),
-    zip(NAMES, (SENTENCE_CNN, CHAR_CNN, NEURALTALK, DEEP_SPEECH_2, GNMT, BERT_BASE), strict=True),
+    list(zip(NAMES, (SENTENCE_CNN, CHAR_CNN, NEURALTALK, DEEP_SPEECH_2, GNMT, BERT_BASE), strict=True)),
     ids=NAMES,
 )
 def test_parameters_follow_from_the_published_sizes(name, parameters):

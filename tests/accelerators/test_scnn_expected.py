@@ -1,0 +1,284 @@
+"""Statistical SCNN layers: equal to exact where nothing is random, near their mean elsewhere, and always consistent."""
+
+import dataclasses
+import functools
+import statistics
+
+import numpy as np
+import pytest
+
+from archmodel import config, simulate
+from archmodel.accelerators.context import Context
+from archmodel.accelerators.scnn import Config, expect_layer, run_layer
+from archmodel.accelerators.scnn_expected_work import whole
+from archmodel.network.layer import Layer
+from archmodel.operands.operands import Densities, Operands
+from archmodel.operands.synthetic import place
+from tests.accelerators import test_scnn_fc
+from tests.accelerators.test_scnn_exact import memory, random_case
+
+CASES_A_TEST, SMALL_CASES = 10, 12
+QUEUED = ("bank_conflict", "imbalance", "drain", "memory")  # causes that the queues reach
+
+
+def load(*assignments):
+    return config.load("accelerators", "scnn", Config, assignments)
+
+
+def context(bytes_per_s=50e9):
+    return Context(memory(bytes_per_s))
+
+
+def conv(channels, size, kernels, kernel, **changes):
+    layer = Layer("conv", "conv", ("x",), (channels, size, size), kernels, kernel, kernel, padding=(kernel // 2,) * 4)
+    return dataclasses.replace(layer, **changes)
+
+
+def fc(channels, kernels):
+    return Layer("ip", "fc", ("x",), (channels, 1, 1), kernels)
+
+
+def known(operands):
+    """What a statistical run is told of operands."""
+    return Densities(operands.batch, operands.weight_density, operands.input_density, operands.output_density)
+
+
+def filled(layer, weights, inputs, batch=1):
+    """Operands that are all ones or all zeros."""
+    return Operands(
+        np.full(layer.weight_shape, weights, np.uint8), np.full((batch, *layer.input_shape), inputs, np.uint8), 0.5
+    )
+
+
+def placements(layer, densities, number):
+    """Operands with the same densities and different places of the zeros."""
+    shapes = layer.weight_shape, (densities.batch, *layer.input_shape)
+    for seed in range(number):
+        weights, inputs = (
+            place(np.random.default_rng([seed, operand]), shape, round(density * np.prod(shape)))
+            for operand, (shape, density) in enumerate(
+                zip(shapes, (densities.weight_density, densities.input_density), strict=True)
+            )
+        )
+        yield Operands(weights, inputs, densities.output_density)
+
+
+def changed(case, **values):
+    """The machine of a case with some values changed; double underscores stand for the dot."""
+    assignments = case.assignments | {key.replace("__", "."): value for key, value in values.items()}
+    return dataclasses.replace(case, assignments=assignments).config
+
+
+def check_account(result):
+    """What holds of any result; the sum of the stack is checked when it is made."""
+    assert 0 <= result.macs_effectual <= result.macs_issued <= result.slots
+    assert all(count >= 0 for counts in (result.words_read, result.words_written) for count in counts.values())
+    assert result.details["compute_cycles"] <= result.cycles
+    assert (result.cycle_map >= 0).all()
+
+
+@pytest.mark.parametrize("first", range(0, CASES_A_TEST * SMALL_CASES, CASES_A_TEST))
+def test_any_machine_and_layer_has_a_consistent_account(first):
+    for seed in range(first, first + CASES_A_TEST):
+        case = random_case(seed)
+        expected = expect_layer(case.config, case.layer, known(case.operands), case.context)
+        check_account(expected)
+        exact = case.run()
+        assert expected.details.keys() == exact.details.keys()
+        assert expected.stack.keys() == exact.stack.keys()
+        assert expected.operations.keys() == exact.operations.keys()
+        assert (expected.words_read.keys(), expected.words_written.keys()) == (
+            exact.words_read.keys(), exact.words_written.keys(),
+        )  # fmt: skip
+        machine, layer, operands = test_scnn_fc.random_case(seed)[:3]
+        check_account(expect_layer(machine, layer, known(operands), case.context))
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_without_zeros_only_the_queues_are_uncertain(seed):
+    case = random_case(seed)
+    machine = changed(case, compression__index_bits=16)  # no explicit zeros, which may be dropped or not
+    operands = filled(case.layer, 1, 1, case.operands.batch)
+    exact = run_layer(machine, case.layer, operands, case.context)
+    expected = expect_layer(machine, case.layer, known(operands), case.context)
+    assert expected.macs_issued == exact.macs_issued
+    assert (expected.words_read, expected.words_written) == (exact.words_read, exact.words_written)
+    assert (expected.operations, expected.streams) == (exact.operations, exact.streams)
+    for cause in set(exact.stack) - {*QUEUED, "weight_stall"}:
+        assert expected.stack[cause] == exact.stack[cause], cause
+    assert [expected.details[key] for key in ("Kc", "sub_planes", "tiled_through_dram")] == [
+        exact.details[key] for key in ("Kc", "sub_planes", "tiled_through_dram")
+    ]
+
+
+@pytest.mark.parametrize("seed", range(60))
+@pytest.mark.parametrize(("weights", "inputs"), [(0, 1), (1, 0), (0, 0)])
+def test_without_nonzeros_all_is_certain(seed, weights, inputs):
+    case = random_case(seed)
+    machine = changed(case, compression__sparse_weights="true", compression__sparse_activations="true")
+    operands = filled(case.layer, weights, inputs)
+    exact = run_layer(machine, case.layer, operands, case.context)
+    expected = expect_layer(machine, case.layer, known(operands), case.context)
+    if machine.weight_fifo.broadcast == "ideal" or not weights:
+        assert expected == exact
+    assert (expected.words_read, expected.words_written) == (exact.words_read, exact.words_written)
+    assert (expected.streams, expected.macs_issued) == (exact.streams, 0)
+
+
+LAYERS = {
+    "3x3": (conv(64, 28, 64, 3), 0.35, 0.5),
+    "1x1": (conv(192, 14, 64, 1), 0.4, 0.5),
+    "5x5 on a small plane": (conv(48, 7, 64, 5), 0.4, 0.6),
+    "3x3 on a small plane": (conv(192, 7, 128, 3), 0.35, 0.3),
+    "sparse, with explicit zeros": (conv(64, 28, 64, 3), 0.08, 0.1),
+    "stem": (conv(3, 56, 32, 7, stride=(2, 2), padding=(3, 3, 3, 3)), 0.6, 1.0),
+    "strided": (conv(32, 27, 48, 3, stride=(2, 2)), 0.4, 0.5),
+    "strided 1x1": (conv(64, 28, 64, 1, stride=(2, 2)), 0.4, 0.5),
+    "depthwise": (conv(64, 14, 64, 3, groups=64), 1.0, 0.6),
+    "two groups": (conv(48, 13, 64, 3, groups=2), 0.35, 0.4),
+    "dilated": (conv(32, 28, 32, 3, dilation=(2, 2), padding=(2, 2, 2, 2)), 0.4, 0.5),
+    "last group shorter": (conv(32, 13, 43, 3), 0.4, 0.5),
+    "through DRAM": (conv(256, 28, 32, 3), 0.4, 0.8),
+    "fc": (fc(500, 1000), 0.1, 0.4),
+    "fc of few neurons": (fc(500, 10), 0.2, 0.5),
+}
+
+
+@functools.cache
+def both(name, assignments=(), batch=1, number=4):
+    """The expected layer, and exact ones of several placements."""
+    layer, weight_density, input_density = LAYERS[name]
+    densities = Densities(batch, weight_density, input_density, 0.4)
+    machine = load(*assignments)
+    exact = [run_layer(machine, layer, operands, context()) for operands in placements(layer, densities, number)]
+    return expect_layer(machine, layer, densities, context()), exact
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_cycles_are_near_the_mean_of_the_exact_ones(name):
+    expected, exact = both(name)
+    assert expected.cycles == pytest.approx(statistics.mean(result.cycles for result in exact), rel=0.03)
+    assert expected.details["sub_planes"] == exact[0].details["sub_planes"]
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_causes_are_near_the_mean_of_the_exact_ones(name):
+    expected, exact = both(name)
+    check_account(expected)
+    for cause, slots in expected.stack.items():
+        share = statistics.mean(result.stack[cause] / result.slots for result in exact)
+        assert slots / expected.slots == pytest.approx(share, abs=0.03), cause
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_counts_are_near_the_mean_of_the_exact_ones(name):
+    expected, exact = both(name)
+    for field in ("words_read", "words_written", "operations"):
+        for component, count in getattr(expected, field).items():
+            mean = statistics.mean(getattr(result, field)[component] for result in exact)
+            assert count == pytest.approx(mean, rel=0.01, abs=2), (field, component)
+    assert expected.macs_effectual == pytest.approx(statistics.mean(r.macs_effectual for r in exact), rel=0.01)
+    assert expected.dram_bytes == pytest.approx(statistics.mean(r.dram_bytes for r in exact), rel=0.005)
+
+
+@pytest.mark.parametrize(
+    "assignments",
+    [
+        ("pe.barrier=layer",),
+        ("pe.barrier=channel", "weight_fifo.broadcast=ideal"),
+        ("weight_fifo.broadcast=ideal",),
+        ("weight_fifo.entries=10", "weight_fifo.vectors_per_cycle=1"),
+        ("pe.Kc=accumulator", "weight_fifo.entries=5"),
+        ("pe.Kc=3", "pe.weight_order=rsk"),
+        ("pe.rows=4", "pe.cols=16", "pe.F=2", "pe.I=8"),
+        ("pe.out_of_range=drop", "tile_plane=padded"),
+        ("ppu.overlap=false", "compression.index_bits=2"),
+        ("compression.sparse_weights=false",),
+        ("compression.sparse_activations=false",),
+        ("pe.queue_depth=2", "pe.bank_hash=xor"),
+        ("pe.queue_depth=0", "pe.bank_hash=xor"),
+    ],
+)
+@pytest.mark.parametrize("name", ["3x3", "3x3 on a small plane"])
+def test_every_policy_is_near_its_exact_model(name, assignments):
+    expected, exact = both(name, assignments, number=2)
+    cycles = statistics.mean(result.cycles for result in exact)
+    assert expected.cycles == pytest.approx(cycles, rel=0.10 if "pe.queue_depth=0" in assignments else 0.06)
+
+
+def test_pes_that_meet_more_often_take_longer():
+    cycles = [
+        both("3x3 on a small plane", (f"pe.barrier={barrier}", "weight_fifo.broadcast=ideal"), number=0)[0].cycles
+        for barrier in ("layer", "group", "channel")
+    ]
+    assert cycles == sorted(cycles)
+    assert cycles[0] * 1.2 < cycles[2]
+
+
+@pytest.mark.parametrize("name", ["3x3", "fc"])
+def test_images_follow_one_another(name):
+    one, three = (both(name, (), batch, 0)[0] for batch in (1, 3))
+    assert three.macs_issued == pytest.approx(3 * one.macs_issued, rel=1e-6)
+    assert three.macs_effectual == pytest.approx(3 * one.macs_effectual, rel=1e-6)
+    if name == "3x3":
+        compute = [result.details["compute_cycles"] for result in (one, three)]
+        assert compute[1] == pytest.approx(3 * compute[0], rel=0.01)
+
+
+def test_denser_operands_take_longer():
+    layer, machine = LAYERS["3x3"][0], load()
+    cycles = [
+        [expect_layer(machine, layer, Densities(1, *pair, 0.5), context()).cycles for pair in ((d, 0.4), (0.4, d))]
+        for d in np.linspace(0.1, 1.0, 10)
+    ]
+    for column in zip(*cycles, strict=True):
+        assert list(column) == sorted(column)
+
+
+def test_a_slow_memory_is_charged_to_memory():
+    layer, machine, densities = LAYERS["3x3"][0], load(), Densities(1, 0.4, 0.4, 0.4)
+    fast, slow = (expect_layer(machine, layer, densities, context(bandwidth)) for bandwidth in (1e12, 1e9))
+    assert slow.stack["memory"] > slow.slots / 2 > fast.stack["memory"]
+    assert slow.details == fast.details
+
+
+def test_tiling_follows_the_expected_fullest_tile():
+    """Channels near the number at which the fullest of 64 tiles no longer fits the IARAM."""
+    machine = load()
+    decisions = []
+    for channels in range(480, 540, 10):
+        layer = conv(channels, 32, 8, 1)
+        densities = Densities(1, 0.5, 0.48, 0.1)
+        expected = expect_layer(machine, layer, densities, context())
+        exact = [run_layer(machine, layer, operands, context()) for operands in placements(layer, densities, 3)]
+        tiled = statistics.median(result.details["tiled_through_dram"] for result in exact)
+        decisions.append((expected.details["tiled_through_dram"], tiled))
+    assert sum(ours != theirs for ours, theirs in decisions) <= 1
+    assert {ours for ours, _ in decisions} == {0, 1}
+
+
+def test_a_run_is_the_same_whatever_the_seed_and_the_threads():
+    first, second = (
+        simulate("scnn", "lenet5", fidelity="statistical", seed=seed, threads=threads)
+        for seed, threads in ((0, 1), (7, 2))
+    )
+    assert first.layers == second.layers
+
+
+@pytest.mark.parametrize("net", ["lenet5", "alexnet_scnn", "squeezenet"])
+def test_layers_of_networks_keep_the_promise(net):
+    """Half within 3 %, all within 10 %, of one placement."""
+    exact, expected = (simulate("scnn", net, fidelity=fidelity) for fidelity in ("exact", "statistical"))
+    deviations = [
+        abs(ours.cycles / theirs.cycles - 1) for ours, theirs in zip(expected.layers, exact.layers, strict=True)
+    ]
+    assert statistics.median(deviations) <= 0.03
+    assert max(deviations) <= 0.10
+    assert expected.cycles == pytest.approx(exact.cycles, rel=0.02)
+
+
+def test_whole_numbers_keep_the_sum():
+    assert whole([0.4] * 10).tolist() == [0, 1, 0, 1, 0, 0, 1, 0, 1, 0]
+    assert whole([0.25] * 5, upwards=True).sum() == 2
+    assert whole([3.0, 2.0000000001], upwards=True).tolist() == [3, 2]
+    assert whole([np.array([0.5, 0.5]), np.array([1.25, 0.0])]).sum() == 2
