@@ -7,7 +7,7 @@ import time
 import numpy as np
 import pytest
 
-from archmodel import simulate, simulation
+from archmodel import config, simulate, simulation
 from archmodel.accelerators import dcnn, summary
 from archmodel.errors import ArchmodelError, WorkloadError
 from archmodel.network.toml_reader import read_network
@@ -253,7 +253,7 @@ def test_progress_reports_every_layer_when_it_is_done():
 @pytest.mark.parametrize(
     ("wrong", "expected"),
     [
-        ({"arch": "scn"}, "'scn': unknown accelerator; allowed: dcnn, dcnn_opt, scnn, scnn_sparse_a"),
+        ({"arch": "scn"}, f"'scn': unknown accelerator; allowed: {', '.join(config.names('accelerators'))}"),
         ({"net": "lenet"}, "'lenet': unknown network"),
         ({"baseline": "dcn"}, "'dcn': unknown accelerator"),
         ({"memory": "idael"}, "'idael': unknown memory; allowed: ideal"),

@@ -63,12 +63,13 @@ def folded(layer: Layer) -> Layer:
 
 
 def stored_as(kinds: Sequence[str], layer: Layer) -> Layer:
-    """A layer that the machine has with the feature maps of `layer`, to ask whether they fit its buffers."""
+    """A layer with the feature maps of `layer`, to ask whether they fit a machine's buffers.
+
+    Of sequences it is a 1x1 convolution, also for a machine without: an fc layer of as many words has no bounds.
+    """
     if layer.kind not in GATES or layer.kind in kinds:
         return part_of(kinds, layer)
-    if "conv" in kinds:
-        return folded(Layer(layer.name, "conv", layer.inputs, layer.input_shape, layer.K))
-    return Layer(layer.name, "fc", layer.inputs, (layer.input_words, 1, 1), layer.output_words)
+    return folded(Layer(layer.name, "conv", layer.inputs, layer.input_shape, layer.K))
 
 
 def run_lowered(

@@ -19,7 +19,7 @@ CAUSES = (
     "busy",
     "stored_zero",  # products with an explicit zero of the run-length code, or with a zero that is not skipped
     "out_of_range",  # products of two non-zeros that no output needs
-    "fragmentation",  # slots of vectors that are not full
+    "fragmentation",  # slots of vectors that are not full, or of columns without an entry
     "bank_conflict",  # a full accumulator queue holds the multipliers
     "imbalance",  # PEs wait for the slowest one, or have no tile
     "weight_stall",  # weights have not arrived

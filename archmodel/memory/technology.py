@@ -7,6 +7,7 @@ drives a wire over all outputs and one over all inputs, its area is that of the 
 energy, area (SRAM apart) and leakage.
 """
 
+from functools import cache
 from itertools import pairwise
 from typing import Annotated
 
@@ -121,10 +122,21 @@ class Technology(config.FrozenModel):
     sram: Srams
     overhead: Overhead
 
+    def __hash__(self) -> int:
+        """Of the head alone: costs are looked up for every layer, and all the tables take long to hash."""
+        return hash((self.name, self.node_nm, self.supply_v))
+
 
 def load_technology(name_or_path: str) -> Technology:
     """Read and check a node of configs/technology/ or a TOML file."""
+    return _built_in(name_or_path) if name_or_path in config.names("technology") else _read(name_or_path)
+
+
+def _read(name_or_path: str) -> Technology:
     return config.load("technology", name_or_path, Technology)
+
+
+_built_in = cache(_read)  # one object a node: sweeps of thousands of points look costs up by it
 
 
 def ascends(values: tuple[float, ...]) -> bool:

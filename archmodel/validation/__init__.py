@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 from archmodel import config
 from archmodel.accelerators.result import RunResult
 from archmodel.errors import ConfigError, did_you_mean, show
+from archmodel.validation.eie import measure_eie
 from archmodel.validation.scnn import Measured, measure_dnnsim, measure_scnn
 from archmodel.validation.scnn_energy import measure_scnn_energy
 from archmodel.validation.tpu import measure_tpu
@@ -129,6 +130,7 @@ class Validation:
 
 MEASURES: dict[str, Callable[[], Measured]] = {
     "dnnsim": measure_dnnsim,
+    "eie": measure_eie,
     "scnn": measure_scnn,
     "scnn_energy": measure_scnn_energy,
     "tpu_v1": measure_tpu,

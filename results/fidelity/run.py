@@ -1,6 +1,7 @@
 """How far statistical runs are from exact ones: each layer's cycles, over all networks.
 
-python results/fidelity/run.py [NETWORK ...]     writes compare.md beside this file, some minutes on two cores
+python results/fidelity/run.py                writes compare.md beside this file, some minutes on two cores
+python results/fidelity/run.py NETWORK ...    only prints the rows of these networks
 
 A network without stated densities is run at the densities of UNSTATED. An exact run is one placement of the zeros, and
 short layers differ from one placement to the next; their own spread stands beside the deviation.
@@ -128,6 +129,8 @@ def main() -> None:
     chosen = sys.argv[1:]
     uniform, comparisons = table([(net, densities, "uniform") for net, densities in all_points(chosen)])
     correlated, _ = table([(net, STATED, "correlated") for net in CORRELATED if not chosen or net in chosen])
+    if chosen:
+        return
     every = np.abs(np.concatenate([comparison.one for comparison in comparisons]))
     missed = [f"{comparison.net} ({comparison.densities})" for comparison in comparisons if not comparison.kept]
     lines = [

@@ -74,9 +74,12 @@ def test_leakage_is_power_times_time(arch):
         assert layer.energy_pj["leakage"] == pytest.approx(leakage_mw * 1e-3 * time_s * 1e12)
 
 
+NODES = {"eie": "45 nm", "eie_256": "28 nm"}  # the others are 16 nm
+
+
 @pytest.mark.parametrize("arch", MACHINES)
 def test_a_machine_names_the_node_of_its_paper(arch):
-    assert load_machine(arch).technology.name == "16 nm"
+    assert load_machine(arch).technology.name == NODES.get(arch, "16 nm")
     assert load_machine(arch, (), "45nm").technology.name == "45 nm"
     assert load_machine(arch, ("technology='28nm'",)).technology.name == "28 nm"
 
@@ -102,6 +105,13 @@ def test_a_machine_names_the_node_of_its_paper(arch):
         ("dcnn", "buffers.word_bits=17", "activation_registers"),
         ("dcnn", "buffers.psum_bits=25", "adders"),
         ("dcnn", "ppu.output_words_per_cycle=5", "halo"),
+        ("eie", "pe.queue_depth=9", "activation_queue"),
+        ("eie", "pe.registers=65", "activation_registers"),
+        ("eie", "weights.value_bits=17", "multipliers"),
+        ("eie", "weights.value_bits=17", "codebook"),
+        ("eie", "buffers.pointer_bytes=65536", "pointer_sram"),
+        ("eie", "buffers.matrix_bytes=262144", "matrix_sram"),
+        ("eie", "buffers.activation_bytes=4096", "activation_sram"),
     ],
 )
 def test_a_larger_part_costs_area_and_energy(arch, assignment, component):

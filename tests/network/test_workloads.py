@@ -12,6 +12,7 @@ from tests.network.test_sequence_networks import NAMES as SEQUENCE_NETWORKS
 
 NAMES = config.names("workloads")
 PREFIXES = {"alexnet": "ALEX_", "vgg16": "VGG_", "googlenet": ""}
+SIDE_BY_SIDE = {"eie_layers"}  # layers of several networks, which do not feed each other
 STUDY_NETWORKS = {"alexnet": "alexnet_scnn", "vgg16": "vgg16", "googlenet": "googlenet"}
 
 
@@ -58,6 +59,9 @@ def vgg(*depths):
 
 
 MLPCONV = ((96, 11, 54), (256, 5, 27), (384, 3, 13), (1024, 3, 6))
+# Inputs and outputs of the layers of EIE's Table III.
+EIE_LAYERS = ((9216, 4096), (4096, 4096), (4096, 1000), (25088, 4096), (4096, 4096), (4096, 1000), (4096, 600),
+              (600, 8791), (1201, 2400))  # fmt: skip
 # Counted from the architectures, for networks whose totals are not published, or not to their digits.
 COUNTED = {
     "grasp": chain(3, [(64, 5, 112), (128, 3, 28), (128, 3, 14), (128, 3, 14), (256, 3, 14)])
@@ -73,6 +77,7 @@ COUNTED = {
     # A kernel and two 1x1 layers of the same width, but the very last has as many maps as there are classes.
     "nin": chain(3, [one for K, R, side in MLPCONV for one in ((K, R, side), (K, 1, side), (K, 1, side))][:-1])
     + chain(1024, [(1000, 1, 6)]),
+    "eie_layers": tuple(map(sum, zip(*(classifier(C, K) for C, K in EIE_LAYERS), strict=True))),
     "vgg_a": vgg(1, 1, 2, 2, 2),
     "vgg19": vgg(2, 2, 4, 4, 4),
     **{f"vgg{16 + 5 * more}": vgg(2 + more, 2 + more, 3 + more, 3 + more, 3 + more) for more in (20, 40, 60, 80)},
@@ -555,7 +560,8 @@ def test_every_network_is_a_whole_graph(name):
         assert set(layer.inputs) <= made, "execution order is topological"
         made.add(layer.name)
     unread = [tensor for tensor, readers in network.consumers.items() if not readers]
-    assert unread == [network.layers[-1].name], "only the last tensor leaves the network"
+    outputs = [layer.name for layer in network.layers] if name in SIDE_BY_SIDE else [network.layers[-1].name]
+    assert unread == outputs, "only the last tensor leaves the network"
     assert {layer.name for layer in network.compute_layers} == set(network.zeros), "every layer states its zeros"
     for zeros in network.zeros.values():
         assert zeros.input_density is not None
