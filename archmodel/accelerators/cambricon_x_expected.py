@@ -25,7 +25,7 @@ def expected_work(config: Config, layer: Layer, densities: Densities) -> Work:
     entries, number = windows_of(config, depth, densities.weight_density)
     cycles = [in_cycles(count, lanes) for count in entries]
     nonzeros = round(layer.weight_words * densities.weight_density)
-    zeros = explicit_zeros(entries, number, depth, densities.weight_density)
+    zeros = explicit_zeros(depth, densities.weight_density, config.index.longest_run)
     total = nonzeros + round(layer.K * zeros)
     stored = split(total, neurons.astype(np.float64))
     a_neuron = max(sum(n * count.mean for n, count in zip(number, cycles, strict=True)), total / layer.K / lanes)
@@ -76,13 +76,10 @@ def in_cycles(entries: Count, lanes: int) -> Count:
     return Count(np.bincount(cycles, probability).astype(np.float64))
 
 
-def explicit_zeros(entries: list[Count], number: list[int], depth: int, density: float) -> float:
-    """Expected explicit zeros of an output neuron; behind its last synapse there are none."""
-    if density == 0.0:
-        return 0.0
-    endless = sum(n * count.mean for n, count in zip(number, entries, strict=True)) - depth * density
-    behind = (1.0 - density) / density * (1.0 - (1.0 - density) ** depth)
-    return max(0.0, endless * (1.0 - behind / depth))
+def explicit_zeros(depth: int, density: float, longest_run: int) -> float:
+    """Expected explicit zeros of an output neuron: one for each `longest_run` + 1 zeros in a row before a synapse."""
+    zeros = np.arange(longest_run + 1, depth, longest_run + 1)
+    return float(density * ((depth - zeros) * (1.0 - density) ** zeros).sum())
 
 
 def slowest_of(config: Config, cycles: list[Count], number: list[int], num_pes: int) -> float:

@@ -8,7 +8,7 @@ import pytest
 
 from archmodel import config, simulate
 from archmodel.accelerators import cambricon_x, diannao
-from archmodel.accelerators.cambricon_x_expected import binomial, entries_pmf
+from archmodel.accelerators.cambricon_x_expected import binomial, entries_pmf, explicit_zeros
 from archmodel.accelerators.context import Context
 from archmodel.accelerators.output_blocks import Axis, Buffers, Positions, inputs_under, plan
 from archmodel.errors import ConfigError, ResultError
@@ -17,6 +17,7 @@ from archmodel.network.layer import Layer
 from archmodel.network.toml_reader import read_network
 from archmodel.operands.operands import Densities, Operands
 from tests.reference import output_blocks as twin
+from tests.reference.run_length import stored_positions
 
 MODULES = {"cambricon_x": cambricon_x, "diannao": diannao}
 DENSITIES = (0.0, 0.1, 0.3, 0.7, 1.0)
@@ -294,6 +295,37 @@ def test_an_expected_layer_is_the_mean_of_exact_ones(density, bits):
         assert expected.cycles == pytest.approx(np.mean([result.cycles for result in exact]), rel=0.02)
         assert expected.macs_issued == pytest.approx(np.mean([result.macs_issued for result in exact]), rel=0.02)
         assert expected.macs_effectual == pytest.approx(np.mean([r.macs_effectual for r in exact]), rel=0.02)
+
+
+@pytest.mark.parametrize(("depth", "density"), [(150, 0.01), (150, 0.05), (1000, 0.003)])
+def test_no_explicit_zeros_are_expected_behind_the_last_synapse(depth, density):
+    layer, chosen = Layer("ip", "fc", ("x",), (depth, 1, 1), 400), machine("cambricon_x", "index.step_bits=4")
+    exact = [run("cambricon_x", chosen, layer, at_densities(layer, density, 1.0, seed=seed)) for seed in range(10)]
+    expected = cambricon_x.expect_layer(chosen, layer, Densities(1, density, 1.0, 0.5), FREE)
+    assert expected.macs_issued == pytest.approx(np.mean([result.macs_issued for result in exact]), rel=0.04)
+
+
+@pytest.mark.parametrize("density", [0.1, 0.6])
+def test_synapses_are_expected_to_come_again_where_they_do_not_fit(density):
+    chosen = machine("cambricon_x", "buffers.nbout_bytes=64", "buffers.synapse_bytes=64")  # 32 synapses a PE
+    layer = Layer("conv", "conv", ("x",), (100, 8, 8), 32)
+    exact = run("cambricon_x", chosen, layer, at_densities(layer, density, 1.0))
+    expected = cambricon_x.expect_layer(chosen, layer, Densities(1, density, 1.0, 0.5), FREE)
+    assert (exact.words_written["sb"] > layer.weight_words) == (density == 0.6)
+    assert expected.words_written["sb"] == pytest.approx(exact.words_written["sb"], rel=0.06)
+
+
+CORNERS = [(3, 0.5, 1), (7, 0.3, 1), (7, 0.2, 2), (4, 0.1, 3), (5, 0.1, 3)]
+
+
+@pytest.mark.parametrize(("depth", "density", "longest_run"), CORNERS)
+def test_expected_explicit_zeros_are_the_mean_over_all_rows(depth, density, longest_run):
+    expected = 0.0
+    for cells in range(2**depth):
+        row = [cells >> cell & 1 for cell in range(depth)]
+        chance = density ** sum(row) * (1 - density) ** (depth - sum(row))
+        expected += chance * (len(stored_positions(row, longest_run)) - sum(row))
+    assert explicit_zeros(depth, density, longest_run) == pytest.approx(expected)
 
 
 @pytest.mark.parametrize("density", [0.0, 1.0])

@@ -12,6 +12,7 @@ from archmodel.accelerators.context import Context
 from archmodel.accelerators.registry import load_machine
 from archmodel.errors import ConfigError, ResultError
 from archmodel.memory.dram import IdealMemoryConfig
+from archmodel.memory.energy import cost_of
 from archmodel.network.layer import Layer
 from archmodel.network.toml_reader import read_network
 from archmodel.operands.operands import Densities, Operands
@@ -375,6 +376,14 @@ def test_the_edram_factors_scale_the_edram_only():
     for name in before:
         ratio = 2.0 if name in ("sb", "nm") else 1.0
         assert name == "filler" or after[name] == pytest.approx(ratio * before[name])
+
+
+def test_denser_cells_leak_less():
+    technology = load_machine("dadiannao").technology
+    sb = next(component for component in machine("dadiannao").components if component.name == "sb")
+    half, whole = (cost_of(technology, dataclasses.replace(sb, area_factor=factor)) for factor in (0.5, 1.0))
+    assert (half.area_mm2, half.leakage_mw) == pytest.approx((whole.area_mm2 / 2, whole.leakage_mw / 2))
+    assert half.read_pj == whole.read_pj
 
 
 def test_the_edram_energy_is_scaled():
