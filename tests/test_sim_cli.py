@@ -115,7 +115,7 @@ def test_layers_that_are_left_out_are_named(monkeypatch):
 
 def test_columns_have_headings_and_line_up_on_the_right(monkeypatch):
     stack = archmodel.simulate("scnn", "lenet5").stack
-    every = " ".join(tables.HEADINGS[cause] for cause in CAUSES[1:] if stack[cause])
+    every = " ".join(tables.HEADINGS[cause] for cause in CAUSES[1:] if stack.get(cause))
     for columns, causes in (("80", "frag imbal memory other"), ("160", every)):
         monkeypatch.setenv("COLUMNS", columns)
         output = succeeded(*LENET, "--baseline", "dcnn")
@@ -261,7 +261,7 @@ def test_an_energy_has_three_digits_and_a_prefix(energy_pj, text):
 
 def test_the_largest_causes_have_a_column_and_one_stands_for_the_rest():
     run = archmodel.simulate("scnn", "lenet5")
-    losses = [cause for cause in CAUSES[1:] if run.stack[cause]]
+    losses = [cause for cause in CAUSES[1:] if run.stack.get(cause)]
     assert len(losses) >= 6
     assert tables.shown_causes(run, None) == tables.shown_causes(run, len(losses)) == losses
     assert tables.shown_causes(run, len(losses) - 1) == losses  # a column for the rest would be as wide

@@ -116,6 +116,22 @@ def test_the_density_sweep_runs_both_operands_under_its_rule(rule):
             assert layer.input_density == pytest.approx(density, abs=0.001)
 
 
+def test_the_shares_of_the_tpu_are_those_of_its_runs():
+    runs, ours = measured("tpu_v1").runs, {check.row.id: check.ours for check in measured("tpu_v1").checks}
+    assert [run.batch for run in runs.values()] == [200, 168, 64, 96, 8, 32]
+    for app, run in runs.items():
+        stalls = run.as_dict()["totals"]["stalls"]
+        active = stalls["busy"] + stalls["stored_zero"] + stalls["fragmentation"]
+        matrix = active + stalls["weight_stall"] + stalls["tile_shift"]
+        assert ours[f"{app}.tops"] == pytest.approx(2 * run.total("macs_dense") / run.time_s / 1e12)
+        assert sum(ours.get(f"{app}.{part}", math.nan) for part in ("active", "stall", "shift")) == pytest.approx(100)
+        assert ours[f"{app}.active"] == pytest.approx(100 * active / matrix)
+        assert ours[f"{app}.shift"] == pytest.approx(100 * stalls["tile_shift"] / matrix)
+        roofline = min(91.7504, 2 * 0.034 * ours[f"{app}.intensity"])
+        assert ours[f"{app}.roofline"] == pytest.approx(ours[f"{app}.tops"] / roofline)
+    assert ours["mlp0.useful"] == pytest.approx(100 * (2000 / 2048) ** 2)
+
+
 @pytest.mark.parametrize("true_density", [0.55, 0.74, 0.9])
 def test_the_crossover_is_found_by_halving(monkeypatch, true_density):
     asked = []

@@ -23,6 +23,7 @@ CAUSES = (
     "bank_conflict",  # a full accumulator queue holds the multipliers
     "imbalance",  # PEs wait for the slowest one, or have no tile
     "weight_stall",  # weights have not arrived
+    "tile_shift",  # a tile of operands shifts into an array that could go on
     "drain",  # queues, halos and outputs leave while nothing is multiplied
     "memory",  # DRAM takes longer than the computation, first fill included
 )

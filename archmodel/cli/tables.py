@@ -26,6 +26,7 @@ HEADINGS = {
     "bank_conflict": "bank",
     "imbalance": "imbal",
     "weight_stall": "weights",
+    "tile_shift": "shift",
     "drain": "drain",
     "memory": "memory",
     OTHER: "other",

@@ -15,6 +15,7 @@ from archmodel.validation.dadiannao import measure_dadiannao
 from archmodel.validation.eie import measure_eie
 from archmodel.validation.scnn import Measured, measure_dnnsim, measure_scnn
 from archmodel.validation.scnn_energy import measure_scnn_energy
+from archmodel.validation.tpu import measure_tpu
 
 Kind = Literal["gate", "band", "identity", "report"]
 Verdict = Literal["pass", "FAIL", "outside", "-"]
@@ -138,6 +139,7 @@ MEASURES: dict[str, Callable[[], Measured]] = {
     "eie": measure_eie,
     "scnn": measure_scnn,
     "scnn_energy": measure_scnn_energy,
+    "tpu_v1": measure_tpu,
 }
 
 

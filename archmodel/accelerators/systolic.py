@@ -1,0 +1,217 @@
+"""Systolic arrays of any shape and dataflow, among them the TPU v1 (Jouppi et al., ISCA 2017); docs/systolic.md.
+
+A dense machine: a product with a zero takes as long as any other, so that cycles follow from shapes and rates alone
+and are the same in every fidelity.
+"""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from archmodel.accelerators.check import Outputs, compare_outputs, exact_type, reference_outputs, values_of
+from archmodel.accelerators.context import Context, layer_cycles
+from archmodel.accelerators.result import LayerResult
+from archmodel.accelerators.systolic_config import BytesPerS, Config
+from archmodel.accelerators.systolic_tiles import Tile, Tiling
+from archmodel.kernels.tile_pipeline import tile_pipeline
+from archmodel.memory.dram import IdealMemoryConfig, Stream
+from archmodel.network.layer import Layer
+from archmodel.operands.operands import Densities, Operands, Values, effectual_macs
+
+__all__ = ["KINDS", "Config", "expect_layer", "run_layer"]
+
+KINDS = ("conv", "fc")
+TICKS = 1024  # of a cycle, in which arrivals are counted: a tile of a small array takes a fraction of a cycle
+
+Int64 = npt.NDArray[np.int64]
+
+
+def run_layer(config: Config, layer: Layer, operands: Operands, context: Context) -> LayerResult:
+    """Cycles and counts of a conv or fc layer over all images."""
+    if context.check:
+        check(config, layer, operands, context)
+    return account(config, layer, operands, effectual_macs(layer, operands), context)
+
+
+def expect_layer(config: Config, layer: Layer, densities: Densities, context: Context) -> LayerResult:
+    """Those of `run_layer`: zeros change no cycle."""
+    return account(config, layer, densities, densities.effectual_macs(layer), context)
+
+
+@dataclass(frozen=True)
+class ArrayTime:
+    """Cycles of the array without waiting for activations, by cause; `of_blocks` sums to all of them."""
+
+    of_blocks: list[int]
+    active: int
+    weight_stall: int
+    tile_shift: int
+    drain: int
+
+
+def array_time(config: Config, tiling: Tiling, memory: IdealMemoryConfig) -> ArrayTime:
+    """Time of all tiles behind a memory that brings weights."""
+    array, known = config.array, tiling.streams_and_fetches
+    stream = np.concatenate([cycles for cycles, _ in known])
+    fetched = np.concatenate([num_bytes for _, num_bytes in known])
+    shifted = array.dataflow == "weight_stationary"
+    # The skew: the last PE ends rows + cols - 2 cycles after the first. Outputs that stay leave after that, row by row.
+    lead, drain = array.rows, array.rows + array.cols - 2
+    if array.dataflow == "output_stationary":
+        lead, drain = 0, drain + array.rows
+    hold = array.rows - lead
+    shift_start, start = tile_pipeline(
+        stream,
+        ticks_of(memory, fetched, config.clock_hz),
+        TICKS,
+        max(2, config.weights.buffer_bytes // max(1, int(fetched.max()))),
+        lead,
+        hold,
+        -1 if array.double_buffered else drain,
+        shifted,
+    )
+    end = start + stream
+    previous_end, free = np.zeros_like(end), np.zeros_like(end)
+    previous_end[1:] = end[:-1]
+    free[1:] = start[:-1] + hold if array.double_buffered else previous_end[1:] + drain
+    begin = np.maximum(previous_end, free)  # the array could go on
+    shifting = start - np.maximum(begin, shift_start) if shifted else np.maximum(0, shift_start + lead - begin)
+    end[-1] += drain
+    last_of_block = np.cumsum([cycles.size for cycles, _ in known]) - 1
+    return ArrayTime(
+        of_blocks=np.diff(end[last_of_block], prepend=0).tolist(),
+        active=int(stream.sum()),
+        weight_stall=int((start - begin - shifting).sum()),
+        tile_shift=int(shifting.sum()),
+        drain=int((begin - previous_end).sum()) + drain,
+    )
+
+
+def ticks_of(memory: IdealMemoryConfig, num_bytes: Int64, clock_hz: float) -> Int64:
+    """Time in which each of many transfers arrives, in ticks."""
+    sizes = np.unique(num_bytes)  # few
+    ticks = np.array([memory.transfer_cycles(int(size), TICKS * clock_hz) for size in sizes], np.int64)
+    return ticks[np.searchsorted(sizes, num_bytes)]
+
+
+def behind(memory: IdealMemoryConfig, bytes_per_s: BytesPerS) -> IdealMemoryConfig:
+    """The memory of the run as it is seen through a port of its own."""
+    if bytes_per_s == "memory":
+        return memory
+    return memory.model_copy(update={"bytes_per_s": min(memory.bytes_per_s, bytes_per_s)})
+
+
+def account(
+    config: Config, layer: Layer, operands: Operands | Densities, effectual: int, context: Context
+) -> LayerResult:
+    """The layer's account, of which zeros decide only what part of the products is effectual."""
+    tiling = Tiling(config, layer, operands.batch)
+    time = array_time(config, tiling, behind(context.memory, config.weights.memory_bytes_per_s))
+    streams = streams_of(config, tiling, context)
+    on_port = tuple(
+        replace(stream, num_bytes=0)
+        if stream.kind == "weight" and config.weights.memory_bytes_per_s != "memory"
+        else stream
+        for stream in streams
+    )
+    port = behind(context.memory, config.activations.host_bytes_per_s)
+    cycles = layer_cycles(time.of_blocks, on_port, replace(context, memory=port), config.clock_hz)
+    issued, compute, slots = layer.macs * operands.batch, sum(time.of_blocks), config.num_multipliers
+    stack = {
+        "busy": effectual,
+        "stored_zero": issued - effectual,
+        "fragmentation": time.active * slots - issued,
+        "weight_stall": time.weight_stall * slots,
+        "tile_shift": time.tile_shift * slots,
+        "drain": time.drain * slots,
+        "memory": (cycles - compute) * slots,
+    }
+    return LayerResult.of(
+        layer,
+        operands,
+        context.check,
+        num_multipliers=slots,
+        cycles=cycles,
+        stack=stack,
+        macs_effectual=effectual,
+        macs_issued=issued,
+        **actions(config, tiling, streams, issued),
+        streams=streams,
+        details={"blocks": len(tiling.blocks), "compute_cycles": compute, "active_cycles": time.active},
+    )
+
+
+def streams_of(config: Config, tiling: Tiling, context: Context) -> tuple[Stream, ...]:
+    """Weights of every block, and activations where they are not on chip: residency is planned for one image."""
+    layer, batch = tiling.layer, tiling.batch
+    inputs, outputs = (config.stored_bytes(batch * words, 1.0) for words in (layer.input_words, layer.output_words))
+    spilled = inputs + outputs > config.activation_bytes
+    streams = []
+    for tile, (block, (_, fetched)) in enumerate(zip(tiling.blocks, tiling.streams_and_fetches, strict=True)):
+        ends = [inputs * at // tiling.positions for at in (block.start, block.stop)]
+        written = [outputs * at // tiling.positions for at in (block.start, block.stop)]
+        streams.append(Stream("weight", "read", int(fetched.sum()), tile))
+        if spilled or not context.input_on_chip:
+            streams.append(Stream("input", "read", ends[1] - ends[0], tile))
+        if spilled or not context.output_on_chip:
+            streams.append(Stream("output", "write", written[1] - written[0], tile))
+    return tuple(stream for stream in streams if stream.num_bytes)
+
+
+def actions(config: Config, tiling: Tiling, streams: tuple[Stream, ...], issued: int) -> dict[str, dict[str, int]]:
+    """Words read and written, and operations, by component."""
+    array, layer = config.array, tiling.layer
+    moved = {"weight": 0, "input": 0, "output": 0}
+    for stream in streams:
+        moved[stream.kind] += 8 * stream.num_bytes // config.word_bits
+    outputs, num_tiles = layer.output_words * tiling.batch, sum(x.size for x, _ in tiling.streams_and_fetches)
+    # A word for row r passes through r + 1 registers of its column; so does, from the other end, an output that stayed.
+    chained = num_tiles * array.cols * array.rows * (array.rows + 1) // 2
+    read = dict.fromkeys(("stationary_registers", "moving_registers", "downward_registers"), issued)
+    written = {**read, "stationary_registers": chained, "weight_buffer": moved["weight"]}
+    if array.dataflow == "output_stationary":
+        written["stationary_registers"] += issued
+    else:
+        sums = outputs * -(-tiling.depth // array.rows)
+        read["accumulators"] = written["accumulators"] = sums
+    read["weight_buffer"] = layer.weight_words * tiling.weight_uses
+    read["activation_buffer"] = layer.groups * tiling.positions * tiling.depth * tiling.window_uses + moved["output"]
+    written["activation_buffer"] = outputs + moved["input"]
+    operations = dict.fromkeys(("multipliers", "adders"), issued)
+    return {"words_read": read, "words_written": written, "operations": operations}
+
+
+def check(config: Config, layer: Layer, operands: Operands, context: Context) -> None:
+    """Raise ResultError unless the tiles, added up in their order, give the layer's outputs."""
+    weights, inputs = values_of(layer, operands, context.seed)
+    outputs = tiled_outputs(Tiling(config, layer, operands.batch), weights, inputs)
+    for image, of_image in zip(inputs, outputs, strict=True):
+        compare_outputs(layer, of_image, reference_outputs(layer, weights, image))
+
+
+def tiled_outputs(tiling: Tiling, weights: Values, inputs: Values) -> Outputs:
+    """Outputs tile by tile, each from the windows that are read for it.  int64[N, K, P, Q]"""
+    layer = tiling.layer
+    exact = exact_type(layer, weights, inputs)
+    top, bottom, left, right = layer.padding
+    padded = np.pad(inputs, ((0, 0), (0, 0), (top, bottom), (left, right))).astype(exact)
+    by_group = weights.reshape(layer.groups, tiling.kernels, tiling.depth).astype(exact)
+    sums: npt.NDArray[Any] = np.zeros((layer.groups, tiling.positions, tiling.kernels), exact)
+    for tile in tiling.tiles():
+        kernels = by_group[tile.group, tile.kernels, tile.depth]
+        sums[tile.group, tile.positions, tile.kernels] += windows_of(tiling, padded, tile) @ kernels.T
+    outputs = sums.reshape(layer.groups, tiling.batch, layer.P, layer.Q, tiling.kernels)
+    return outputs.transpose(1, 0, 4, 2, 3).reshape(tiling.batch, layer.K, layer.P, layer.Q).astype(np.int64)
+
+
+def windows_of(tiling: Tiling, padded: npt.NDArray[Any], tile: Tile) -> npt.NDArray[Any]:
+    """What the rows of a tile read from the padded inputs [N, C, H, W]: [positions, depth]."""
+    layer = tiling.layer
+    positions = np.arange(tile.positions.start, tile.positions.stop)[:, np.newaxis]
+    image, p, q = np.unravel_index(positions, (tiling.batch, layer.P, layer.Q))
+    c, r, s = np.unravel_index(np.arange(tile.depth.start, tile.depth.stop), layer.weight_shape[1:])
+    rows = p * layer.stride[0] + r * layer.dilation[0]
+    columns = q * layer.stride[1] + s * layer.dilation[1]
+    return padded[image, tile.group * (layer.C // layer.groups) + c, rows, columns]

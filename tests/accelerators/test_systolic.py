@@ -1,0 +1,331 @@
+"""Systolic arrays against a twin that moves every word from register to register, and what must hold of them."""
+
+import dataclasses
+import random
+
+import numpy as np
+import pytest
+
+from archmodel import config
+from archmodel.accelerators.check import reference_outputs
+from archmodel.accelerators.context import Context
+from archmodel.accelerators.systolic import Config, expect_layer, run_layer
+from archmodel.errors import ConfigError
+from archmodel.memory.dram import IdealMemoryConfig
+from archmodel.network.layer import Layer
+from archmodel.operands.operands import Densities, Operands
+from tests.reference import systolic_array as twin
+
+LAYERS_A_TEST = 15
+BLOCKS = 16
+DENSITIES = (0.0, 0.3, 0.7, 1.0)
+DATAFLOWS = ("weight_stationary", "output_stationary", "input_stationary")
+
+
+def machine(*assignments, arch="systolic_16x16_ws"):
+    return config.load("accelerators", arch, Config, assignments)
+
+
+def memory(bytes_per_s=1e15, latency_s=0.0):
+    return IdealMemoryConfig(model="ideal", name="test", bytes_per_s=bytes_per_s, latency_s=latency_s, pj_per_bit=0.0)
+
+
+FREE = Context(memory(), input_on_chip=True, output_on_chip=True)
+
+
+def small(rows, cols, dataflow, shadow=True, *others):
+    return machine(
+        f"array.rows={rows}",
+        f"array.cols={cols}",
+        f"array.dataflow={dataflow}",
+        f"array.double_buffered={str(shadow).lower()}",
+        *others,
+    )
+
+
+def operands_of(layer, weights=1.0, inputs=1.0, batch=1, seed=0):
+    """Values with zeros at random."""
+    rng = np.random.default_rng(seed)
+    masks = [
+        (rng.random(shape) < density).astype(np.uint8)
+        for shape, density in ((layer.weight_shape, weights), ((batch, *layer.input_shape), inputs))
+    ]
+    values = [mask * rng.integers(1, 100, mask.shape) * rng.choice([-1, 1], mask.shape) for mask in masks]
+    return Operands(*masks, 0.5, *(value.astype(np.int32) for value in values))
+
+
+def fc(C, K):
+    return Layer("ip", "fc", ("x",), (C, 1, 1), K)
+
+
+def random_layer(draw):
+    if draw.random() < 0.3:
+        return fc(draw.randint(1, 14), draw.randint(1, 12))
+    groups = draw.choice([1, 1, 1, 2, 3])
+    stride = draw.choice([(1, 1), (1, 1), (2, 2), (1, 2), (3, 2)])
+    dilation = draw.choice([(1, 1), (1, 1), (2, 1), (1, 3)])
+    padding = tuple(draw.choice([0, 0, 1, 2]) for _ in range(4))
+    R, S = draw.choice([(1, 1), (1, 2), (2, 1), (2, 2), (3, 1)])
+    height, width = (dilation[i] * (kernel - 1) + draw.randint(1, 3) for i, kernel in enumerate((R, S)))
+    shape = (groups * draw.randint(1, 2), height, width)
+    return Layer("conv", "conv", ("x",), shape, groups * draw.randint(1, 4), R, S, stride, padding, dilation, groups)
+
+
+def random_case(seed):
+    """A small layer with its values, a small array, and what is around it."""
+    draw = random.Random(seed)
+    layer = random_layer(draw)
+    operands = operands_of(layer, draw.choice(DENSITIES), draw.choice(DENSITIES), draw.choice([1, 1, 2, 3]), seed)
+    chosen = small(
+        draw.randint(1, 4),
+        draw.randint(1, 4),
+        draw.choice(DATAFLOWS),
+        draw.random() < 0.6,
+        f"word_bits={draw.choice([5, 8, 16])}",
+        f"weights.buffer_bytes={draw.choice([4, 16, 40, 2**20])}",
+        f"weights.memory_bytes_per_s={draw.choice(['memory', '0.3e9', '2e9'])}",
+        f"weights.kept={draw.choice(['true', 'false'])}",
+        f"weights.whole_tiles={draw.choice(['true', 'false'])}",
+        f"activations.buffer_bytes={draw.choice([64, 2**20])}",
+        f"activations.host_bytes_per_s={draw.choice(['memory', '0.5e9'])}",
+        f"accumulators.rows={draw.choice([2, 5, 12, 4096])}",
+        f"accumulators.double_buffered={draw.choice(['true', 'false'])}",
+    )
+    context = Context(
+        memory(draw.choice([0.2e9, 1.5e9, 50e9, 1e15]), draw.choice([0.0, 5e-9, 100e-9])),
+        input_on_chip=draw.random() < 0.4,
+        output_on_chip=draw.random() < 0.4,
+    )
+    return chosen, layer, operands, context
+
+
+def account(result):
+    return {
+        "cycles": result.cycles,
+        "stack": {cause: slots for cause, slots in result.stack.items() if slots},
+        "effectual": result.macs_effectual,
+        "issued": result.macs_issued,
+        "read": dict(result.words_read),
+        "written": dict(result.words_written),
+        "operations": dict(result.operations),
+        "streams": [dataclasses.astuple(stream) for stream in result.streams],
+    }
+
+
+@pytest.mark.parametrize("block", range(BLOCKS))
+def test_a_layer_is_its_naive_twin(block):
+    for seed in range(block * LAYERS_A_TEST, (block + 1) * LAYERS_A_TEST):
+        chosen, layer, operands, context = random_case(seed)
+        result = account(run_layer(chosen, layer, operands, dataclasses.replace(context, check=True)))
+        outputs, expected = twin.run_layer(chosen, layer, operands.weight_values, operands.input_values, context)
+        for quantity, value in expected.items():
+            assert result[quantity] == value, (seed, quantity)
+        assert outputs == true_outputs(layer, operands), seed
+
+
+def true_outputs(layer, operands):
+    """Outputs by (group, position, kernel of the group)."""
+    kernels, plane = layer.K // layer.groups, layer.P * layer.Q
+    outputs = {}
+    for n, image in enumerate(operands.input_values):
+        for (k, p, q), value in np.ndenumerate(reference_outputs(layer, operands.weight_values, image)):
+            outputs[k // kernels, n * plane + p * layer.Q + q, k % kernels] = int(value)
+    return outputs
+
+
+def test_the_random_layers_reach_every_rule():
+    cases = [random_case(seed) for seed in range(BLOCKS * LAYERS_A_TEST)]
+    results = [run_layer(chosen, layer, operands, context) for chosen, layer, operands, context in cases]
+    for dataflow in DATAFLOWS:
+        of_dataflow = [
+            (chosen, layer, result)
+            for (chosen, layer, _, _), result in zip(cases, results, strict=True)
+            if chosen.array.dataflow == dataflow
+        ]
+        for few in (
+            [layer for _, layer, _ in of_dataflow if layer.kind == "fc"],
+            [layer for _, layer, _ in of_dataflow if layer.groups > 1],
+            [layer for _, layer, _ in of_dataflow if layer.stride != (1, 1)],
+            [layer for _, layer, _ in of_dataflow if layer.dilation != (1, 1)],
+            [chosen for chosen, _, _ in of_dataflow if not chosen.array.double_buffered],
+            [chosen for chosen, _, _ in of_dataflow if chosen.weights.memory_bytes_per_s != "memory"],
+            [result for _, _, result in of_dataflow if result.details["blocks"] > 1],
+            [result for _, _, result in of_dataflow if result.stack["weight_stall"]],
+            [result for _, _, result in of_dataflow if result.stack["memory"]],
+            [result for _, _, result in of_dataflow if result.words_written["weight_buffer"] < result.macs_issued],
+        ):
+            assert len(few) >= 5
+
+
+def test_nothing_is_there_too_early_and_nothing_leaves_too_late():
+    """The twin's array refuses a tile that is used a cycle before it is in; the model's lead is the least."""
+    array = twin.ShiftedArray(3, 2, shadow=True)
+    array.send_tile([[1, 2], [3, 4], [5, 6]])
+    for _ in range(3 - 1):
+        array.step()
+    array.send_vector((0, 0), True, [1, 1, 1])
+    with pytest.raises(AssertionError, match="the tile is not there"):
+        list(map(twin.ShiftedArray.step, [array] * 6))
+
+
+# SCALE-Sim
+
+
+def scale_sim_cycles(rows, cols, dataflow, positions, kernels, depth):
+    """Samajdar et al., ISPASS 2020: tiles of the two spatial dimensions, 2 * rows + cols + T - 2 cycles each."""
+    spatial_rows, spatial_cols, temporal = {
+        "weight_stationary": (depth, kernels, positions),
+        "output_stationary": (positions, kernels, depth),
+        "input_stationary": (depth, positions, kernels),
+    }[dataflow]
+    return -(-spatial_rows // rows) * -(-spatial_cols // cols) * (2 * rows + cols + temporal - 2)
+
+
+@pytest.mark.parametrize("dataflow", DATAFLOWS)
+@pytest.mark.parametrize(("rows", "cols"), [(16, 16), (8, 32), (32, 8), (1, 5)])
+def test_without_waiting_a_layer_takes_what_scale_sim_says(dataflow, rows, cols):
+    layer = Layer("c", "conv", ("x",), (24, 14, 14), 70, 3, 3, padding=(1, 1, 1, 1))
+    chosen = small(rows, cols, dataflow, False)
+    result = expect_layer(chosen, layer, Densities(1, 1.0, 1.0, 1.0), FREE)
+    assert result.stack["weight_stall"] <= num_tiles(result, chosen) * rows * cols  # a cycle for a tile that is fetched
+    waiting = (result.stack["weight_stall"] + result.stack["memory"]) // (rows * cols)
+    assert result.cycles - waiting == scale_sim_cycles(rows, cols, dataflow, 14 * 14, 70, 24 * 9)
+
+
+def num_tiles(result, chosen):
+    stream = {"weight_stationary": 14 * 14, "output_stationary": 24 * 9, "input_stationary": 70}
+    return result.details["active_cycles"] // stream[chosen.array.dataflow]
+
+
+# Cases by hand
+
+
+def tpu(*assignments):
+    return machine(*assignments, arch="tpu_v1")
+
+
+def test_a_layer_bound_by_weight_memory_takes_a_tile_every_1349_cycles():
+    """The TPU, batch 200: 64 KiB at 34 GB/s take 1349.3 cycles of 700 MHz; 256 of them shift, 200 multiply."""
+    result = expect_layer(tpu(), fc(2048, 2048), Densities(200, 1.0, 1.0, 1.0), FREE)
+    last_arrival = -(-64 * 65536 * 700 // 34000)
+    assert result.details["compute_cycles"] == last_arrival + 256 + 200 + 2 * 256 - 2
+    slots = 65536
+    assert result.stack["tile_shift"] == 64 * 256 * slots
+    assert result.macs_issued == 64 * 200 * slots
+    assert result.stack["fragmentation"] == 0
+    assert result.stack["weight_stall"] == (last_arrival - 63 * (256 + 200)) * slots
+    assert result.stack["drain"] == 510 * slots
+
+
+@pytest.mark.parametrize(("batch", "exposed"), [(255, 1), (256, 0), (257, 0)])
+def test_a_tile_that_streams_as_long_as_one_shifts_hides_it(batch, exposed):
+    chosen = tpu("weights.memory_bytes_per_s=1e15")
+    result = expect_layer(chosen, fc(256, 256 * 5), Densities(batch, 1.0, 1.0, 1.0), FREE)
+    assert result.stack["tile_shift"] == (256 + 4 * exposed) * 65536
+    one_buffer = expect_layer(tpu("weights.memory_bytes_per_s=1e15", "array.double_buffered=false"), fc(256, 256 * 5),
+                              Densities(batch, 1.0, 1.0, 1.0), FREE)  # fmt: skip
+    assert one_buffer.stack["tile_shift"] == 5 * 256 * 65536
+
+
+@pytest.mark.parametrize(("batch", "blocks"), [(2047, 1), (2048, 1), (2049, 2), (4097, 3)])
+def test_half_of_the_accumulators_bounds_a_block(batch, blocks):
+    result = expect_layer(tpu(), fc(256, 256), Densities(batch, 1.0, 1.0, 1.0), FREE)
+    assert result.details["blocks"] == blocks
+    assert result.dram_bytes == blocks * 65536  # a FIFO keeps no weights for the next block
+
+
+def test_blocks_are_nearly_equal_so_that_none_waits():
+    """2,888 products a weight, as in CNN0: two blocks of 1,444 hide the 1,349 cycles, 2,048 and 840 would not."""
+    result = expect_layer(tpu(), fc(2560, 256), Densities(2888, 1.0, 1.0, 1.0), FREE)
+    assert result.stack["weight_stall"] == 1350 * 65536  # the first tile
+
+
+def test_edges_are_fetched_as_whole_tiles_or_as_they_are():
+    whole = expect_layer(tpu(), fc(257, 300), Densities(1, 1.0, 1.0, 1.0), FREE)
+    cut = expect_layer(tpu("weights.whole_tiles=false"), fc(257, 300), Densities(1, 1.0, 1.0, 1.0), FREE)
+    assert whole.dram_bytes == 4 * 65536
+    assert cut.dram_bytes == 257 * 300
+    assert whole.macs_issued == cut.macs_issued == 257 * 300
+
+
+def test_inputs_come_from_the_host_before_the_first_tile():
+    """Batch 200 of 2,048 bytes at 15.03 GB/s; the outputs go out while the array works."""
+    context = Context(memory(latency_s=100e-9))
+    far = expect_layer(tpu(), fc(2048, 2048), Densities(200, 1.0, 1.0, 1.0), context)
+    near = expect_layer(tpu(), fc(2048, 2048), Densities(200, 1.0, 1.0, 1.0), FREE)
+    assert far.cycles - near.cycles == -(-200 * 2048 * 700 // 15030) + 70
+    assert far.stack["memory"] == (far.cycles - near.cycles) * 65536
+
+
+def test_a_batch_that_does_not_fit_goes_through_memory_in_blocks():
+    layer = Layer("c", "conv", ("x",), (64, 32, 32), 64, 3, 3, padding=(1, 1, 1, 1))
+    chosen = small(16, 16, "output_stationary")
+    few, many = (expect_layer(chosen, layer, Densities(batch, 1.0, 1.0, 1.0), FREE) for batch in (8, 9))
+    assert (few.details["blocks"], many.details["blocks"]) == (1, 2)
+    assert few.dram_bytes_of("input") == 0
+    assert many.dram_bytes_of("input") == many.dram_bytes_of("output") == 9 * 64 * 32 * 32
+
+
+def test_kept_weights_are_fetched_once():
+    layer = fc(64, 64)
+    for dataflow in DATAFLOWS:
+        for kept, fetches in (("true", 1), ("false", 4)):
+            chosen = small(16, 16, dataflow, True, f"weights.kept={kept}", "accumulators.rows=64")
+            result = expect_layer(chosen, layer, Densities(64 * 2, 1.0, 1.0, 1.0), FREE)
+            expected = {"weight_stationary": fetches, "output_stationary": 2 * fetches, "input_stationary": 2 * fetches}
+            assert result.dram_bytes == 64 * 64 * (1 if fetches == 1 else expected[dataflow]), dataflow
+
+
+# Zeros, fidelities, bounds
+
+
+@pytest.mark.parametrize("dataflow", DATAFLOWS)
+def test_zeros_cost_as_much_as_other_values(dataflow):
+    layer, chosen = Layer("c", "conv", ("x",), (6, 5, 5), 7, 3, 3), small(4, 3, dataflow)
+    runs = {}
+    for weights in DENSITIES:
+        for inputs in DENSITIES:
+            operands = operands_of(layer, weights, inputs)
+            runs[weights, inputs] = run_layer(chosen, layer, operands, Context(memory(50e9, 1e-7)))
+            expected = expect_layer(chosen, layer, Densities(1, weights, inputs, 0.5), Context(memory(50e9, 1e-7)))
+            assert expected.cycles == runs[weights, inputs].cycles
+    assert len({run.cycles for run in runs.values()}) == 1
+    assert {run.macs_issued for run in runs.values()} == {layer.macs}
+    assert runs[1.0, 1.0].stack["stored_zero"] == 0
+    assert runs[0.0, 1.0].stack["busy"] == 0
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_no_array_beats_its_multipliers_and_shadow_registers_never_hurt(seed):
+    chosen, layer, operands, context = random_case(seed)
+    known = Densities(operands.batch, 1.0, 1.0, 1.0)
+    with_shadow, without = (
+        expect_layer(
+            chosen.model_copy(update={"array": chosen.array.model_copy(update={"double_buffered": shadow})}),
+            layer,
+            known,
+            context,
+        )
+        for shadow in (True, False)
+    )
+    assert with_shadow.cycles <= without.cycles
+    assert with_shadow.macs_dense <= with_shadow.slots
+    more_buffer = chosen.model_copy(update={"weights": chosen.weights.model_copy(update={"buffer_bytes": 2**30})})
+    assert expect_layer(more_buffer, layer, known, context).cycles <= expect_layer(chosen, layer, known, context).cycles
+
+
+@pytest.mark.parametrize(
+    ("assignment", "message"),
+    [
+        ("array.rows=0", "array.rows"),
+        ("array.cols=4097", "array.cols"),
+        ("array.dataflow=weights", "array.dataflow"),
+        ("weights.memory_bytes_per_s=0.0", "memory_bytes_per_s"),
+        ("weights.memory_bytes_per_s=dram", "memory_bytes_per_s"),
+        ("accumulators.rows=1", "accumulators.rows"),
+        ("activations.buffer_bytes=63", "activations.buffer_bytes"),
+    ],
+)
+def test_what_no_array_can_be_is_refused(assignment, message):
+    with pytest.raises(ConfigError, match=message):
+        machine(assignment)
