@@ -48,7 +48,7 @@ def load(folder: Path, file_name: str, where: str) -> ModuleType:
 
 @contextmanager
 def errors_of(module: ModuleType, where: str) -> Iterator[None]:
-    """Whatever a machine from outside raises is one line starting with `where`; faults of our own machines stay ours."""
+    """What a machine from outside raises becomes one line that starts with `where`; faults of our own stay ours."""
     try:
         yield
     except ArchmodelError:
