@@ -736,3 +736,16 @@ def test_layers_are_compared_by_name():
 def test_runs_without_a_layer_in_common_do_not_compare():
     with pytest.raises(ResultError, match="no layer name is in both"):
         summary.compare(a_run(layers=(a_layer(1, "a"),)), a_run(layers=(a_layer(1, "b"),)))
+
+
+# The results of the repository
+
+
+RESULT_FILES = sorted((ROOT / "results").glob("*/*.h5"))
+
+
+@pytest.mark.parametrize("path", RESULT_FILES, ids=lambda path: f"{path.parent.name}-{path.stem}")
+def test_a_result_of_the_repository_loads(path):
+    run = results.load(path)
+    assert run.layers
+    assert run.as_dict()["totals"]["cycles"] == run.cycles > 0

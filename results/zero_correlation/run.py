@@ -9,7 +9,7 @@ from archmodel import simulate
 from archmodel.accelerators.result import RunResult
 from archmodel.accelerators.seeds import speedup_over_seeds
 from archmodel.results import save
-from archmodel.validation import STUDY_ROWS
+from archmodel.validation.scnn import STUDY_ROWS
 
 FOLDER = Path(__file__).parent
 PARAMETERS = (
