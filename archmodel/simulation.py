@@ -14,7 +14,7 @@ from archmodel.accelerators.context import Context, Fidelity
 from archmodel.accelerators.registry import Machine, load_machine, source_name
 from archmodel.accelerators.result import LayerResult, RunResult
 from archmodel.accelerators.seeds import SeedRuns
-from archmodel.errors import SHOWN_CHARACTERS, ConfigError, did_you_mean, one_line, show
+from archmodel.errors import SHOWN_CHARACTERS, ConfigError, WorkloadError, did_you_mean, one_line, show
 from archmodel.memory.dram import load_memory
 from archmodel.network.footprint import Placement, StoredLayer, plan_residency
 from archmodel.network.layer import MAX_WORDS, Layer
@@ -194,7 +194,9 @@ def supported_layers(
 ) -> tuple[tuple[Layer, ...], tuple[str, ...]]:
     """The layers that all machines run, and the names of the others; WorkloadError if there are some, or only these."""
     runs = tuple(layer for layer in layers if all(machine.runs(layer) for machine in machines))
-    if not skip or not runs:
+    if skip and not runs:
+        raise WorkloadError(f"--skip-unsupported: no layer is left for {' and '.join(one.arch for one in machines)}")
+    if not skip:
         for machine in machines:
             for layer in layers:
                 machine.check_runs(layer)

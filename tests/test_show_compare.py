@@ -338,6 +338,32 @@ def test_a_comparison_as_json(archmodel_run, pair):
     assert totals["speedup"] == pytest.approx(totals["cycles"][0] / totals["cycles"][1])
 
 
+def test_runs_of_two_fidelities_are_compared(archmodel_run, file):
+    layer = a_layer(1, "conv1")
+    sampled = dataclasses.replace(layer, cycles_ci95=(layer.cycles - 1, layer.cycles + 2))
+    runs = a_run(1, layers=(sampled,), fidelity="sampled"), a_run(1, layers=(layer,))
+    paths = [file(run, f"{run.fidelity}.h5") for run in runs]
+    interval = list(summary.cycles_ci95((sampled,)))
+    for files, expected in ((paths, [interval, None]), (paths[::-1], [None, interval])):
+        assert "fidelity: " in output_of(archmodel_run, "compare", *files)
+        (comparison,) = object_of(archmodel_run, "compare", *files)["comparisons"]
+        assert comparison["totals"]["cycles_ci95"] == expected
+
+
+def test_energies_are_compared(archmodel_run, file):
+    a = a_run(1, layers=tuple(a_layer(index, f"conv{index}", energy_pj={"dram": 3e6}) for index in range(2)))
+    cheap = dataclasses.replace(a.layers[0], energy_pj={"dram": 1e6})
+    files = file(a, "a.h5"), file(dataclasses.replace(a, layers=(cheap, a.layers[1])), "b.h5")
+    output = output_of(archmodel_run, "compare", *files)
+    assert "layers in both: 2, with equal results: 1\n" in output
+    assert "energy of the layers in both: 6 uJ in a, 4 uJ in b: 1.500x\n" in output
+    (comparison,) = object_of(archmodel_run, "compare", *files)["comparisons"]
+    assert comparison["layers"][0]["energy_pj"] == [3e6, 1e6]
+    assert [row["differs"] for row in comparison["layers"]] == [["energy_pj"], []]
+    unknown = file(a_run(1, layers=(dataclasses.replace(cheap, energy_pj={}),)), "c.h5")
+    assert "energy of" not in output_of(archmodel_run, "compare", files[0], unknown)
+
+
 def test_machines_of_two_models_are_not_listed_key_by_key(archmodel_run, file):
     a = a_run(1)
     other = {**a.config, "accelerator": {"model": "dcnn"}, "memory": {"x": 1}}

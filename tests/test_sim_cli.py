@@ -226,6 +226,19 @@ def test_energy_and_area_have_the_share_of_every_component(monkeypatch):
     assert max(map(len, lines)) <= 80
 
 
+def test_more_energy_than_the_baseline_is_not_called_less():
+    output = succeeded("--arch", "dcnn", "--net", "lenet5", "--layers", "ip1", "--baseline", "scnn")
+    run = archmodel.simulate("dcnn", "lenet5", layers="ip1", baseline="scnn")
+    spent, beside = (one.as_dict()["totals"]["energy_pj"] for one in (run, run.baseline))
+    assert f"DRAM included; {spent / beside:.2f}x more than scnn\n" in output
+
+
+def test_the_lines_over_seeds_fit_the_terminal():
+    lines = succeeded(*LENET, "--baseline", "dcnn", "--seeds", "2").splitlines()
+    assert "seeds        mean of 2 placements and 95 % interval:" in lines
+    assert max(map(len, lines)) <= 80
+
+
 def test_a_technology_changes_energy_and_area_of_both_machines_and_no_cycle():
     documents = [
         json.loads(succeeded(*LENET, "--baseline", "dcnn", "--json", *option))
@@ -746,19 +759,21 @@ def test_a_process_of_its_own_fails_in_one_line(empty_folder, arguments):
 
 
 def test_the_pattern_of_the_zeros_is_in_object_file_and_show(empty_folder):
-    document = json.loads(succeeded(*FAST, "--zeros", "correlated:length=3", "--json", "-o", "out.h5"))
+    table = succeeded(*FAST, "--zeros", "correlated:length=3", "-o", "out.h5")
+    document = json.loads(succeeded(*FAST, "--zeros", "correlated:length=3", "--json"))
     zeros = document["config"]["zeros"]
     assert zeros == config.read("zeros", "correlated")[0] | {"length": 3}
     assert archmodel.load("out.h5").config["zeros"] == zeros
     shown = io.StringIO()
     with contextlib.redirect_stdout(shown):
         assert main.run(["show", "out.h5"]) == 0
-    [line] = [line for line in shown.getvalue().splitlines() if line.startswith("zeros ")]
-    assert line.startswith("zeros        Correlated, as measured: length 3, length_plane 14,")
+    for text in (table, shown.getvalue()):
+        [line] = [line for line in text.splitlines() if line.startswith("zeros ")]
+        assert line.startswith("zeros        Correlated, as measured: length 3, length_plane 14,")
 
 
 def test_a_uniform_run_shows_no_pattern(empty_folder):
-    succeeded(*FAST, "-o", "out.h5")
+    assert "\nzeros " not in succeeded(*FAST, "-o", "out.h5")
     shown = io.StringIO()
     with contextlib.redirect_stdout(shown):
         assert main.run(["show", "out.h5"]) == 0

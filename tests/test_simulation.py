@@ -104,8 +104,8 @@ def test_layers_that_a_machine_does_not_run_are_an_error_or_left_out(monkeypatch
         assert [layer.name for layer in run.layers] == ["ip1", "ip2"]
         assert run.unsupported == ("conv1", "conv2")
         assert run.skipped == ("conv1", "pool1", "conv2", "pool2", "relu1", "prob")
-    with pytest.raises(WorkloadError, match="layer 'conv2': dcnn runs no conv"):
-        simulate("dcnn", "lenet5", layers="conv2", skip_unsupported=True)
+    with pytest.raises(WorkloadError, match="no layer is left for scnn and dcnn"):
+        simulate("scnn", "lenet5", baseline="dcnn", layers="conv2", skip_unsupported=True)
     assert simulate("scnn", "lenet5", skip_unsupported=True).unsupported == ()
 
 
@@ -253,7 +253,7 @@ def test_progress_reports_every_layer_when_it_is_done():
 @pytest.mark.parametrize(
     ("wrong", "expected"),
     [
-        ({"arch": "scn"}, f"'scn': unknown accelerator; allowed: {', '.join(config.names('accelerators'))}"),
+        ({"arch": "scn"}, f"'scn': unknown accelerator; allowed: {', '.join(config.names('accelerators'))} or"),
         ({"net": "lenet"}, "'lenet': unknown network"),
         ({"baseline": "dcn"}, "'dcn': unknown accelerator"),
         ({"memory": "idael"}, "'idael': unknown memory; allowed: ideal"),

@@ -16,7 +16,7 @@ from archmodel.accelerators.registry import load_machine
 from archmodel.accelerators.summary import CAUSES
 from archmodel.cli import main
 from archmodel.errors import ConfigError, ResultError
-from archmodel.validation import Check, PublishedRow, PublishedTable, Validation, scnn, scnn_energy
+from archmodel.validation import Check, PublishedRow, PublishedTable, Validation, cambricon_x, scnn, scnn_energy
 from archmodel.views.comparison import check_folder, comparison, write_comparison
 
 TABLES = {name: config.load("published", name, PublishedTable) for name in config.names("published")}
@@ -213,6 +213,53 @@ def test_energies_cross_between_the_densities(ratios, expected):
     assert crossing == pytest.approx(expected, nan_ok=True)
 
 
+def test_ratios_over_diannao_follow_from_the_runs():
+    runs, ours = measured("cambricon_x").runs, energies("cambricon_x")
+    speedups, spent, on_chip = [], [], []
+    for net in (*cambricon_x.PRUNED, *cambricon_x.OTHERS):
+        document = runs[net].as_dict()
+        dense = document["baseline"]
+        speedups.append(document["speedup"])
+        spent.append(dense["totals"]["energy_pj"] / document["totals"]["energy_pj"])
+        without = [
+            part["totals"]["energy_pj"] - part["totals"]["energy_by_component_pj"]["dram"] for part in (dense, document)
+        ]
+        on_chip.append(without[0] / without[1])
+        assert (ours[f"speedup.{net}"], ours[f"energy.{net}"]) == pytest.approx((speedups[-1], spent[-1]))
+        for kind in ("conv", "fc"):
+            times = [
+                sum(layer["time_s"] for layer in part["layers"] if layer["kind"] == kind) for part in (dense, document)
+            ]
+            assert (f"speedup.{kind}.{net}" in ours) == (times[1] > 0)
+            if times[1]:
+                assert ours[f"speedup.{kind}.{net}"] == pytest.approx(times[0] / times[1])
+    num = len(cambricon_x.PRUNED)
+    assert ours["speedup.mean"] == pytest.approx(sum(speedups[:num]) / num)
+    assert ours["energy.mean"] == pytest.approx(sum(spent[:num]) / num)
+    assert ours["energy.mean.on_chip"] == pytest.approx(sum(on_chip[:num]) / num)
+
+
+def test_every_layer_of_the_study_gains_less_than_its_zeros_allow():
+    for run in measured("cambricon_x").runs.values():
+        for layer, dense in zip(run.layers, run.baseline.layers, strict=True):
+            assert layer.macs_effectual == dense.macs_effectual
+            assert layer.macs_issued < dense.macs_issued
+
+
+def test_power_is_energy_over_time_and_the_machines_have_the_peaks_of_their_units():
+    run, ours = measured("cambricon_x").runs["alexnet"], energies("cambricon_x")
+    for name, one in (("cambricon_x", run), ("diannao", run.baseline)):
+        convolutions = [layer for layer in one.as_dict()["layers"] if layer["kind"] == "conv"]
+        picojoules = sum(layer["energy_pj"] - layer["energy_by_component_pj"]["dram"] for layer in convolutions)
+        watts = picojoules * 1e-12 / sum(layer["time_s"] for layer in convolutions)
+        assert ours[f"power.{name}"] == pytest.approx(1e3 * watts)
+    assert ours["peak.cambricon_x"] == pytest.approx(16 * (16 + 16))
+    assert ours["peak.diannao"] == pytest.approx(0.98 * (256 + 16 * 15))
+    areas = [sum(one.area_mm2.values()) for one in (run, run.baseline)]
+    assert [ours["area.cambricon_x"], ours["area.diannao"]] == pytest.approx(areas)
+    assert ours["area.ratio"] == pytest.approx(areas[0] / areas[1])
+
+
 @pytest.mark.parametrize("row", csv_rows("dnnsim_micro_layers.csv"), ids=lambda row: row["layer"])
 def test_a_micro_layer_has_the_seeded_non_zeros(row):
     layer, operands = scnn.dnnsim_layer(row)
@@ -310,7 +357,7 @@ def test_a_missed_gate_or_identity_fails_the_table(kind, failed):
 
 @pytest.mark.parametrize("name", ["", "scn", "all", "../scnn", "scnn.toml"])
 def test_an_unknown_table_is_one_line(name):
-    with pytest.raises(ConfigError, match=f"unknown table; allowed: {', '.join(sorted(TABLES))}"):
+    with pytest.raises(ConfigError, match=f"unknown table; allowed: {', '.join(validation.tables())}"):
         validation.validate(name)
 
 
@@ -336,7 +383,7 @@ def validate(capsys, monkeypatch, tmp_path):
 @pytest.fixture
 def quick_study(monkeypatch):
     """The values of the studies without measuring them again, and one small run behind them."""
-    for name in ("eie", "scnn", "scnn_energy"):
+    for name in ("cambricon_x", "cnvlutin", "eie", "scnn", "scnn_energy"):
         values = {check.row.id: check.ours for check in measured(name).checks}
         monkeypatch.setitem(validation.MEASURES, name, lambda values=values: (values, {"lenet5": RUN}))
 

@@ -6,6 +6,7 @@ from types import ModuleType
 
 from archmodel.config import FrozenModel
 from archmodel.errors import SHOWN_CHARACTERS, ConfigError, one_line
+from archmodel.network.layer import KINDS
 
 SUFFIX = ".py"
 PARTS = ("KINDS", "Config", "run_layer", "expect_layer")  # of a module that models a machine
@@ -35,6 +36,8 @@ def load(folder: Path, file_name: str, where: str) -> ModuleType:
     missing = [part for part in PARTS if not hasattr(module, part)]
     if missing:
         raise ConfigError(f"{where}: lacks {', '.join(missing)}; a machine has {', '.join(PARTS)}")
+    if not isinstance(module.KINDS, tuple) or not all(kind in KINDS for kind in module.KINDS):
+        raise ConfigError(f"{where}: KINDS must be a tuple of kinds of layers, for instance ('conv', 'fc')")
     if not isinstance(module.Config, type) or not issubclass(module.Config, FrozenModel):
         raise ConfigError(f"{where}: Config must be a class derived from archmodel.config.FrozenModel")
     return module

@@ -143,8 +143,8 @@ class RunResult:
 
     @property
     def speedup(self) -> float | None:
-        """Baseline cycles over cycles, at each machine's clock."""
-        return None if self.baseline is None or not self.cycles else self.baseline.time_s / self.time_s
+        """Baseline cycles over cycles, at each machine's clock; None if a run takes no time."""
+        return None if self.baseline is None else summary.speedup(self.baseline.time_s, self.time_s)
 
     def total(self, quantity: str) -> int:
         """Sum of an integer quantity of the layers, for instance macs_effectual or dram_bytes."""

@@ -168,13 +168,17 @@ class Tally:
             compute[tile] += int(span.sum() + drain.sum())
         return compute
 
-    def _interval(self, streams: tuple[Stream, ...], context: Context) -> tuple[int, int] | None:
-        """The 95 % confidence interval of a sampled layer's cycles: what they are at the ends of its groups' spans."""
+    def _interval(self, cycles: int, streams: tuple[Stream, ...], context: Context) -> tuple[int, int] | None:
+        """The 95 % confidence interval of a sampled layer's cycles: what they are at the ends of its groups' spans.
+
+        A shorter group hides less of the drain before it: where another tile waits for DRAM, shorter groups can make a
+        longer layer, so that the ends are taken whatever their order.
+        """
         if not context.sampled:
             return None
-        low, high = (self._compute_cycles(list(spans)) for spans in zip(*self.ends, strict=True))
-        clock_hz = self.config.clock_hz
-        return layer_cycles(low, streams, context, clock_hz), layer_cycles(high, streams, context, clock_hz)
+        ends = [self._compute_cycles(list(spans)) for spans in zip(*self.ends, strict=True)]
+        reached = [cycles, *(layer_cycles(end, streams, context, self.config.clock_hz) for end in ends)]
+        return min(reached), max(reached)
 
     def result(
         self, layer: Layer, operands: Operands | Densities, effectual: int, pairs: int, context: Context
@@ -219,7 +223,7 @@ class Tally:
             },
             streams=streams,
             cycle_map=all_work.work,
-            cycles_ci95=self._interval(streams, context),
+            cycles_ci95=self._interval(cycles, streams, context),
             details={
                 "Kc": self.cut.Kc,
                 "sub_planes": self.num_tiles // operands.batch,

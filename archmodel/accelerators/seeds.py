@@ -80,12 +80,12 @@ class SeedRuns:
 
 
 def speedup_over_seeds(run: "RunResult") -> Interval | None:
-    """Speed-up over the baseline on the same zeros, seed by seed."""
+    """Speed-up over the baseline on the same zeros, seed by seed; None where a run takes no time."""
     if run.seeds is None or run.baseline is None or run.baseline.seeds is None:
         return None
     clocks = run.clock_hz / run.baseline.clock_hz
-    pairs = zip(run.baseline.seeds.cycles, run.seeds.cycles, strict=True)
-    return Interval.of([clocks * sum(slower) / sum(faster) for slower, faster in pairs])
+    pairs = list(zip(map(sum, run.baseline.seeds.cycles), map(sum, run.seeds.cycles), strict=True))
+    return Interval.of([clocks * slower / faster for slower, faster in pairs]) if all(map(all, pairs)) else None
 
 
 def as_dict(run: "RunResult") -> dict[str, Any] | None:

@@ -129,7 +129,7 @@ def energy(layers: Sequence["LayerResult"]) -> dict[str, Any]:
         return {"energy_pj": None, "energy_by_component_pj": {}}
     names = dict.fromkeys(name for layer in layers for name in layer.energy_pj)
     parts = {name: sum(layer.energy_pj.get(name, 0.0) for layer in layers) for name in names}
-    return {"energy_pj": sum(parts.values()), "energy_by_component_pj": parts}
+    return {"energy_pj": math.fsum(parts.values()), "energy_by_component_pj": parts}
 
 
 def as_dict(run: "RunResult") -> dict[str, Any]:
@@ -157,7 +157,7 @@ def as_dict(run: "RunResult") -> dict[str, Any]:
             for layer in run.layers
         ],
         "baseline": None if run.baseline is None else as_dict(run.baseline),
-        "speedup": None if run.baseline is None else speedup(run.baseline.time_s, run.time_s),
+        "speedup": run.speedup,
         "seeds": seeds.as_dict(run),
     }
 
@@ -170,17 +170,20 @@ def speedup(before_s: float, after_s: float) -> float | None:
 def compare(first: "RunResult", second: "RunResult") -> list[dict[str, Any]]:
     """Rows by layer name, in the order of `first`, then those that only `second` has.
 
-    A row has `name, differs, speedup` (time of the first over time of the second) and, for each of LAYER_COLUMNS, the
-    pair of values, None for a run without the layer; `differs` names the quantities that are not equal. Runs of
+    A row has `name, differs, speedup` (time of the first over time of the second) and, for each of LAYER_COLUMNS and
+    for `energy_pj`, the pair of values, None for a run without the layer; `differs` names those not equal. Runs of
     different networks compare where layers have the same name; ResultError if none has.
     """
-    sides = [{layer.name: layer_quantities(layer, run.clock_hz) for layer in run.layers} for run in (first, second)]
+    sides = [
+        {layer.name: layer_quantities(layer, run.clock_hz) | energy([layer]) for layer in run.layers}
+        for run in (first, second)
+    ]
     if not sides[0].keys() & sides[1].keys():
         raise ResultError(f"nothing to compare: no layer name is in both runs, of {first.net} and of {second.net}")
     rows = []
     for name in dict.fromkeys([*sides[0], *sides[1]]):
         left, right = (side.get(name, {}) for side in sides)
-        pairs = {key: (left.get(key), right.get(key)) for key in LAYER_COLUMNS if key != "name"}
+        pairs = {key: (left.get(key), right.get(key)) for key in (*LAYER_COLUMNS, "energy_pj") if key != "name"}
         differs = [key for key, (a, b) in pairs.items() if left and right and a != b]
         times = speedup(left["time_s"], right["time_s"]) if left and right else None
         rows.append({"name": name, "differs": differs, "speedup": times, **pairs})

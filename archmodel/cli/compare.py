@@ -69,7 +69,7 @@ def comparison(first: "RunResult", second: "RunResult") -> dict[str, Any]:
         "layers": rows,
         "totals": {
             "num_layers": len(common),
-            **{key: tuple(one[key] for one in sums) for key in sums[0] if key != "stalls"},
+            **{key: tuple(one.get(key) for one in sums) for key in sums[0] | sums[1] if key != "stalls"},
             "speedup": summary.speedup(*(one["time_s"] for one in sums)),
         },
     }
@@ -103,14 +103,15 @@ def print_runs(out: "Console", files: Sequence[str], runs: Sequence["RunResult"]
     for letter, file, run in zip(ascii_lowercase, files, runs, strict=False):
         sums = totals(run)
         cells = [f"{sums['cycles']:,}", seconds(sums["time_s"]), percent(sums["multiplier_utilization"], 1.0)]
-        energy = "" if sums["energy_pj"] is None else joules(sums["energy_pj"])
-        rows.append([letter, one_line(file), f"{run.net} on {run.arch}", *cells, si(sums["dram_bytes"], "B"), energy])
+        spent = "" if sums["energy_pj"] is None else joules(sums["energy_pj"])
+        rows.append([letter, one_line(file), f"{run.net} on {run.arch}", *cells, si(sums["dram_bytes"], "B"), spent])
     headings = ["", "file", "run", "cycles", "time", "util", "DRAM", "energy"]
     print_columns(out, headings, rows, num_texts=3, flexible=(1, 2))
 
 
 def print_pair(out: "Console", letter: str, pair: Mapping[str, Any]) -> None:
-    """The layers of run a and of run `letter`."""
+    """The layers of run a and of run `letter`, and the energy of those that both have."""
+    from archmodel.cli.tables import joules
     from archmodel.errors import show
 
     out.print()
@@ -136,7 +137,11 @@ def print_pair(out: "Console", letter: str, pair: Mapping[str, Any]) -> None:
     counts = f"layers in both: {pair['totals']['num_layers']}, with equal results: {same}"
     missing = "".join(f", only in {run}: {count}" for count, run in zip(only, ("a", letter), strict=True) if count)
     out.print(f"{counts}{missing}", soft_wrap=True)
-    out.print(f"speed-up: time in a over time in {letter}; util: effectual MACs in % of multiplier-slots")
+    first, second = pair["totals"]["energy_pj"]
+    if first and second:
+        spent = f"{joules(first)} in a, {joules(second)} in {letter}: {first / second:,.3f}x"
+        out.print(f"energy of the layers in both: {spent}", soft_wrap=True)
+    out.print(f"speed-up: time in a over time in {letter}; util: effectual MACs in % of slots")
 
 
 def pair_cells(row: Mapping[str, Any]) -> list[str]:

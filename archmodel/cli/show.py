@@ -246,16 +246,8 @@ def show_result(path: str, as_json: bool) -> None:
     print_run(run, out)
     versions = ", ".join(f"{name} {version}" for name, version in run.provenance.items())
     out.print(f"made by      {versions}", soft_wrap=True)
-    for line in (*zeros_lines(run), *origin_lines(run)):
+    for line in origin_lines(run):
         out.print(line, soft_wrap=True)
-
-
-def zeros_lines(run: "RunResult") -> list[str]:
-    """The pattern of zeros that were placed, where it is not uniform: `zeros  Correlated: length 2.4, ...`."""
-    parameters = dict(run.config.get("zeros", {}))
-    name = parameters.pop("name", "")
-    spelt = ", ".join(f"{key} {value:g}" for key, value in parameters.items())
-    return [f"{'zeros':12} {name}: {spelt}"] if spelt else []
 
 
 def origin_lines(run: "RunResult") -> list[str]:

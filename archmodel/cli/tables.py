@@ -168,7 +168,16 @@ def seed_lines(run: RunResult) -> list[str]:
     if spent is not None:
         spread.append(f"{joules(spent.mean)} +- {100 * spent.relative_half_width:.2f} %")
     count = len(run.seeds.seeds)
-    return [f"seeds        mean of {count} placements and 95 % interval: {', '.join(spread)}"]
+    return [f"seeds        mean of {count} placements and 95 % interval:", INDENT + ", ".join(spread)]
+
+
+def zeros_lines(run: RunResult) -> list[str]:
+    """The pattern of zeros that were placed, where it is not uniform: `zeros  Correlated: length 2.4, ...`."""
+    parameters = dict(run.config.get("zeros", {}))
+    name = parameters.pop("name", "")
+    spelt = ", ".join(f"{key}{UNBROKEN}{value:g}" for key, value in parameters.items())
+    lines = wrap(f"{'zeros':12} {name}: {spelt}", NARROW, subsequent_indent=INDENT) if spelt else []
+    return [line.replace(UNBROKEN, " ") for line in lines]
 
 
 def energy_lines(run: RunResult) -> list[str]:
@@ -178,7 +187,9 @@ def energy_lines(run: RunResult) -> list[str]:
         return []
     spent = f"{joules(known['energy_pj'])} at {run.config['technology']['name']}, DRAM included"
     if run.baseline is not None and (beside := energy(run.baseline.layers)["energy_pj"]):
-        spent += f"; {beside / known['energy_pj']:.2f}x less than {run.baseline.arch}"
+        ratio = beside / known["energy_pj"]
+        spent += f"; {ratio:.2f}x less" if ratio >= 1 else f"; {1 / ratio:.2f}x more"
+        spent += f" than {run.baseline.arch}"
     lines = []
     for heading, parts in ((f"energy       {spent}", known["energy_by_component_pj"]),
                            (f"area         {sum(run.area_mm2.values()):.3g} mm2", run.area_mm2)):  # fmt: skip
@@ -213,12 +224,12 @@ def summary(run: RunResult) -> list[str]:
         "columns      w, in: densities; util: effectual MACs in % of multiplier-slots;",
         "             then the slots lost, in %, by cause",
     ]
-    if run.cycles and run.speedup is not None and run.baseline is not None:
+    if run.speedup is not None and run.baseline is not None:
         lines.insert(1, f"speed-up     {run.speedup:.2f}x over {run.baseline.arch}, {seconds(run.baseline.time_s)}")
     if run.unsupported:
         names = f"{len(run.unsupported)} layers that a machine does not run: {', '.join(run.unsupported)}"
         lines.append(f"left out     {one_line(names, 4 * SHOWN_CHARACTERS)}")
-    lines += seed_lines(run)
+    lines += [*zeros_lines(run), *seed_lines(run)]
     if all(layer.checked for layer in run.layers):
         lines.append("check        outputs of the modelled dataflow equal the reference, bit for bit")
     return [*lines, f"simulated    in {seconds(run.wall_s)}"]

@@ -26,6 +26,7 @@ class Component:
     two_port : an SRAM that is read and written in the same cycle
     ports : inputs and outputs of a crossbar
     calibration : factor on the energy of an action, fitted as the machine's configuration says
+    area_factor : factor on area and leakage, where the cells are not those of the library
     """
 
     name: str
@@ -37,6 +38,7 @@ class Component:
     two_port: bool = False
     ports: tuple[int, int] = (1, 1)
     calibration: float = 1.0
+    area_factor: float = 1.0
 
     @property
     def stores(self) -> bool:
@@ -74,11 +76,9 @@ def cost_of(technology: Technology, component: Component) -> Cost:
     """Cost of one instance at the node."""
     cost = _at_anchor(technology, component)
     scale = technology.scale
-    area = scale.sram_area if component.kind == "sram" else scale.area
-    energy = scale.energy * component.calibration
-    return Cost(
-        cost.read_pj * energy, cost.write_pj * energy, cost.area_mm2 * area, cost.leakage_mw * scale.leakage
-    )
+    area = (scale.sram_area if component.kind == "sram" else scale.area) * component.area_factor
+    energy, leakage = scale.energy * component.calibration, scale.leakage * component.area_factor
+    return Cost(cost.read_pj * energy, cost.write_pj * energy, cost.area_mm2 * area, cost.leakage_mw * leakage)
 
 
 def _at_anchor(technology: Technology, component: Component) -> Cost:

@@ -9,6 +9,9 @@ from pydantic import Field, model_validator
 from archmodel import config
 from archmodel.accelerators.result import RunResult
 from archmodel.errors import ConfigError, did_you_mean, show
+from archmodel.validation.cambricon_x import measure_cambricon_x
+from archmodel.validation.cnvlutin import measure_cnvlutin
+from archmodel.validation.dadiannao import measure_dadiannao
 from archmodel.validation.eie import measure_eie
 from archmodel.validation.scnn import Measured, measure_dnnsim, measure_scnn
 from archmodel.validation.scnn_energy import measure_scnn_energy
@@ -128,6 +131,9 @@ class Validation:
 
 
 MEASURES: dict[str, Callable[[], Measured]] = {
+    "cnvlutin": measure_cnvlutin,
+    "dadiannao": measure_dadiannao,
+    "cambricon_x": measure_cambricon_x,
     "dnnsim": measure_dnnsim,
     "eie": measure_eie,
     "scnn": measure_scnn,

@@ -74,7 +74,9 @@ def test_leakage_is_power_times_time(arch):
         assert layer.energy_pj["leakage"] == pytest.approx(leakage_mw * 1e-3 * time_s * 1e12)
 
 
-NODES = {"eie": "45 nm", "eie_256": "28 nm"}  # the others are 16 nm
+# The nodes of the papers; SCNN and its baselines: 16 nm.
+NODES = dict.fromkeys(("cnvlutin", "dadiannao", "eie_256"), "28 nm")
+NODES |= {"cambricon_x": "65 nm", "diannao": "65 nm", "eie": "45 nm"}
 
 
 @pytest.mark.parametrize("arch", MACHINES)
@@ -112,6 +114,21 @@ def test_a_machine_names_the_node_of_its_paper(arch):
         ("eie", "buffers.pointer_bytes=65536", "pointer_sram"),
         ("eie", "buffers.matrix_bytes=262144", "matrix_sram"),
         ("eie", "buffers.activation_bytes=4096", "activation_sram"),
+        ("diannao", "buffers.entries=128", "nbin"),
+        ("diannao", "buffers.entries=128", "sb"),
+        ("diannao", "buffers.entries=128", "nbout"),
+        ("diannao", "nfu.accumulator_bits=33", "adders"),
+        ("diannao", "nfu.accumulator_bits=33", "accumulators"),
+        ("cambricon_x", "buffers.nbin_bytes=16384", "nbin"),
+        ("cambricon_x", "buffers.nbout_bytes=16384", "nbout"),
+        ("cambricon_x", "buffers.synapse_bytes=4096", "sb"),
+        ("cambricon_x", "buffers.synapse_bytes=4096", "steps"),
+        ("cambricon_x", "index.step_bits=9", "steps"),
+        ("cambricon_x", "buffers.word_bits=17", "window"),
+        ("cambricon_x", "index.window=512", "selectors"),
+        ("cambricon_x", "index.window=512", "step_adders"),
+        ("cambricon_x", "buffers.word_bits=17", "multipliers"),
+        ("cambricon_x", "pe.accumulator_bits=33", "adders"),
     ],
 )
 def test_a_larger_part_costs_area_and_energy(arch, assignment, component):

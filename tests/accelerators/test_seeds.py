@@ -64,6 +64,14 @@ def test_the_speedup_is_taken_seed_by_seed():
     assert speedup_over_seeds(run(baseline="dcnn")) is None
 
 
+def test_runs_that_take_no_time_have_no_speedup():
+    free = ("ppu.output_words_per_cycle=0", "ppu.halo_words_per_cycle=0", "memory.latency_s=0.0")
+    several = run(seeds=2, baseline="dcnn", assignments=free, weights="density=0", activations="density=0")
+    assert several.seeds.total_cycles == (0.0, 0.0, 0.0)
+    assert speedup_over_seeds(several) is None
+    assert several.as_dict()["seeds"]["speedup"] is None
+
+
 def test_threads_do_not_change_the_interval():
     assert run(seeds=2, threads=1).as_dict() == run(seeds=2, threads=2).as_dict()
 

@@ -142,6 +142,13 @@ def test_a_config_that_is_none_is_one_line(tmp_path):
     assert "Config must be a class derived from archmodel.config.FrozenModel" in text
 
 
+@pytest.mark.parametrize("kinds", ['"conv"', '("conv", "fully_connected")', "None"])
+def test_kinds_that_are_none_are_one_line(tmp_path, kinds):
+    path = write(tmp_path, 'KINDS = ("conv", "fc")', f"KINDS = {kinds}")
+    with pytest.raises(ConfigError, match="KINDS must be a tuple of kinds of layers, for instance"):
+        load_machine(path)
+
+
 @pytest.mark.parametrize(
     ("code", "expected"),
     [

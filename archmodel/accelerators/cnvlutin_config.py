@@ -1,0 +1,45 @@
+"""Parameters of Cnvlutin; configs/accelerators/cnvlutin.toml has values and sources."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from archmodel.accelerators.dadiannao_config import NodeConfig
+from archmodel.config import FrozenModel
+from archmodel.memory.energy import Component
+
+
+class DispatchConfig(FrozenModel):
+    """How the neurons of a window come to the lanes."""
+
+    brick_neurons: Annotated[int, Field(ge=1, le=256)]
+    offset_bits: Annotated[int, Field(ge=1, le=8)]
+    brick_buffers: Annotated[int, Field(ge=1, le=1024)]
+    assignment: Literal["slab", "dealt"]
+
+
+class PruningConfig(FrozenModel):
+    """Activations that are taken for zeros: those below a threshold, or a stated share of the non-zeros."""
+
+    threshold: Annotated[int, Field(ge=0, le=2**31)]
+    share: Annotated[float, Field(ge=0, le=1)]
+
+
+class Config(NodeConfig):
+    """Cnvlutin (Albericio et al., ISCA 2016): DaDianNao with lanes that skip zeros."""
+
+    model: Literal["cnvlutin"]
+    dispatch: DispatchConfig
+    pruning: PruningConfig
+
+    @property
+    def neuron_bits(self) -> int:
+        """A value and its offset."""
+        return self.buffers.word_bits + self.dispatch.offset_bits
+
+    @property
+    def components(self) -> tuple[Component, ...]:
+        """Those of DaDianNao, wider where neurons carry offsets, and the dispatcher's brick buffers of each lane."""
+        words = self.dispatch.brick_buffers * self.dispatch.brick_neurons
+        buffers = Component("dispatcher", "register_file", self.array.lanes, self.neuron_bits, words=words)
+        return (*super().components, buffers)
