@@ -75,7 +75,8 @@ def test_leakage_is_power_times_time(arch):
 
 
 # The nodes of the papers; SCNN and its baselines: 16 nm.
-NODES = dict.fromkeys(("cnvlutin", "dadiannao", "eie_256"), "28 nm")
+SYSTOLIC = tuple(name for name in MACHINES if name.startswith(("systolic", "tpu")))
+NODES = dict.fromkeys(("cnvlutin", "dadiannao", "eie_256", *SYSTOLIC), "28 nm")
 NODES |= {"cambricon_x": "65 nm", "diannao": "65 nm", "eie": "45 nm"}
 
 
