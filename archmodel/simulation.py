@@ -112,6 +112,8 @@ def simulate(
             allowed = MAX_WORDS // most_words
             raise ConfigError(f"--batch {show(batch)}: layer {show(layer.name)} takes at most {allowed} images")
     sources = Source.parse(weights, "--weights"), Source.parse(activations, "--activations")
+    if seeds != 1 and all(one.path is not None for one in sources):
+        raise ConfigError("--seeds: nothing is placed at random, weights and activations are of files")
     source = OperandSource(network, *sources, seed, batch, pattern)
     workers = available_cores() if threads is None else threads
     surroundings = Context(dram, threads=workers, check=check, fidelity=fidelity)

@@ -144,7 +144,9 @@ def cells(layers: Layers, causes: list[str], beside: float | None) -> list[str]:
 
 def title(run: RunResult) -> str:
     """What was run."""
-    parts = [f"{run.net} on {run.arch}", run.fidelity, f"batch {run.batch}", f"seed {run.seed}"]
+    parts = [f"{run.net} on {run.arch}", run.fidelity, f"batch {run.batch}"]
+    if run.fidelity != "statistical":  # which places no zeros
+        parts.append(f"seed {run.seed}")
     if run.baseline is not None:
         parts.append(f"baseline {run.baseline.arch}")
     return one_line(", ".join([*parts, str(run.config["memory"]["name"])]), 4 * SHOWN_CHARACTERS)

@@ -102,3 +102,8 @@ def test_a_wrong_number_of_seeds_is_one_line(arguments, expected):
     with pytest.raises(ConfigError) as error:
         run(**arguments)
     assert str(error.value).startswith(expected)
+
+
+def test_zeros_of_files_have_no_other_placements():
+    with pytest.raises(ConfigError, match="--seeds: nothing is placed at random"):
+        run(seeds=2, weights="w.npz", activations="a.npz")
