@@ -8,8 +8,9 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from importlib.metadata import version
-from typing import get_args
+from typing import Any, get_args
 
+from archmodel import config
 from archmodel.accelerators.context import Context, Fidelity
 from archmodel.accelerators.registry import Machine, load_machine, source_name
 from archmodel.accelerators.result import LayerResult, RunResult
@@ -156,6 +157,27 @@ def simulate(
         )
 
     return as_run(0, as_run(1, None) if baseline is not None else None)
+
+
+def simulate_machines(archs: Sequence[str], net: str, **options: Any) -> tuple[RunResult, ...]:
+    """A network on several machines, the same zeros for all; `options` as those of `simulate` that suit every machine.
+
+    archs : names of `archmodel list` or paths of TOML files, or 'all' alone for every name
+    A machine leaves out the layers that it does not run (`run.unsupported`), and a machine that runs none of them has
+    no result, unless no machine has one: then WorkloadError.
+    """
+    chosen = config.names("accelerators") if list(archs) == ["all"] else list(dict.fromkeys(archs))
+    machines = [load_machine(arch) for arch in chosen]
+    network = read_network(net)
+    layers = network.compute_layers if options.get("layers") is None else network.select(options["layers"])
+    able = [
+        arch
+        for arch, machine in zip(chosen, machines, strict=True)
+        if any(layer.is_compute and machine.runs(layer) for layer in layers)
+    ]
+    if not able:
+        raise WorkloadError(f"{network.name}: none of {', '.join(chosen)} runs any of the layers")
+    return tuple(simulate(arch, net, skip_unsupported=True, **options) for arch in able)
 
 
 @contextmanager

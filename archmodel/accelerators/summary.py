@@ -163,6 +163,30 @@ def as_dict(run: "RunResult") -> dict[str, Any]:
     }
 
 
+def rates(run: "RunResult") -> dict[str, Any]:
+    """What machines are compared by, of the layers that were run; an operation is a multiplication or an addition.
+
+    `limit` is the cause that takes most slots, `busy` where effectual work does.
+    """
+    sums = totals(run.layers, run.clock_hz)
+    dense, effectual, energy_j = 2 * run.total("macs_dense"), 2 * run.total("macs_effectual"), sums["energy_pj"] * 1e-12
+    area = sum(run.area_mm2.values())
+    return {
+        "arch": run.arch,
+        "num_layers": len(run.layers),
+        "unsupported": list(run.unsupported),
+        "clock_hz": run.clock_hz,
+        "technology": run.config["technology"]["name"],
+        **{key: sums[key] for key in ("cycles", "time_s", "macs_dense", "macs_effectual", "dram_bytes", "energy_pj")},
+        "area_mm2": area,
+        "dense_ops_per_s": dense / sums["time_s"] if sums["time_s"] else 0.0,
+        "effectual_ops_per_s": effectual / sums["time_s"] if sums["time_s"] else 0.0,
+        "dense_ops_per_j": dense / energy_j if energy_j else 0.0,
+        "dense_ops_per_s_per_mm2": dense / sums["time_s"] / area if sums["time_s"] and area else 0.0,
+        "limit": max(run.stack, key=lambda cause: run.stack[cause]),
+    }
+
+
 def speedup(before_s: float, after_s: float) -> float | None:
     """How many times shorter the second time is; None if one of them is 0."""
     return before_s / after_s if before_s and after_s else None

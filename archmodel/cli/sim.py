@@ -10,7 +10,8 @@ from archmodel.cli.common import console, json_option, print_json
 
 
 @click.command()
-@click.option("--arch", required=True, metavar="NAME", help="Machine: a name of `archmodel list`, or a TOML file.")
+@click.option("--arch", required=True, metavar="NAME",
+              help="Machine: a name of `archmodel list`, or a TOML file; several: a,b,c, or all.")
 @click.option("--net", required=True, metavar="NAME", help="Network: a name of `archmodel list`, or a TOML file.")
 @click.option("--fidelity", default="exact", show_default=True, metavar="LEVEL",
               help="exact; sampled: a random part of each layer; statistical: densities only.")
@@ -44,7 +45,15 @@ def sim(output: str | None, as_json: bool, **arguments: object) -> None:
     \b
     archmodel sim --arch scnn --net vgg16 --baseline dcnn
     archmodel sim --arch scnn --net squeezenet_pruned --set pe.queue_depth=2 -o out.h5
+    archmodel sim --arch scnn,cnvlutin,eie,cambricon_x,tpu_v1 --net alexnet
     """
+    from archmodel.cli import machines
+
+    arch = str(arguments["arch"])
+    if arch == machines.ALL or "," in arch:
+        del arguments["arch"]
+        machines.run(arch, as_json, {**arguments, "output": output})
+        return
     from archmodel import results, simulation
     from archmodel.cli.tables import print_run
 

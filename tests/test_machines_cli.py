@@ -1,0 +1,82 @@
+"""Several machines on one network: the table, the object, and what is refused."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from archmodel import config, simulate
+from archmodel.accelerators import summary
+from archmodel.errors import ConfigError, WorkloadError
+from archmodel.simulation import simulate_machines
+
+DENSITIES = {"weights": "density=0.3", "activations": "density=0.4"}
+OPTIONS = ["--net", "lenet5", "--weights", "density=0.3", "--activations", "density=0.4"]
+
+
+def run(*arguments, columns=80):
+    environment = os.environ | {"COLUMNS": str(columns), "TERM": "dumb"}
+    command = [sys.executable, "-m", "archmodel", "sim", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+
+
+def test_every_machine_has_the_numbers_of_its_own_run():
+    runs = simulate_machines(["scnn", "eie", "scnn"], "lenet5", **DENSITIES)
+    assert [one.arch for one in runs] == ["scnn", "eie"]
+    assert runs[0].layers == simulate("scnn", "lenet5", **DENSITIES).layers
+    assert runs[1].unsupported == ("conv1", "conv2")
+    assert [layer.name for layer in runs[1].layers] == ["ip1", "ip2"]
+
+
+def test_machines_that_run_nothing_are_left_out_unless_all_are():
+    runs = simulate_machines(["eie", "dcnn"], "lenet5", layers="conv*", **DENSITIES)
+    assert [one.arch for one in runs] == ["dcnn"]
+    with pytest.raises(WorkloadError, match="none of eie runs any of the layers"):
+        simulate_machines(["eie"], "lenet5", layers="conv*", **DENSITIES)
+    with pytest.raises(ConfigError, match="'scn': unknown accelerator"):
+        simulate_machines(["scnn", "scn"], "lenet5", **DENSITIES)
+
+
+def test_rates_by_hand():
+    one = simulate("dcnn", "lenet5", **DENSITIES)
+    rates = summary.rates(one)
+    area = sum(one.area_mm2.values())
+    assert rates["dense_ops_per_s"] == 2 * one.total("macs_dense") / one.time_s
+    assert rates["effectual_ops_per_s"] == 2 * one.total("macs_effectual") / one.time_s
+    assert rates["dense_ops_per_s_per_mm2"] == pytest.approx(rates["dense_ops_per_s"] / area)
+    assert rates["dense_ops_per_j"] * rates["energy_pj"] * 1e-12 == pytest.approx(2 * one.total("macs_dense"))
+    assert rates["limit"] == "memory"
+    assert one.stack["memory"] == max(one.stack.values())
+
+
+def test_the_table_has_a_line_for_each_machine_and_names_the_gaps():
+    for columns in (80, 160):
+        table = run("--arch", "scnn,eie,tpu_v1", *OPTIONS, columns=columns)
+        assert (table.returncode, table.stderr) == (0, "")
+        lines = table.stdout.splitlines()
+        assert [line.split()[0] for line in lines[2:5]] == ["scnn", "eie", "tpu_v1"]
+        assert "not on eie: conv1, conv2; its sums are of the other layers" in lines
+        assert max(map(len, lines)) <= max(columns, 100)
+        assert ("cycles" in lines[1]) == (columns == 160)
+
+
+def test_all_is_every_machine_of_the_list():
+    answer = run("--arch", "all", *OPTIONS, "--fidelity", "statistical", "--json")
+    document = json.loads(answer.stdout)
+    assert [row["arch"] for row in document["machines"]] == config.names("accelerators")
+    assert all(row["cycles"] > 0 and row["energy_pj"] > 0 and row["area_mm2"] > 0 for row in document["machines"])
+
+
+@pytest.mark.parametrize(
+    "option", [("--baseline", "dcnn"), ("--set", "pe.rows=4"), ("-o", "out.h5"), ("--set-baseline", "pe.rows=4")]
+)
+def test_what_one_machine_takes_is_refused_for_several(option, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    answer = run("--arch", "scnn,eie", *OPTIONS, *option)
+    assert answer.returncode == 2
+    assert answer.stdout == ""
+    assert answer.stderr.count("\n") == 1
+    assert "takes one machine; --arch names several" in answer.stderr
+    assert not list(tmp_path.iterdir())
