@@ -11,12 +11,12 @@ from archmodel.accelerators import cnvlutin, dadiannao
 from archmodel.accelerators.context import Context
 from archmodel.accelerators.registry import load_machine
 from archmodel.errors import ConfigError, ResultError
-from archmodel.memory.dram import IdealMemoryConfig
 from archmodel.memory.energy import cost_of
 from archmodel.network.layer import Layer
 from archmodel.network.toml_reader import read_network
 from archmodel.operands.operands import Densities, Operands
 from archmodel.simulation import simulate
+from tests.accelerators.cases import FREE, account, at_densities, memory
 from tests.reference import cnvlutin as twin
 
 MODULES = {"dadiannao": dadiannao, "cnvlutin": cnvlutin}
@@ -28,13 +28,6 @@ def machine(arch, *assignments):
     return config.load("accelerators", arch, MODULES[arch].Config, assignments)
 
 
-def memory(bytes_per_s=50e9, latency_s=100e-9):
-    return IdealMemoryConfig(model="ideal", name="test", bytes_per_s=bytes_per_s, latency_s=latency_s, pj_per_bit=0.0)
-
-
-FREE = Context(memory(1e15, 0.0), input_on_chip=True, output_on_chip=True)
-
-
 def run(arch, layer, operands, *assignments, context=FREE):
     return MODULES[arch].run_layer(machine(arch, *assignments), layer, operands, context)
 
@@ -42,15 +35,6 @@ def run(arch, layer, operands, *assignments, context=FREE):
 def conv(C, height=4, K=3, R=3, **changes):
     padding = (R // 2,) * 4
     return Layer("conv", "conv", ("x",), (C, height, height), K, R, R, padding=padding, **changes)
-
-
-def at_densities(layer, weights=1.0, inputs=1.0, batch=1, seed=0):
-    rng = np.random.default_rng(seed)
-    return Operands(
-        (rng.random(layer.weight_shape) < weights).astype(np.uint8),
-        (rng.random((batch, *layer.input_shape)) < inputs).astype(np.uint8),
-        output_density=0.5,
-    )
 
 
 def of_mask(layer, inputs):
@@ -101,19 +85,6 @@ def random_case(seed):
         check=True,
     )
     return arch, machine(arch, *assignments), layer, operands, context
-
-
-def account(result):
-    return {
-        "cycles": result.cycles,
-        "stack": {cause: slots for cause, slots in result.stack.items() if slots},
-        "effectual": result.macs_effectual,
-        "issued": result.macs_issued,
-        "read": dict(result.words_read),
-        "written": dict(result.words_written),
-        "operations": dict(result.operations),
-        "streams": [dataclasses.astuple(stream) for stream in result.streams],
-    }
 
 
 @pytest.mark.parametrize("block", range(BLOCKS))

@@ -10,10 +10,10 @@ from archmodel import config
 from archmodel.accelerators.context import Context
 from archmodel.accelerators.dcnn import Config, run_layer
 from archmodel.errors import ConfigError
-from archmodel.memory.dram import IdealMemoryConfig
 from archmodel.network.layer import Layer
 from archmodel.network.toml_reader import read_network
-from archmodel.operands.operands import Operands
+from tests.accelerators import cases
+from tests.accelerators.cases import FREE, at_densities, memory
 from tests.reference import dcnn as twin
 
 LAYERS_A_TEST = 10
@@ -22,22 +22,6 @@ DENSITIES = (0.0, 0.3, 0.7, 1.0)
 
 def machine(*assignments):
     return config.load("accelerators", "dcnn", Config, assignments)
-
-
-def memory(bytes_per_s=50e9, latency_s=100e-9):
-    return IdealMemoryConfig(model="ideal", name="test", bytes_per_s=bytes_per_s, latency_s=latency_s, pj_per_bit=0.0)
-
-
-FREE = Context(memory(1e15, 0.0), input_on_chip=True, output_on_chip=True)
-
-
-def at_densities(layer, weights, inputs, batch=1, seed=0):
-    rng = np.random.default_rng(seed)
-    return Operands(
-        (rng.random(layer.weight_shape) < weights).astype(np.uint8),
-        (rng.random((batch, *layer.input_shape)) < inputs).astype(np.uint8),
-        output_density=0.5,
-    )
 
 
 def random_layer(draw):
@@ -85,17 +69,7 @@ def with_buffers(chosen, **changes):
 
 
 def account(result):
-    return {
-        "cycles": result.cycles,
-        "stack": {cause: slots for cause, slots in result.stack.items() if slots},
-        "effectual": result.macs_effectual,
-        "issued": result.macs_issued,
-        "read": dict(result.words_read),
-        "written": dict(result.words_written),
-        "operations": dict(result.operations),
-        "streams": [dataclasses.astuple(stream) for stream in result.streams],
-        "cycle_map": result.cycle_map.tolist(),
-    }
+    return cases.account(result) | {"cycle_map": result.cycle_map.tolist()}
 
 
 @pytest.mark.parametrize("block", range(20))

@@ -15,10 +15,11 @@ from archmodel.accelerators.eie_check import deal_back, share_weights, store
 from archmodel.accelerators.registry import load_machine
 from archmodel.errors import ConfigError, ResultError
 from archmodel.kernels import interleaved_columns
-from archmodel.memory.dram import IdealMemoryConfig
 from archmodel.network.layer import Layer
 from archmodel.operands.operands import Densities, Operands
 from archmodel.operands.synthetic import place
+from tests.accelerators import cases
+from tests.accelerators.cases import FREE, at_densities, memory
 from tests.reference import eie as twin
 
 LAYERS_A_TEST = 15
@@ -30,24 +31,8 @@ def machine(*assignments):
     return config.load("accelerators", "eie", Config, assignments)
 
 
-def memory(bytes_per_s=50e9, latency_s=100e-9):
-    return IdealMemoryConfig(model="ideal", name="test", bytes_per_s=bytes_per_s, latency_s=latency_s, pj_per_bit=0.0)
-
-
-FREE = Context(memory(1e15, 0.0), input_on_chip=True, output_on_chip=True)
-
-
 def fc(C, K):
     return Layer("ip", "fc", ("x",), (C, 1, 1), K)
-
-
-def at_densities(layer, weights, inputs, batch=1, seed=0):
-    rng = np.random.default_rng(seed)
-    return Operands(
-        (rng.random(layer.weight_shape) < weights).astype(np.uint8),
-        (rng.random((batch, *layer.input_shape)) < inputs).astype(np.uint8),
-        output_density=0.5,
-    )
 
 
 def of_masks(weights, inputs):
@@ -83,18 +68,7 @@ def random_case(seed):
 
 
 def account(result):
-    return {
-        "cycles": result.cycles,
-        "stack": {cause: slots for cause, slots in result.stack.items() if slots},
-        "effectual": result.macs_effectual,
-        "issued": result.macs_issued,
-        "read": dict(result.words_read),
-        "written": dict(result.words_written),
-        "operations": dict(result.operations),
-        "streams": [dataclasses.astuple(stream) for stream in result.streams],
-        "cycle_map": result.cycle_map.tolist(),
-        "stored": result.details["stored_entries"],
-    }
+    return cases.account(result) | {"cycle_map": result.cycle_map.tolist(), "stored": result.details["stored_entries"]}
 
 
 @functools.cache

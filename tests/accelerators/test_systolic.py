@@ -14,6 +14,7 @@ from archmodel.errors import ConfigError
 from archmodel.memory.dram import IdealMemoryConfig
 from archmodel.network.layer import Layer
 from archmodel.operands.operands import Densities, Operands
+from tests.accelerators.cases import account
 from tests.reference import systolic_array as twin
 
 LAYERS_A_TEST = 15
@@ -97,19 +98,6 @@ def random_case(seed):
         output_on_chip=draw.random() < 0.4,
     )
     return chosen, layer, operands, context
-
-
-def account(result):
-    return {
-        "cycles": result.cycles,
-        "stack": {cause: slots for cause, slots in result.stack.items() if slots},
-        "effectual": result.macs_effectual,
-        "issued": result.macs_issued,
-        "read": dict(result.words_read),
-        "written": dict(result.words_written),
-        "operations": dict(result.operations),
-        "streams": [dataclasses.astuple(stream) for stream in result.streams],
-    }
 
 
 @pytest.mark.parametrize("block", range(BLOCKS))
