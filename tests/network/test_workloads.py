@@ -1,13 +1,11 @@
 """The project's own networks against what is published about them."""
 
-import csv
-from pathlib import Path
-
 import numpy as np
 import pytest
 
 from archmodel import config, simulate
 from archmodel.network import read_network
+from archmodel.validation.published import csv_rows
 from tests.network.test_sequence_networks import NAMES as SEQUENCE_NETWORKS
 
 NAMES = config.names("workloads")
@@ -16,14 +14,7 @@ SIDE_BY_SIDE = {"eie_layers"}  # layers of several networks, which do not feed e
 STUDY_NETWORKS = {"alexnet": "alexnet_scnn", "vgg16": "vgg16", "googlenet": "googlenet"}
 
 
-def table(path):
-    """The rows of a CSV file whose source stands in comment lines above its header."""
-    lines = [line for line in path.read_text(encoding="utf-8").splitlines() if not line.startswith("#")]
-    return list(csv.DictReader(lines))
-
-
-SCNN_ROWS = table(config.folder("published") / "scnn_layers.csv")
-PRUNED_ROWS = table(Path(__file__).parent / "squeezenet_pruned.csv")
+SCNN_ROWS = csv_rows("scnn_layers.csv")
 
 
 def study_name(row):
@@ -518,34 +509,6 @@ def test_a_fire_module_squeezes_forks_and_joins(name):
         assert join.K == network.layer(prefix + "expand1x1").K + network.layer(prefix + "expand3x3").K == 8 * squeezed
     planes = {"conv1": 111, "pool1": 55, "pool4": 27, "pool8": 13, "conv10": 15, "pool10": 1}
     assert {layer: network.layer(layer).P for layer in planes} == planes
-
-
-def masked_name(row):
-    return row["layer"].replace("conv_final", "conv10")
-
-
-@pytest.mark.parametrize("row", PRUNED_ROWS, ids=lambda row: row["layer"])
-def test_a_mask_of_the_pruned_squeezenet_has_the_published_nonzeros(row):
-    network = read_network("squeezenet_pruned")
-    layer = network.layer(masked_name(row))
-    assert layer.weight_shape == tuple(int(row[letter]) for letter in "KCRS")
-    assert layer.weight_words == int(row["params"])
-    file, key = network.weight_mask_file(layer.name)
-    with np.load(file, allow_pickle=False) as masks:
-        mask = np.unpackbits(masks[key], count=layer.weight_words)
-    assert int(mask.sum()) == int(row["nonzero"])
-    # A gap counts the zeros before a non-zero; every full 16 of them store one padding entry.
-    gaps = np.diff(np.flatnonzero(mask), prepend=-1) - 1
-    assert int((gaps // 16).sum()) == int(row["padding_entries"])
-
-
-def test_the_masks_cover_every_weight_of_squeezenet():
-    assert sum(int(row["params"]) for row in PRUNED_ROWS) == 1_244_448
-    assert sum(int(row["nonzero"]) for row in PRUNED_ROWS) == 415_921
-    network = read_network("squeezenet_pruned")
-    assert [layer.name for layer in network.compute_layers] == [masked_name(row) for row in PRUNED_ROWS]
-    assert sum(layer.weight_words for layer in network.compute_layers) == 1_244_448
-    assert len({network.weight_mask_file(layer.name) for layer in network.compute_layers}) == len(PRUNED_ROWS)
 
 
 def test_dense_and_pruned_squeezenet_are_one_graph():
