@@ -11,6 +11,7 @@ from archmodel.validation.cambricon_x import measure_cambricon_x
 from archmodel.validation.cnvlutin import measure_cnvlutin
 from archmodel.validation.dadiannao import measure_dadiannao
 from archmodel.validation.eie import measure_eie
+from archmodel.validation.network_totals import measure_network_totals, rows_of_networks
 from archmodel.validation.published import PublishedRow, PublishedTable
 from archmodel.validation.scnn import Measured, measure_dnnsim, measure_scnn
 from archmodel.validation.scnn_energy import measure_scnn_energy
@@ -83,13 +84,15 @@ MEASURES: dict[str, Callable[[], Measured]] = {
     "cambricon_x": measure_cambricon_x,
     "dnnsim": measure_dnnsim,
     "eie": measure_eie,
+    "network_totals": measure_network_totals,
     "scnn": measure_scnn,
     "scnn_energy": measure_scnn_energy,
     "squeezenet_code": measure_squeezenet_code,
     "tpu_v1": measure_tpu,
 }
-# Of tables whose values stand in a CSV file.
+# Of tables whose values stand elsewhere: in the files of the networks, in a CSV file.
 ROWS: dict[str, Callable[[], tuple[PublishedRow, ...]]] = {
+    "network_totals": rows_of_networks,
     "squeezenet_code": rows_of_layers,
 }
 
