@@ -48,6 +48,8 @@ def print_table(measured: "Validation") -> None:
     """A table of the checks with the published value beside ours."""
     from rich.table import Table
 
+    from archmodel.views.comparison import shown_limits
+
     out = console()
     table = Table(box=None, pad_edge=False, title=None)
     table.add_column("check", overflow="fold", ratio=1)
@@ -55,7 +57,7 @@ def print_table(measured: "Validation") -> None:
         table.add_column(heading, justify="right", no_wrap=True)
     for check in measured.checks:
         row = check.row
-        accepted = "" if row.limits is None or row.kind == "identity" else f"{row.limits[0]:.4g}-{row.limits[1]:.4g}"
+        accepted = "" if row.limits is None or row.kind == "identity" else "-".join(shown_limits(*row.limits))
         deviation = "" if check.deviation is None else f"{check.deviation:+.1%}"
         published = "" if row.published is None else number(row.published)
         table.add_row(row.what, published, number(check.ours), deviation, accepted, row.kind, check.verdict)
