@@ -403,8 +403,8 @@ def publish(monkeypatch, **values):
     """Other published values than those of the files, by row."""
     load = config.load
 
-    def changed(kind, name, model, assignments=()):
-        table = load(kind, name, model, assignments)
+    def changed(kind, name, model, *others):
+        table = load(kind, name, model, *others)
         if kind != "published":
             return table
         rows = [one.model_copy(update={"published": values.get(one.id, one.published)}) for one in table.rows]
