@@ -83,6 +83,7 @@ class Bars:
         if self.logarithmic:
             axes.set_yscale("log")
             axes.use_sticky_edges = False  # room around the grey of what is accepted
+            axes.margins(y=0.1)
             label_logarithmic(axes.yaxis)
             axes.plot(places, [bar.ours for bar in bars], "o", ms=3, color=OURS, label="ours", ls="", zorder=3.5)
         else:
