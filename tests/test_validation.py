@@ -513,7 +513,7 @@ def test_without_matplotlib_all_but_the_figures_is_written(validate, quick_study
     assert (code, errors) == (0, "archmodel: no figures without matplotlib: pip install 'archmodel[plot]'\n")
     assert sorted(os.listdir("results/scnn_isca17")) == ["compare.md", "lenet5.h5"]
     with open("results/scnn_isca17/compare.md", encoding="utf-8") as file:
-        assert "igure" not in file.read().replace("Fig. ", "").split("## Where")[0].rpartition("|")[2]
+        assert "## Figures" not in file.read()
     assert validate("dnnsim")[2] == ""
 
 
