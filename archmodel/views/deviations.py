@@ -21,8 +21,9 @@ ROWS_OF_A_COLUMN = 30  # longer tables take two
 LINE_INCHES, GAP_INCHES = 0.1, 0.05  # of a label, and between rows
 LABEL_INCHES, ACROSS_INCHES, NUMBER_INCHES, LEGEND_INCHES, AXIS_INCHES = 1.74, 1.18, 0.58, 0.27, 0.36
 LEAST_FACTOR, MOST_FACTOR = 1.1, 2.0  # of ours over published, up to which the axis goes
+NO_DEVIATION = "0.0%"
 STRIPE = "#FBE3D4"
-TICKS = {1.0: (0.9, 0.95, 1, 1.05, 1.1), 1.2: (0.7, 0.8, 0.9, 1, 1.1, 1.25, 1.4), 1.5: (0.5, 0.7, 1, 1.4, 2)}
+TICKS = {1.0: (0.9, 1, 1.1), 1.2: (0.7, 0.8, 0.9, 1, 1.1, 1.25, 1.4), 1.5: (0.5, 0.7, 1, 1.4, 2)}
 
 
 @dataclass(frozen=True)
@@ -33,8 +34,9 @@ class Deviations:
 
     @property
     def drawn(self) -> list[Row]:
-        """Rows with a mark."""
-        return [row for row in self._published if not _is_met_identity(row)]
+        """Rows with a mark; none where all would stand at 1."""
+        rows = [row for row in self._published if not _is_met_identity(row)]
+        return rows if any(_missed(row) or _number(row) != NO_DEVIATION for row in rows) else []
 
     @property
     def caption(self) -> str:
@@ -42,8 +44,9 @@ class Deviations:
         published, num_met = self._published, sum(map(_is_met_identity, self._published))
         if not published:
             return "No figure of the deviations: nothing is published."
-        if num_met == len(published):
-            return f"No figure of the deviations: every published value ({num_met}) is met to the last digit."
+        if not self.drawn:
+            others = f", {len(published) - num_met} to 0.05 %" if num_met < len(published) else ""
+            return f"No figure of the deviations: all published values are met, {num_met} to the last digit{others}."
         counts = (
             (num_met, "identities, met to the last digit"),
             (len(self.rows) - len(published), "nothing published"),
@@ -132,7 +135,7 @@ def _number(row: Row) -> str:
     if _ratio(row) is None:
         return ""
     deviation = round(row["deviation"], 3)
-    shown = f"{deviation:+.0%}" if deviation >= 1 else f"{deviation:+.1%}" if deviation else "0.0%"
+    shown = f"{deviation:+.0%}" if deviation >= 1 else f"{deviation:+.1%}" if deviation else NO_DEVIATION
     return shown.replace("-", "\N{MINUS SIGN}")
 
 

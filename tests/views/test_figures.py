@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from archmodel import config
-from archmodel.validation import Check, PublishedRow, PublishedTable, Validation
+from archmodel.validation import Check, PublishedRow, PublishedTable, Validation, published_table
 from archmodel.views import deviations
 from archmodel.views.bars import Bar, Bars
 from archmodel.views.comparison import write_comparison
@@ -21,7 +21,7 @@ from archmodel.views.roofline import Application, Roofline
 from tests.test_validation import measured
 
 RESULTS = Path(__file__).resolve().parents[2] / "results"
-TABLES = {name: config.load("published", name, PublishedTable) for name in config.names("published")}
+TABLES = {name: published_table(name) for name in config.names("published")}
 
 
 def drawn(drawing):
@@ -99,14 +99,19 @@ def test_identities_that_are_met_are_counted_and_a_missed_one_is_drawn():
 
 
 def test_a_table_of_met_identities_has_no_figure_and_says_so(tmp_path):
-    write_comparison(tmp_path, table(*((f"{index}", "identity", 7, 7) for index in range(80))), {}, (), {})
+    rows = [(f"{index}", "identity", 7, 7) for index in range(80)]
+    write_comparison(tmp_path, table(*rows), {}, (), {})
     assert [path.name for path in tmp_path.iterdir()] == ["compare.md"]
-    assert "every published value (80) is met to the last digit" in (tmp_path / "compare.md").read_text()
+    assert "all published values are met, 80 to the last digit." in (tmp_path / "compare.md").read_text()
+    assert "80 to the last digit, 1 to 0.05 %." in Deviations(table(*rows, ("x", "gate", 1.0, 1.0004))["rows"]).caption
+    assert Deviations(table(*rows, ("x", "gate", 1.0, 1.0006))["rows"]).drawn
+    missed = PublishedRow(id="x", what="x", kind="gate", published=1.0, tolerance=0.0, reason="test")
+    assert Deviations([Check("test", missed, 1.0001).as_dict()]).drawn
 
 
 @pytest.mark.parametrize("num_rows", [1, 30, 31, 200])
 def test_every_row_of_a_long_table_is_drawn_once(num_rows):
-    figure = drawn(Deviations(table(*((f"row {index}", "gate", 1.0, 1.0) for index in range(num_rows)))["rows"]))
+    figure = drawn(Deviations(table(*((f"row {index}", "gate", 1.0, 1.01) for index in range(num_rows)))["rows"]))
     assert [text for text in texts(figure) if text.startswith("row")] == [f"row {index}" for index in range(num_rows)]
     assert len(figure.axes) == (1 if num_rows <= 30 else 2)
     assert len({axes.get_xlim() for axes in figure.axes}) == 1
