@@ -5,6 +5,7 @@ import functools
 import json
 import math
 import os
+import sys
 
 import pytest
 from pydantic import ValidationError
@@ -397,6 +398,7 @@ def quick_study(monkeypatch):
     for name in ("cambricon_x", "cnvlutin", "eie", "scnn", "scnn_energy"):
         values = {check.row.id: check.ours for check in measured(name).checks}
         monkeypatch.setitem(validation.MEASURES, name, lambda values=values: (values, {"lenet5": RUN}))
+        monkeypatch.delitem(validation.FIGURES, name, raising=False)  # they need all runs
 
 
 def publish(monkeypatch, **values):
@@ -485,7 +487,7 @@ def test_a_comparison_is_written_with_the_runs_behind_it(validate, quick_study):
     code, _, errors = validate("scnn", "dnnsim", "-o", "new/results")
     assert (code, errors) == (0, "")
     assert sorted(os.listdir("new/results")) == ["scnn_dnnsim", "scnn_isca17"]
-    assert sorted(os.listdir("new/results/scnn_isca17")) == ["compare.md", "lenet5.h5"]
+    assert sorted(os.listdir("new/results/scnn_isca17")) == ["compare.md", "compare.png", "lenet5.h5"]
     assert archmodel.load("new/results/scnn_isca17/lenet5.h5").cycles == RUN.cycles
     with open("new/results/scnn_isca17/compare.md", encoding="utf-8") as file:
         page = file.read()
@@ -498,6 +500,16 @@ def test_a_comparison_is_written_with_the_runs_behind_it(validate, quick_study):
     assert "| VGG-16, speed-up over DCNN | 3.52 |" in page
     for note in TABLES["scnn"].notes:
         assert note in page
+
+
+def test_without_matplotlib_all_but_the_figures_is_written(validate, quick_study, monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    code, _, errors = validate("scnn", "dnnsim", "-o", "results")
+    assert (code, errors) == (0, "archmodel: no figures without matplotlib: pip install 'archmodel[plot]'\n")
+    assert sorted(os.listdir("results/scnn_isca17")) == ["compare.md", "lenet5.h5"]
+    with open("results/scnn_isca17/compare.md", encoding="utf-8") as file:
+        assert "## Figures" not in file.read()
+    assert validate("dnnsim")[2] == ""
 
 
 @pytest.mark.parametrize("output", ["", "file", "file/below", "\0", "x" * 5000], ids=lambda output: repr(output[:20]))

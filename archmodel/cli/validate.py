@@ -15,7 +15,7 @@ WIDE_COLUMNS = 100
 
 @click.command()
 @click.argument("tables", nargs=-1, metavar="[TABLE]...")
-@click.option("-o", "--output", metavar="FOLDER", help="Write compare.md and the runs behind each table there.")
+@click.option("-o", "--output", metavar="FOLDER", help="Write compare.md, figures and runs of each table there.")
 @json_option
 def validate(tables: tuple[str, ...], *, output: str | None, as_json: bool) -> int:
     """Set published tables beside the model's values; exit 1 if a gate or an identity is missed.
@@ -26,18 +26,22 @@ def validate(tables: tuple[str, ...], *, output: str | None, as_json: bool) -> i
     """
     from archmodel import validation
     from archmodel.views.comparison import check_folder, write_comparison
+    from archmodel.views.figure import can_draw
 
     names = list(dict.fromkeys(tables)) or validation.tables()
     validation.check_tables(names)
     if output is not None:
         check_folder(output)
+        if not can_draw():
+            click.echo("archmodel: no figures without matplotlib: pip install 'archmodel[plot]'", err=True)
     done = []
     for name in names:
         measured = validation.validate(name)
         done.append(measured)
         if output is not None:
             folder = Path(output) / measured.published.folder
-            write_comparison(folder, measured.as_dict(), measured.runs, measured.published.notes)
+            figures = measured.figures() if can_draw() else None
+            write_comparison(folder, measured.as_dict(), measured.runs, measured.published.notes, figures)
         if not as_json:
             print_table(measured)
     failed = any(measured.failed for measured in done)

@@ -8,15 +8,16 @@ from archmodel import config
 from archmodel.accelerators.result import RunResult
 from archmodel.errors import ConfigError, did_you_mean, show
 from archmodel.validation.cambricon_x import measure_cambricon_x
-from archmodel.validation.cnvlutin import measure_cnvlutin
+from archmodel.validation.cnvlutin import cnvlutin_figures, measure_cnvlutin
 from archmodel.validation.dadiannao import measure_dadiannao
-from archmodel.validation.eie import measure_eie
+from archmodel.validation.eie import eie_figures, measure_eie
 from archmodel.validation.network_totals import measure_network_totals, rows_of_networks
 from archmodel.validation.published import PublishedRow, PublishedTable
-from archmodel.validation.scnn import Measured, measure_dnnsim, measure_scnn
+from archmodel.validation.scnn import Measured, dnnsim_figures, measure_dnnsim, measure_scnn, scnn_figures
 from archmodel.validation.scnn_energy import measure_scnn_energy
 from archmodel.validation.squeezenet_code import measure_squeezenet_code, rows_of_layers
-from archmodel.validation.tpu import measure_tpu
+from archmodel.validation.tpu import measure_tpu, tpu_figures
+from archmodel.views.figure import Drawing, Rows
 
 Verdict = Literal["pass", "FAIL", "outside", "-"]
 
@@ -77,6 +78,11 @@ class Validation:
             "rows": [check.as_dict() for check in self.checks],
         }
 
+    def figures(self) -> dict[str, Drawing]:
+        """The field's own figures of this table, by the name of the file."""
+        rows = {check.row.id: check.as_dict() for check in self.checks}
+        return FIGURES[self.table](rows, self.runs) if self.table in FIGURES else {}
+
 
 MEASURES: dict[str, Callable[[], Measured]] = {
     "cnvlutin": measure_cnvlutin,
@@ -94,6 +100,15 @@ MEASURES: dict[str, Callable[[], Measured]] = {
 ROWS: dict[str, Callable[[], tuple[PublishedRow, ...]]] = {
     "network_totals": rows_of_networks,
     "squeezenet_code": rows_of_layers,
+}
+
+# Figures of the field beside the one that every table has, by the name of the file.
+FIGURES: dict[str, Callable[[Rows, Mapping[str, RunResult]], dict[str, Drawing]]] = {
+    "cnvlutin": cnvlutin_figures,
+    "dnnsim": dnnsim_figures,
+    "eie": eie_figures,
+    "scnn": scnn_figures,
+    "tpu_v1": tpu_figures,
 }
 
 

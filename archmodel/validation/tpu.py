@@ -3,12 +3,16 @@
 Statistical runs: the machine is dense, so that its cycles are the same in every fidelity.
 """
 
+from collections.abc import Mapping
+
 from archmodel.accelerators.registry import load_machine
 from archmodel.accelerators.result import RunResult
 from archmodel.accelerators.summary import energy
 from archmodel.network.toml_reader import read_network
 from archmodel.simulation import simulate
 from archmodel.validation.scnn import Measured
+from archmodel.views.figure import Drawing, Rows
+from archmodel.views.roofline import Application, Roofline
 
 BATCHES = {"mlp0": 200, "mlp1": 168, "lstm0": 64, "lstm1": 96, "cnn0": 8, "cnn1": 32}  # the paper, Table 1
 WEIGHT_BYTES_PER_S = 34e9  # the paper, Table 2
@@ -49,3 +53,19 @@ def matrix_time(run: RunResult) -> dict[str, float]:
     parts = {"active": active_slots(run), "stall": run.stack["weight_stall"], "shift": run.stack["tile_shift"]}
     return {part: 100 * slots / sum(parts.values()) for part, slots in parts.items()}
 
+
+def tpu_figures(rows: Rows, runs: Mapping[str, RunResult]) -> dict[str, Drawing]:
+    """The six applications under the roofline of the paper's figure 5."""
+    applications = [
+        Application(
+            app.upper(),
+            rows[f"{app}.intensity"]["ours"],
+            rows[f"{app}.tops"]["ours"],
+            rows[f"{app}.intensity"]["published"],
+            rows[f"{app}.tops"]["published"],
+        )
+        for app in runs
+    ]
+    weights = next(iter(runs.values())).config["accelerator"]["weights"]
+    caption = "The applications under the roofline of the machine; a line joins what is published of one and ours."
+    return {"roofline": Roofline(caption, rows["peak"]["ours"], weights["memory_bytes_per_s"], applications)}
