@@ -245,6 +245,17 @@ def test_inputs_come_from_the_host_before_the_first_tile():
     assert far.stack["memory"] == (far.cycles - near.cycles) * 65536
 
 
+def test_weights_of_the_shared_dram_do_not_pass_the_hosts_port():
+    """64 tiles at 34 GB/s; the host's 15.03 GB/s are for activations, which are on chip or bound by nothing here."""
+    for surroundings in (FREE, Context(FREE.memory)):
+        behind_34 = dataclasses.replace(surroundings, memory=memory(34e9))
+        own, shared = (
+            expect_layer(tpu(f"weights.memory_bytes_per_s={source}"), fc(2048, 2048), Densities(1, 1, 1, 1), behind_34)
+            for source in ("34e9", "memory")
+        )
+        assert shared.cycles == own.cycles
+
+
 def test_a_batch_that_does_not_fit_goes_through_memory_in_blocks():
     layer = Layer("c", "conv", ("x",), (64, 32, 32), 64, 3, 3, padding=(1, 1, 1, 1))
     chosen = small(16, 16, "output_stationary")

@@ -509,10 +509,9 @@ def move(config, layout, compute, context):
     rate = context.memory.bytes_per_s if host == "memory" else min(host, context.memory.bytes_per_s)
     streams, cycles = [], 0
     for number, block in enumerate(layout.blocks):
-        behind = sum(tile["bytes"] for tile in layout.tiles if tile["block"] == number)
-        if behind:
-            streams.append(("weight", "read", behind, number))
-        behind = behind if config.weights.memory_bytes_per_s == "memory" else 0
+        of_weights, passing = sum(tile["bytes"] for tile in layout.tiles if tile["block"] == number), 0
+        if of_weights:
+            streams.append(("weight", "read", of_weights, number))
         for kind, direction in (("input", "read"), ("output", "write")):
             size = sizes[kind] * block.stop // layout.positions - sizes[kind] * block.start // layout.positions
             if outside[kind] and size:
@@ -520,8 +519,10 @@ def move(config, layout, compute, context):
                 if kind == "input" and number == 0:
                     cycles += math.ceil(size * clock / rate)
                 else:
-                    behind += size
-        cycles += max(compute[number], math.ceil(behind * clock / rate))
+                    passing += size
+        from_dram = passing + (of_weights if config.weights.memory_bytes_per_s == "memory" else 0)
+        on_port, on_dram = passing * clock / rate, from_dram * clock / context.memory.bytes_per_s
+        cycles += max(compute[number], math.ceil(on_port), math.ceil(on_dram))
     if streams:
         cycles += math.ceil(round(context.memory.latency_s * clock, 6))
     return streams, cycles
