@@ -184,7 +184,7 @@ def actions(config: Config, tiling: Tiling, streams: tuple[Stream, ...], issued:
     else:
         sums = outputs * -(-tiling.depth // array.rows)
         read["accumulators"] = written["accumulators"] = sums
-    read["weight_buffer"] = layer.weight_words * tiling.weight_uses
+    read["weight_buffer"] = tiling.stored_weights * tiling.weight_uses
     read["activation_buffer"] = layer.groups * tiling.positions * tiling.depth * tiling.window_uses + moved["output"]
     written["activation_buffer"] = outputs + moved["input"]
     operations = dict.fromkeys(("multipliers", "adders"), issued)

@@ -390,7 +390,7 @@ class Layout:
         new = not reuse or (key not in self.fetched)
         self.fetched.add(key)
         self.window_reads += len(positions) * len(depth)
-        self.weight_reads += len(columns) * len(depth)
+        self.weight_reads += self.entries(columns, depth)
         self.tiles.append({
             "stay": stay, "stream": stream, "block": block, "key": (block, key), "group": group,
             "bytes": self.bytes(self.entries(columns, depth)) if new else 0,
