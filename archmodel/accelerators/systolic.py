@@ -179,15 +179,15 @@ def actions(config: Config, tiling: Tiling, streams: tuple[Stream, ...], issued:
     chained = num_tiles * array.cols * array.rows * (array.rows + 1) // 2
     read = dict.fromkeys(("stationary_registers", "moving_registers", "downward_registers"), issued)
     written = {**read, "stationary_registers": chained, "weight_buffer": moved["weight"]}
+    operations = dict.fromkeys(("multipliers", "adders"), issued)
     if array.dataflow == "output_stationary":
         written["stationary_registers"] += issued
     else:
         sums = outputs * -(-tiling.depth // array.rows)
-        read["accumulators"] = written["accumulators"] = sums
+        read["accumulators"] = written["accumulators"] = operations["accumulator_adders"] = sums
     read["weight_buffer"] = tiling.stored_weights * tiling.weight_uses
     read["activation_buffer"] = layer.groups * tiling.positions * tiling.depth * tiling.window_uses + moved["output"]
     written["activation_buffer"] = outputs + moved["input"]
-    operations = dict.fromkeys(("multipliers", "adders"), issued)
     return {"words_read": read, "words_written": written, "operations": operations}
 
 

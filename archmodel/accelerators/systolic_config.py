@@ -92,7 +92,7 @@ class Config(FrozenModel):
 
     @property
     def components(self) -> tuple[Component, ...]:
-        """The buffers, with a row as wide as the array, and the registers, multiplier and adder of every PE."""
+        """The buffers, with a row as wide as the array or more, the parts of every PE, and what is below columns."""
         array, word, pes = self.array, self.word_bits, self.num_multipliers
         banks, copies = self.activations.num_banks, 2 if array.double_buffered else 1
         bank_words = max(array.rows, 8 * self.activations.buffer_bytes // (word * banks))
@@ -109,6 +109,7 @@ class Config(FrozenModel):
         if array.dataflow != "output_stationary":
             rows, bits = self.accumulators.rows, self.accumulators.bits
             parts.append(Component("accumulators", "sram", array.cols, bits, words=rows, two_port=True))
+            parts.append(Component("accumulator_adders", "adder", array.cols, bits))
         return tuple(parts)
 
     @property

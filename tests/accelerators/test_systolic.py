@@ -277,6 +277,52 @@ def test_kept_weights_are_fetched_once():
             assert result.dram_bytes == 64 * 64 * (1 if fetches == 1 else expected[dataflow]), dataflow
 
 
+def parts_of(chosen):
+    """Of every component: kind, instances, bits of a word, words of an instance, words of a row."""
+    return {
+        part.name: (part.kind, part.instances, part.bits, part.words, part.words_per_row) for part in chosen.components
+    }
+
+
+def test_the_tpu_is_built_of_the_parts_of_its_floor_plan():
+    """24 MiB, 4 tiles of 64 KiB, 65,536 PEs with shadow registers, 4096 accumulators of 256 32-bit elements."""
+    parts = parts_of(tpu())
+    assert parts == {
+        "activation_buffer": ("sram", 96, 8, 24 * 2**20 // 96, 256),
+        "weight_buffer": ("sram", 1, 8, 4 * 65536, 256),
+        "stationary_registers": ("register_file", 65536, 8, 2, 1),
+        "moving_registers": ("register_file", 65536, 8, 1, 1),
+        "downward_registers": ("register_file", 65536, 32, 1, 1),
+        "multipliers": ("multiplier", 65536, 8, 1, 1),
+        "adders": ("adder", 65536, 32, 1, 1),
+        "accumulators": ("sram", 256, 32, 4096, 1),
+        "accumulator_adders": ("adder", 256, 32, 1, 1),
+    }
+    assert [part.name for part in tpu().components if part.two_port] == ["accumulators"]
+    wider = parts_of(tpu("word_bits=16", "array.cols=128", "array.double_buffered=false"))
+    assert wider["activation_buffer"] == ("sram", 96, 16, 12 * 2**20 // 96, 256)
+    assert wider["weight_buffer"] == ("sram", 1, 16, 2 * 65536, 128)
+    assert wider["stationary_registers"] == ("register_file", 32768, 16, 1, 1)
+
+
+def test_sums_that_stay_need_wide_registers_and_no_accumulators():
+    parts = parts_of(
+        machine("array.rows=8", "weights.buffer_bytes=1", "activations.buffer_bytes=64", arch="systolic_16x16_os")
+    )
+    assert parts.keys() == parts_of(tpu()).keys() - {"accumulators", "accumulator_adders"}
+    assert parts["stationary_registers"] == ("register_file", 128, 32, 1, 1)
+    assert parts["downward_registers"] == ("register_file", 128, 8, 1, 1)
+    assert parts["activation_buffer"] == ("sram", 16, 8, 8, 8)  # a row at least
+    assert parts["weight_buffer"] == ("sram", 1, 8, 16, 16)
+
+
+def test_a_column_adds_once_for_every_tile_of_the_depth():
+    """257 products in two tiles, whose sums are added below the array for each of 200 x 300 outputs."""
+    result = expect_layer(tpu(), fc(257, 300), Densities(200, 1.0, 1.0, 1.0), FREE)
+    assert result.operations["accumulator_adders"] == 2 * 200 * 300
+    assert result.operations["adders"] == 257 * 200 * 300
+
+
 # Zeros, fidelities, bounds
 
 

@@ -484,9 +484,10 @@ def run_layer(config, layer, weights, images, context):
         "stationary_registers": pushed.chained + (pushed.used if array.dataflow == "output_stationary" else 0),
         **dict.fromkeys(("moving_registers", "downward_registers"), pushed.used),
     }
+    operations = {"multipliers": pushed.used, "adders": pushed.used}
     if array.dataflow != "output_stationary":
         adds = sum(len(tile["positions"]) * len(tile["columns"]) for tile in layout.tiles)
-        read["accumulators"] = written["accumulators"] = adds
+        read["accumulators"] = written["accumulators"] = operations["accumulator_adders"] = adds
     return outputs, {
         "cycles": cycles,
         "stack": {cause: amount for cause, amount in stack.items() if amount},
@@ -494,7 +495,7 @@ def run_layer(config, layer, weights, images, context):
         "issued": pushed.used,
         "read": read,
         "written": written,
-        "operations": {"multipliers": pushed.used, "adders": pushed.used},
+        "operations": operations,
         "streams": streams,
     }
 
