@@ -66,7 +66,7 @@ def array_time(config: Config, tiling: Tiling, memory: IdealMemoryConfig) -> Arr
         stream,
         ticks_of(memory, fetched, config.clock_hz),
         TICKS,
-        max(2, config.weights.buffer_bytes // max(1, int(fetched.max()))),
+        max(2, config.weights.buffer_bytes // int(fetched.max())),
         lead,
         hold,
         -1 if array.double_buffered else drain,

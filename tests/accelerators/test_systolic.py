@@ -7,14 +7,14 @@ import numpy as np
 import pytest
 
 from archmodel import config
+from archmodel.accelerators import systolic
 from archmodel.accelerators.check import reference_outputs
 from archmodel.accelerators.context import Context
-from archmodel.accelerators.systolic import Config, expect_layer, run_layer
-from archmodel.errors import ConfigError
-from archmodel.memory.dram import IdealMemoryConfig
+from archmodel.accelerators.systolic import Config, expect_layer, run_layer, windows_of
+from archmodel.errors import ConfigError, ResultError
 from archmodel.network.layer import Layer
 from archmodel.operands.operands import Densities, Operands
-from tests.accelerators.cases import account
+from tests.accelerators.cases import FREE, account, memory
 from tests.reference import systolic_array as twin
 
 LAYERS_A_TEST = 15
@@ -25,13 +25,6 @@ DATAFLOWS = ("weight_stationary", "output_stationary", "input_stationary")
 
 def machine(*assignments, arch="systolic_16x16_ws"):
     return config.load("accelerators", arch, Config, assignments)
-
-
-def memory(bytes_per_s=1e15, latency_s=0.0):
-    return IdealMemoryConfig(model="ideal", name="test", bytes_per_s=bytes_per_s, latency_s=latency_s, pj_per_bit=0.0)
-
-
-FREE = Context(memory(), input_on_chip=True, output_on_chip=True)
 
 
 def small(rows, cols, dataflow, shadow=True, *others):
@@ -119,6 +112,18 @@ def true_outputs(layer, operands):
         for (k, p, q), value in np.ndenumerate(reference_outputs(layer, operands.weight_values, image)):
             outputs[k // kernels, n * plane + p * layer.Q + q, k % kernels] = int(value)
     return outputs
+
+
+def test_the_check_notices_a_window_that_is_read_one_position_late(monkeypatch):
+    layer = Layer("c", "conv", ("x",), (2, 6, 6), 3, 3, 3)
+
+    def late(tiling, padded, tile):
+        return np.roll(windows_of(tiling, padded, tile), 1, axis=0)
+
+    run_layer(small(4, 3, "weight_stationary"), layer, operands_of(layer), dataclasses.replace(FREE, check=True))
+    monkeypatch.setattr(systolic, "windows_of", late)
+    with pytest.raises(ResultError, match="c: --check: output"):
+        run_layer(small(4, 3, "weight_stationary"), layer, operands_of(layer), dataclasses.replace(FREE, check=True))
 
 
 def test_the_random_layers_reach_every_rule():
@@ -240,7 +245,7 @@ def test_edges_are_fetched_as_whole_tiles_or_as_they_are():
 
 def test_inputs_come_from_the_host_before_the_first_tile():
     """Batch 200 of 2,048 bytes at 15.03 GB/s; the outputs go out while the array works."""
-    context = Context(memory(latency_s=100e-9))
+    context = Context(memory(1e15, 100e-9))
     far = expect_layer(tpu(), fc(2048, 2048), Densities(200, 1.0, 1.0, 1.0), context)
     near = expect_layer(tpu(), fc(2048, 2048), Densities(200, 1.0, 1.0, 1.0), FREE)
     assert far.cycles - near.cycles == -(-200 * 2048 * 700 // 15030) + 70
@@ -250,7 +255,7 @@ def test_inputs_come_from_the_host_before_the_first_tile():
 def test_weights_of_the_shared_dram_do_not_pass_the_hosts_port():
     """64 tiles at 34 GB/s; the host's 15.03 GB/s are for activations, which are on chip or bound by nothing here."""
     for surroundings in (FREE, Context(FREE.memory)):
-        behind_34 = dataclasses.replace(surroundings, memory=memory(34e9))
+        behind_34 = dataclasses.replace(surroundings, memory=memory(34e9, 0.0))
         own, shared = (
             expect_layer(tpu(f"weights.memory_bytes_per_s={source}"), fc(2048, 2048), Densities(1, 1, 1, 1), behind_34)
             for source in ("34e9", "memory")
