@@ -321,6 +321,14 @@ def test_sums_that_stay_need_wide_registers_and_no_accumulators():
     assert parts["weight_buffer"] == ("sram", 1, 8, 16, 16)
 
 
+@pytest.mark.parametrize("dataflow", DATAFLOWS)
+def test_a_buffer_is_as_wide_as_the_side_of_the_array_that_it_feeds(dataflow):
+    """Inputs that stay come through the columns, and the weights that stream past them through the rows."""
+    parts = parts_of(small(8, 32, dataflow))
+    of_rows, of_columns = ("weight_buffer", "activation_buffer")[:: 1 if dataflow == "input_stationary" else -1]
+    assert (parts[of_rows][-1], parts[of_columns][-1]) == (8, 32)
+
+
 def test_a_column_adds_once_for_every_tile_of_the_depth():
     """257 products in two tiles, whose sums are added below the array for each of 200 x 300 outputs."""
     result = expect_layer(tpu(), fc(257, 300), Densities(200, 1.0, 1.0, 1.0), FREE)
