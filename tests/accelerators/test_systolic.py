@@ -336,6 +336,14 @@ def test_a_column_adds_once_for_every_tile_of_the_depth():
     assert result.operations["adders"] == 257 * 200 * 300
 
 
+@pytest.mark.parametrize(("buffer_bytes", "fetches"), [(2047, 2), (2048, 1), (4096, 1)])
+def test_two_tiles_of_weights_in_their_buffer_serve_all_positions_above_sums_that_stay(buffer_bytes, fetches):
+    """Four tiles of 64 x 16 words, each for two tiles of positions: one is used while the next one comes."""
+    chosen = small(16, 16, "output_stationary", True, f"weights.buffer_bytes={buffer_bytes}")
+    result = expect_layer(chosen, fc(64, 64), Densities(32, 1.0, 1.0, 1.0), FREE)
+    assert result.dram_bytes == fetches * 64 * 64
+
+
 # Zeros, fidelities, bounds
 
 
