@@ -263,6 +263,11 @@ def test_weights_of_the_shared_dram_do_not_pass_the_hosts_port():
         assert shared.cycles == own.cycles
 
 
+@pytest.mark.parametrize(("outputs", "fit"), [(39, True), (40, True), (41, False)])
+def test_inputs_and_outputs_stay_on_chip_when_the_buffer_holds_both(outputs, fit):
+    assert machine("activations.buffer_bytes=100").fits(fc(60, outputs), 0.1, 0.1) == (fit, fit)
+
+
 def test_a_batch_that_does_not_fit_goes_through_memory_in_blocks():
     layer = Layer("c", "conv", ("x",), (64, 32, 32), 64, 3, 3, padding=(1, 1, 1, 1))
     chosen = small(16, 16, "output_stationary")
