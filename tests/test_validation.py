@@ -126,6 +126,8 @@ def test_the_shares_of_the_tpu_are_those_of_its_runs():
         roofline = min(91.7504, 2 * 0.034 * ours[f"{app}.intensity"])
         assert ours[f"{app}.roofline"] == pytest.approx(ours[f"{app}.tops"] / roofline)
     assert ours["mlp0.useful"] == pytest.approx(100 * (2000 / 2048) ** 2)
+    assert ours["mlp0.per_s.200"] == pytest.approx(200 / runs["mlp0"].time_s)
+    assert ours["mlp0.per_s.200"] < ours["mlp0.per_s.250"] < 250 / 200 * ours["mlp0.per_s.200"]
 
 
 @pytest.mark.parametrize("true_density", [0.55, 0.74, 0.9])

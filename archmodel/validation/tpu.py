@@ -15,6 +15,7 @@ from archmodel.views.figure import Drawing, Rows
 from archmodel.views.roofline import Application, Roofline
 
 BATCHES = {"mlp0": 200, "mlp1": 168, "lstm0": 64, "lstm1": 96, "cnn0": 8, "cnn1": 32}  # the paper, Table 1
+LARGER_BATCH = 250  # of MLP0; the paper, Table 4
 WEIGHT_BYTES_PER_S = 34e9  # the paper, Table 2
 TERA, MEGA = 1e12, 1e6
 
@@ -26,7 +27,8 @@ def measure_tpu() -> Measured:
     runs = {
         app: simulate("tpu_v1", f"tpu_{app}", batch=batch, fidelity="statistical") for app, batch in BATCHES.items()
     }
-    values = {"peak": peak / TERA}
+    weight_bytes_per_s = machine.config.model_dump()["weights"]["memory_bytes_per_s"]
+    values = {"peak": peak / TERA, "ridge": peak / 2 / weight_bytes_per_s}
     for app, run in runs.items():
         layers = read_network(run.net).compute_layers
         weights = sum(layer.weight_words for layer in layers)
@@ -37,6 +39,8 @@ def measure_tpu() -> Measured:
         values |= {f"{app}.{part}": share for part, share in matrix_time(run).items()}
     mlp0 = runs["mlp0"]
     values["mlp0.useful"] = 100 * mlp0.total("macs_issued") / active_slots(mlp0)
+    larger = simulate("tpu_v1", "tpu_mlp0", batch=LARGER_BATCH, fidelity="statistical")
+    values |= {f"mlp0.per_s.{run.batch}": run.batch / run.time_s for run in (mlp0, larger)}
     area = machine.area_mm2
     values |= {"area": sum(area.values()), "area.datapath": sum(area.values()) - area["filler"]}
     values["power.mlp0"] = float(energy(mlp0.layers)["energy_pj"]) / TERA / mlp0.time_s
