@@ -154,7 +154,6 @@ def assert_one_line(errors: str) -> None:
         (PermissionError(errno.EACCES, "Permission denied", "out.h5"), 2, "out.h5: Permission denied"),
         (OSError("unable to write"), 2, "unable to write"),
         (MemoryError(), 2, "not enough memory"),
-        (BrokenPipeError(errno.EPIPE, "Broken pipe"), 2, "the reader of the output closed it"),
         (KeyboardInterrupt(), 130, "interrupted"),
         (click.BadParameter("no\nnumber"), 2, "no number"),
         (ModuleNotFoundError("x", name="pandas.core"), 2, "install it with: pip install 'archmodel[plot]'"),
@@ -209,13 +208,28 @@ def test_an_output_that_cannot_be_written_is_one_line():
     assert_one_line(done.stderr)
 
 
-def test_a_closed_pipe_is_one_line():
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["list"],
+        ["list", "--json"],
+        ["show", "scnn"],
+        ["show", "lenet5"],
+        ["sim", "--arch", "scnn", "--net", "alexnet", "--fidelity", "statistical"],
+        ["sim", "--arch", "scnn", "--net", "alexnet", "--fidelity", "statistical", "--json"],
+        ["sim", "--arch", "scnn,dcnn", "--net", "alexnet", "--fidelity", "statistical"],
+    ],
+    ids=" ".join,
+)
+def test_a_reader_that_has_enough_ends_every_verb_in_the_same_way(arguments):
+    """Silent, with 128 + SIGPIPE: what a shell reports of `cat` and `grep` there, so `pipefail` treats all alike."""
     reader, writer = os.pipe()
     os.close(reader)
-    done = listed(writer)
+    done = subprocess.run(
+        [*ARCHMODEL, *arguments], cwd=ROOT, stdout=writer, stderr=subprocess.PIPE, text=True, env=BUFFERED
+    )
     os.close(writer)
-    assert done.returncode == 2
-    assert_one_line(done.stderr)
+    assert (done.returncode, done.stderr) == (128 + signal.SIGPIPE, "")
 
 
 @pytest.mark.parametrize("closing", [">&-", "2>&-", ">&- 2>&-"])
