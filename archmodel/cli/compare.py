@@ -6,14 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from archmodel.cli.common import console, json_option, print_json
+from archmodel.cli.common import WIDE, console, gap, json_option, print_json
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from archmodel.accelerators.result import RunResult
 
-WIDE = 120  # columns of a terminal that has room for wide gaps, and for the inputs that differ
 LEAST_TEXT = 8  # columns that are left of a text that is cut
 MOST_DIFFERENCES = 8  # lines of what two runs were asked differently
 INPUTS = ("kind", "macs_dense", "macs_effectual", "weight_density", "input_density", "output_density")
@@ -176,17 +175,16 @@ def print_columns(
     """
     from rich.table import Table
 
-    gap = 2 if out.width >= WIDE else 1
     lines = [list(row) for row in rows]
     widths = [max(len(line[index]) for line in (headings, *lines)) for index in range(len(headings))]
-    gaps = gap * (len(widths) - 1)
+    gaps = gap(out) * (len(widths) - 1)
     while sum(widths) + gaps > out.width:
-        longest = max(flexible, key=lambda index: widths[index])
-        if widths[longest] <= LEAST_TEXT:
+        longest = max(flexible, key=lambda index: widths[index], default=None)
+        if longest is None or widths[longest] <= LEAST_TEXT:
             out.width = sum(widths) + gaps  # a line that a terminal wraps is better than a number without its end
         else:
             widths[longest] -= 1
-    table = Table(box=None, pad_edge=False, padding=(0, gap, 0, 0))
+    table = Table(box=None, pad_edge=False, padding=(0, gap(out), 0, 0))
     for index, (heading, width) in enumerate(zip(headings, widths, strict=True)):
         is_text = index < num_texts or (index in flexible and index > 0)
         table.add_column(heading, justify="left" if is_text else "right", no_wrap=True, min_width=width)
