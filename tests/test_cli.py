@@ -20,6 +20,7 @@ import archmodel
 from archmodel import config
 from archmodel.cli import common, listing, main
 from archmodel.errors import ResultError
+from archmodel.network import read_network
 
 ROOT = Path(__file__).resolve().parents[1]
 ARCHMODEL = [sys.executable, "-c", "import sys; from archmodel.cli.main import run; sys.exit(run())"]
@@ -88,17 +89,49 @@ def test_list_of_all_kinds_has_a_heading_for_each_that_has_names(archmodel_run):
     code, output, _ = archmodel_run("list")
     assert code == 0
     headings = [line[:-1] for line in output.splitlines() if line.endswith(":") and line[0] != " "]
-    assert headings == [name for name, kind in listing.KINDS.items() if config.names(kind)]
+    assert headings == [name for name, kind in listing.ALL_KINDS.items() if config.names(kind)]
 
 
-@pytest.mark.parametrize("arguments", [["list", "--json"], ["list", "memory", "--json"]], ids=" ".join)
+def test_a_kind_without_files_is_not_offered(archmodel_run):
+    empty = {name for name, kind in listing.ALL_KINDS.items() if not config.names(kind)}
+    assert "accelerators" not in empty
+    assert not empty & {heading.rstrip(":") for heading in archmodel_run("list")[1].split()}
+    assert not empty & json.loads(archmodel_run("list", "--json")[1]).keys()
+    offered = archmodel_run("list", "--help")[1].partition("[OPTIONS]")[2].partition("]")[0].strip(" [\n")
+    assert offered.split("|") == list(listing.KINDS)
+    assert "links" not in offered
+    assert all(config.names(listing.ALL_KINDS[name]) for name in offered.split("|"))
+
+
+def test_a_network_is_listed_with_the_densities_that_a_run_takes(archmodel_run):
+    listed = {entry["name"]: entry for entry in json.loads(archmodel_run("list", "networks", "--json")[1])["networks"]}
+    lines = {line.split()[0]: line for line in archmodel_run("list", "networks")[1].splitlines()}
+    for name in ("vgg16", "squeezenet", "squeezenet_pruned", "bert_base"):
+        run = archmodel.simulate("dcnn", name, fidelity="statistical")
+        layers = dict(zip((layer.name for layer in run.layers), run.layers, strict=True))
+        network = read_network(name).compute_layers
+        inputs = sum(layers[one.name].input_density * one.input_words for one in network)
+        weights = sum(layers[one.name].weight_density * one.weight_words for one in network if one.kind != "matmul")
+        inputs /= sum(one.input_words for one in network)
+        weights /= sum(one.weight_words for one in network if one.kind != "matmul")
+        entry = listed[name]
+        assert (entry["weight_density"], entry["input_density"]) == pytest.approx((weights, inputs), rel=1e-6)
+        assert f"  w {weights:.2f}  in {inputs:.2f}  {entry['title']}" in lines[name]
+
+
+@pytest.mark.parametrize(
+    "arguments", [["list", "--json"], ["list", "memory", "--json"], ["list", "networks", "--json"]], ids=" ".join
+)
 def test_list_as_json_is_one_object(archmodel_run, arguments):
     code, output, errors = archmodel_run(*arguments)
     assert (code, errors) == (0, "")
     found = json.loads(output)
-    assert list(found) == (["memory"] if "memory" in arguments else list(listing.KINDS))
-    assert all(entry.keys() == {"name", "title"} for entries in found.values() for entry in entries)
-    assert [entry["name"] for entry in found["memory"]] == config.names("memory")
+    kind = arguments[1]
+    assert list(found) == ([kind] if kind in listing.KINDS else list(listing.KINDS))
+    densities = {"weight_density", "input_density"} if kind == "networks" else set()
+    for name, entries in found.items():
+        assert all(entry.keys() == {"name", "title"} | densities for entry in entries)
+        assert [entry["name"] for entry in entries] == config.names(listing.KINDS[name])
 
 
 @pytest.mark.parametrize(
