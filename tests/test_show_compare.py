@@ -471,10 +471,25 @@ def test_a_clock_is_compared_once(archmodel_run, file):
 
 
 def test_many_differences_are_cut_with_their_number(archmodel_run, file):
-    changed = {"memory": {f"key{index}": index for index in range(30)}, "technology": {"name": "16 nm"}}
-    other = a_run(1, config=changed)
-    output = output_of(archmodel_run, "compare", file(a_run(1), "a.h5"), file(other, "b.h5"))
-    assert "... and 23 more keys: see --json\n" in output
+    run = a_run(1)
+    changed = {**run.config, "accelerator": {**run.config["accelerator"], **{f"key{index}": 1 for index in range(30)}}}
+    output = output_of(archmodel_run, "compare", file(run, "a.h5"), file(a_run(1, config=changed), "b.h5"))
+    assert output.count(": None in a, 1 in b\n") == 8
+    assert output.endswith("... and 22 more keys: see --json\n")
+
+
+def test_what_differs_stands_below_the_table_and_a_part_by_its_name(archmodel_run, file):
+    run = a_run(1)
+    nodes = [{"technology": {"name": f"{node} nm", "node_nm": node, "supply_v": node / 20}} for node in (16, 28)]
+    paths = [file(dataclasses.replace(run, config=run.config | node), f"{index}.h5") for index, node in enumerate(nodes)]
+    lines = output_of(archmodel_run, "compare", *paths).splitlines()
+    at = lines.index("technology.name: '16 nm' in a, '28 nm' in b")
+    assert at > next(index for index, line in enumerate(lines) if line.startswith("total of both"))
+    assert lines[at + 1 :] == ["... and 2 more keys: see --json"]
+    assert "node_nm" not in "".join(lines)
+    same_name = {"technology": {**nodes[0]["technology"], "supply_v": 1.0}}
+    changed = file(dataclasses.replace(run, config=run.config | same_name), "c.h5")
+    assert "technology.supply_v: 0.8 in a, 1.0 in b\n" in output_of(archmodel_run, "compare", paths[0], changed)
 
 
 def test_different_networks_are_compared_where_layers_share_a_name(archmodel_run, file):

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 LEAST_TEXT = 8  # columns that are left of a text that is cut
 MOST_DIFFERENCES = 8  # lines of what two runs were asked differently
+NAMED_PARTS = ("memory", "technology", "zeros")  # of a run's configuration
 INPUTS = ("kind", "macs_dense", "macs_effectual", "weight_density", "input_density", "output_density")
 ASKED = ("arch", "net", "fidelity", "seed", "batch", "clock_hz")
 
@@ -111,14 +112,8 @@ def print_runs(out: "Console", files: Sequence[str], runs: Sequence["RunResult"]
 def print_pair(out: "Console", letter: str, pair: Mapping[str, Any]) -> None:
     """The layers of run a and of run `letter`, and the energy of those that both have."""
     from archmodel.cli.tables import joules
-    from archmodel.errors import show
 
     out.print()
-    asked_differently = list(pair["differences"].items())
-    for key, (a, b) in asked_differently[:MOST_DIFFERENCES]:
-        out.print(f"{key}: {show(a)} in a, {show(b)} in {letter}", soft_wrap=True)
-    if len(asked_differently) > MOST_DIFFERENCES:
-        out.print(f"... and {len(asked_differently) - MOST_DIFFERENCES} more keys: see --json", soft_wrap=True)
     headings = ["layer"]
     headings += [f"{quantity} {run}" for quantity in ("cycles", "util", "DRAM") for run in ("a", letter)]
     headings.insert(3, "speed-up")
@@ -141,6 +136,20 @@ def print_pair(out: "Console", letter: str, pair: Mapping[str, Any]) -> None:
         spent = f"{joules(first)} in a, {joules(second)} in {letter}: {first / second:,.3f}x"
         out.print(f"energy of the layers in both: {spent}", soft_wrap=True)
     out.print(f"speed-up: time in a over time in {letter}; util: effectual MACs in % of slots")
+    print_differences(out, letter, pair["differences"])
+
+
+def print_differences(out: "Console", letter: str, found: Mapping[str, tuple[object, object]]) -> None:
+    """What runs a and `letter` were asked differently; a part with another name is told by it, the rest by `--json`."""
+    from archmodel.errors import show
+
+    renamed = [part for part in NAMED_PARTS if f"{part}.name" in found]
+    told = [key for key in found if key.partition(".")[0] not in renamed or key.endswith(".name")][:MOST_DIFFERENCES]
+    for key in told:
+        a, b = found[key]
+        out.print(f"{key}: {show(a)} in a, {show(b)} in {letter}", soft_wrap=True)
+    if len(found) > len(told):
+        out.print(f"... and {len(found) - len(told)} more keys: see --json", soft_wrap=True)
 
 
 def pair_cells(row: Mapping[str, Any]) -> list[str]:
