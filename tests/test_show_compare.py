@@ -481,7 +481,8 @@ def test_many_differences_are_cut_with_their_number(archmodel_run, file):
 def test_what_differs_stands_below_the_table_and_a_part_by_its_name(archmodel_run, file):
     run = a_run(1)
     nodes = [{"technology": {"name": f"{node} nm", "node_nm": node, "supply_v": node / 20}} for node in (16, 28)]
-    paths = [file(dataclasses.replace(run, config=run.config | node), f"{index}.h5") for index, node in enumerate(nodes)]
+    runs = [dataclasses.replace(run, config=run.config | node) for node in nodes]
+    paths = [file(one, f"{index}.h5") for index, one in enumerate(runs)]
     lines = output_of(archmodel_run, "compare", *paths).splitlines()
     at = lines.index("technology.name: '16 nm' in a, '28 nm' in b")
     assert at > next(index for index, line in enumerate(lines) if line.startswith("total of both"))

@@ -70,10 +70,12 @@ def densities(network_name: str) -> dict[str, float | None]:
     layers = [describe_layer(network, layer) for layer in network.compute_layers]
     sums = network_totals(layers)
     known = [(layer["input_density"], layer["input_bytes"]) for layer in layers]
-    weights, all_known = sums["weight_nonzeros"], all(share is not None for share, _ in known)
+    weights, inputs = sums["weight_nonzeros"], None
+    if all(share is not None for share, _ in known):
+        inputs = sum(share * part for share, part in known) / sum(part for _, part in known)
     return {
         "weight_density": None if weights is None else weights / (sums["weight_words"] or 1),
-        "input_density": sum(share * part for share, part in known) / sum(part for _, part in known) if all_known else None,
+        "input_density": inputs,
     }
 
 
