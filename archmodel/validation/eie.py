@@ -83,9 +83,12 @@ def time_us(run: RunResult, layer: LayerResult) -> float:
 
 
 def load_balance(layer: LayerResult) -> float:
-    """Share of the PE-cycles of the computation in which a PE has a column to work on."""
-    computing = layer.slots - layer.stack["drain"] - layer.stack["memory"]
-    return 1 - layer.stack["imbalance"] / computing
+    """Share of the PE-cycles of the computation in which a PE multiplies, as the authors' simulator measures it.
+
+    github.com/RalphMao/EIE-simulator, src/system.cpp: results that PEs write over cycles and PEs, called efficiency. A
+    column without an entry starves the multiplier too.
+    """
+    return layer.macs_issued / (layer.slots - layer.stack["drain"] - layer.stack["memory"])
 
 
 def width_of_least_energy() -> int:

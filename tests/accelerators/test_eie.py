@@ -18,6 +18,7 @@ from archmodel.kernels import interleaved_columns
 from archmodel.network.layer import Layer
 from archmodel.operands.operands import Densities, Operands
 from archmodel.operands.synthetic import place
+from archmodel.validation.eie import load_balance
 from tests.accelerators import cases
 from tests.accelerators.cases import FREE, at_densities, memory
 from tests.reference import eie as twin
@@ -174,6 +175,12 @@ def test_deeper_queues_let_the_pes_run_apart():
 def test_one_column_a_cycle_enters():
     assert two_pes(8, (1, 1), (1, 1), (1, 1)) == 3
     assert two_pes(8, (1, 0), (0, 1), (1, 0)) == 3  # a column without an entry costs a cycle
+
+
+def test_a_column_without_an_entry_starves_a_pe():
+    # Two PEs, 4 columns of one entry each: half of the PE-cycles find none.
+    result = run_layer(machine("pe.count=2"), fc(4, 2), of_masks([[1, 0, 1, 0], [0, 1, 0, 1]], [1] * 4), FREE)
+    assert load_balance(result) == 0.5
 
 
 def test_long_vectors_come_in_batches():
