@@ -69,7 +69,8 @@ def random_case(seed):
 
 
 def account(result):
-    return cases.account(result) | {"cycle_map": result.cycle_map.tolist(), "stored": result.details["stored_entries"]}
+    details = {name: result.details[name] for name in ("stored_entries", "compute_cycles", "batches")}
+    return cases.account(result) | details | {"cycle_map": result.cycle_map.tolist()}
 
 
 @functools.cache
@@ -99,7 +100,7 @@ def test_the_random_layers_reach_every_rule():
         *([result for result in results if result["stack"].get(cause)] for cause in
           ("busy", "stored_zero", "fragmentation", "imbalance", "drain", "memory")),
         [result for result in results if result["written"]["matrix_sram"]],
-        [result for result in results if not result["stored"]],
+        [result for result in results if not result["stored_entries"]],
     ):  # fmt: skip
         assert len(few) >= 15
 
@@ -291,6 +292,12 @@ def test_no_more_values_are_shared_than_the_codebook_has():
     assert np.array_equal(abs(codebook[codes] - weights)[weights != 0], distances.min(axis=0))
 
 
+def test_shared_weights_stand_for_equal_shares():
+    weights = np.arange(1, 31, dtype=np.int32).reshape(5, 6)
+    assert share_weights(weights, 2)[1].tolist() == [0, 6, 16, 26]  # the middle of every ten
+    assert share_weights(weights, 1)[1].tolist() == [0, 16]
+
+
 def test_a_layer_without_weights_has_an_empty_codebook():
     codes, codebook = share_weights(np.zeros((2, 3), np.int32), 4)
     assert not codes.any()
@@ -418,6 +425,8 @@ def test_the_parts_of_a_pe_are_those_of_the_paper():
     parts = {part.name: part for part in machine().components}
     assert (parts["matrix_sram"].words, parts["matrix_sram"].words_per_row) == (131072, 8)
     assert (parts["pointer_sram"].instances, parts["pointer_sram"].words) == (128, 8192)
+    assert (parts["activation_sram"].instances, parts["activation_sram"].words) == (64, 1024)
+    assert parts["activation_sram"].words_per_row == 4
     assert (parts["activation_queue"].words, parts["activation_queue"].bits) == (8, 16 + 12)
     assert (parts["activation_registers"].instances, parts["activation_registers"].words) == (128, 64)
     assert (parts["codebook"].words, parts["codebook"].bits) == (16, 16)
