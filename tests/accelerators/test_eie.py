@@ -391,6 +391,16 @@ def test_expectations_are_near_the_mean_of_many_placements(C, K, weights, inputs
     assert expected.words_read["matrix_sram"] == pytest.approx(lines, rel=0.025)
 
 
+@pytest.mark.parametrize("seed", range(0, BLOCKS * LAYERS_A_TEST, 4))
+def test_expected_slots_have_a_cause_each_and_none_is_negative(seed):
+    chosen, layer, operands, context = random_case(seed)
+    densities = Densities(operands.batch, operands.weight_density, operands.input_density, operands.output_density)
+    expected = expect_layer(chosen, layer, densities, context)
+    assert min(expected.stack.values()) >= 0
+    assert sum(expected.stack.values()) == expected.cycles * chosen.pe.count
+    assert expected.details["batches"] == twin_result(seed)["batches"]
+
+
 def test_without_chance_expectations_are_exact():
     layer = fc(100, 90)
     for chosen in (machine("pe.count=16"), machine("pe.count=16", "pe.registers=2"), machine("pe.count=128")):
