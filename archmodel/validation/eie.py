@@ -105,7 +105,10 @@ def width_of_least_energy() -> int:
 
 
 def powers(run: RunResult, layer: LayerResult) -> dict[str, float]:
-    """Milliwatts of a PE by type of component, of all of a PE, and watts of the machine, while a layer runs."""
+    """Milliwatts of a PE by type of component and by module, of all of a PE, and watts of the machine, in a layer.
+
+    A module has its share of the clock, by energy, and no leakage.
+    """
 
     def of(*names: str) -> float:
         return sum(layer.energy_pj[name] for name in names) / layer.num_multipliers / (1e3 * time_us(run, layer))
@@ -118,7 +121,9 @@ def powers(run: RunResult, layer: LayerResult) -> dict[str, float]:
         "power.leakage": of("leakage"),
     }
     whole = sum(by_type.values())
-    return {**by_type, "power.pe": whole, "power.machine": whole * layer.num_multipliers / 1e3}
+    clocked = 1 + by_type["power.clock"] / of(*(name for names in MODULES.values() for name in names))
+    by_module = {f"power.{module}": clocked * of(*names) for module, names in MODULES.items()}
+    return {**by_type, **by_module, "power.pe": whole, "power.machine": whole * layer.num_multipliers / 1e3}
 
 
 def largest_network(arch: str) -> float:
