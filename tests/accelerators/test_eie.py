@@ -427,8 +427,9 @@ def test_a_machine_that_cannot_be_is_refused(assignment, says):
 
 
 def test_a_row_is_not_larger_than_its_memory():
+    assert machine("buffers.matrix_bytes=64", "buffers.matrix_row_bits=512").entries_per_row == 64
     with pytest.raises(ConfigError, match="at most its SRAM"):
-        machine("buffers.matrix_bytes=64", "buffers.matrix_row_bits=1024")
+        machine("buffers.matrix_bytes=64", "buffers.matrix_row_bits=520")
 
 
 def test_the_parts_of_a_pe_are_those_of_the_paper():
