@@ -280,6 +280,12 @@ def test_no_explicit_zeros_are_expected_behind_the_last_synapse(depth, density):
     assert expected.macs_issued == pytest.approx(np.mean([result.macs_issued for result in exact]), rel=0.04)
 
 
+def test_expected_products_are_at_least_the_effectual_ones_of_many_images():
+    layer = Layer("ip", "fc", ("x",), (25, 1, 1), 1)
+    expected = cambricon_x.expect_layer(machine("cambricon_x"), layer, Densities(100, 0.05, 1.0, 0.5), FREE)
+    assert expected.macs_issued == expected.macs_effectual == 125  # of a synapse and a quarter
+
+
 @pytest.mark.parametrize("density", [0.1, 0.6])
 def test_synapses_are_expected_to_come_again_where_they_do_not_fit(density):
     chosen = machine("cambricon_x", "buffers.nbout_bytes=64", "buffers.synapse_bytes=64")  # 32 synapses a PE
