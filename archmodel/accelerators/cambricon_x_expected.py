@@ -28,6 +28,7 @@ def expected_work(config: Config, layer: Layer, densities: Densities) -> Work:
     total = layer.weight_words * densities.weight_density + zeros
     a_neuron = max(sum(n * count.mean for n, count in zip(number, cycles, strict=True)), total / layer.K / lanes)
     slowest = {int(busy): slowest_of(config, cycles, number, int(busy)) for busy in np.unique(neurons)}
+    stored = split(round(total), neurons.astype(np.float64))
     fullest = {int(busy): slowest_group(entries, number, int(busy)) for busy in np.unique(neurons)}
     pe_cycles = np.where(np.arange(num_pes) < neurons[:, np.newaxis], int(np.ceil(positions * a_neuron)), 0)
     blocks = np.array([round(positions * max(slowest[busy], a_neuron)) for busy in neurons.tolist()])
@@ -35,8 +36,8 @@ def expected_work(config: Config, layer: Layer, densities: Densities) -> Work:
         issued=round(positions * layer.weight_words * densities.weight_density + positions * zeros),
         pe_cycles=pe_cycles,
         block_cycles=np.maximum(blocks, pe_cycles.max(axis=1)),
-        stored=split(round(total), neurons.astype(np.float64)),
-        resident=np.array([round(fullest[busy]) for busy in neurons.tolist()]),
+        stored=stored,
+        resident=np.maximum([round(fullest[busy]) for busy in neurons.tolist()], -(-stored // neurons)),
     )
 
 

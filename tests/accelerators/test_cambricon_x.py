@@ -8,7 +8,8 @@ import pytest
 
 from archmodel import config, simulate
 from archmodel.accelerators import cambricon_x, diannao
-from archmodel.accelerators.cambricon_x_expected import binomial, entries_pmf, explicit_zeros
+from archmodel.accelerators.block_account import neurons_of_blocks
+from archmodel.accelerators.cambricon_x_expected import binomial, entries_pmf, expected_work, explicit_zeros
 from archmodel.accelerators.context import Context
 from archmodel.accelerators.output_blocks import Axis, Buffers, Positions, inputs_under, plan
 from archmodel.errors import ConfigError, ResultError
@@ -284,6 +285,15 @@ def test_expected_products_are_at_least_the_effectual_ones_of_many_images():
     layer = Layer("ip", "fc", ("x",), (25, 1, 1), 1)
     expected = cambricon_x.expect_layer(machine("cambricon_x"), layer, Densities(100, 0.05, 1.0, 0.5), FREE)
     assert expected.macs_issued == expected.macs_effectual == 125  # of a synapse and a quarter
+
+
+@pytest.mark.parametrize("num_neurons", [1, 3, 40])
+def test_the_fullest_pe_is_expected_to_hold_its_share_of_the_explicit_zeros(num_neurons):
+    chosen = machine("cambricon_x", "index.window=8", "index.step_bits=4")
+    layer = Layer("ip", "fc", ("x",), (900, 1, 1), num_neurons)
+    work = expected_work(chosen, layer, Densities(1, 0.01, 1.0, 0.5))
+    assert work.stored.sum() > 5 * num_neurons * 9  # nine synapses each
+    assert (work.resident * neurons_of_blocks(layer, 16) >= work.stored).all()
 
 
 @pytest.mark.parametrize("density", [0.1, 0.6])
