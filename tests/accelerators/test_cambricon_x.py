@@ -381,6 +381,28 @@ def test_cycles_that_the_dataflow_does_not_take_are_found(monkeypatch):
         simulate("cambricon_x", "lenet5", layers="conv2", check=True)
 
 
+@pytest.mark.parametrize("wrong", [slice(16, 31), slice(15, 32)])
+def test_a_synapse_that_a_dense_machine_leaves_out_or_takes_twice_is_found(monkeypatch, wrong):
+    right = diannao.taken_together
+    monkeypatch.setattr(diannao, "taken_together", lambda *of: [right(*of)[0], wrong, *right(*of)[2:]])
+    with pytest.raises(ResultError, match=r"^conv2: --check: output"):
+        simulate("diannao", "lenet5", layers="conv2", check=True, weights="density=1", activations="density=1")
+
+
+def test_cycles_that_a_dense_machine_does_not_take_are_found(monkeypatch):
+    monkeypatch.setattr(diannao, "dot_cycles", lambda *of: 49)  # 25 kernel positions of 20 channels: 50
+    with pytest.raises(ResultError, match=r"^conv2: --check: the modelled dataflow takes other cycles than counted"):
+        simulate("diannao", "lenet5", layers="conv2", check=True)
+
+
+@pytest.mark.parametrize("arch", MODULES)
+def test_feature_maps_go_through_dram(arch):
+    layer = read_network("lenet5").layer("conv2")
+    assert machine(arch).fits(layer, 0.0, 0.0) == (False, False)
+    done = simulate(arch, "lenet5")
+    assert all(one.dram_bytes_of("input") and one.dram_bytes_of("output") for one in done.layers)
+
+
 # Configurations
 
 
