@@ -91,7 +91,7 @@ def random_run(seed, arch):
 
 
 def account(result):
-    return cases.account(result) | {"cycle_map": result.cycle_map.tolist()}
+    return cases.account(result) | {"cycle_map": result.cycle_map.tolist(), "details": result.details}
 
 
 def run(arch, chosen, layer, operands, context=FREE):
@@ -420,6 +420,42 @@ def test_the_machines_are_the_published_ones():
     assert sparse.memories == Buffers(16, 16, 4096, 4096, 1024, 16)
     assert dense.memories == Buffers(16, 16, 1024, 1024, 1024, 16)
     assert (sparse.activation_bytes, dense.activation_bytes) == (16384, 4096)
+
+
+def stored_bytes(chosen):
+    """Bytes of every memory of a machine."""
+    stored = [component for component in chosen.components if component.stores]
+    return {one.name: one.instances * one.words * one.bits // 8 for one in stored}
+
+
+def test_the_memories_that_cost_area_are_those_that_hold_the_layer():
+    of_both = {"accumulators": 16 * 4, "sb": 32 * 1024}
+    sparse = {"nbin": 8192, "nbout": 8192, "window": 256 * 2, "steps": 16 * 1024}
+    assert stored_bytes(machine("cambricon_x")) == of_both | sparse
+    assert stored_bytes(machine("diannao")) == of_both | {"nbin": 2048, "nbout": 2048}
+    wide = stored_bytes(machine("diannao", "nfu.Tn=8", "nfu.Ti=4"))
+    assert wide == {"accumulators": 8 * 4, "sb": 64 * 8 * 4 * 2, "nbin": 64 * 4 * 2, "nbout": 64 * 8 * 2}
+
+
+def test_every_memory_has_a_row_at_least():
+    tiny = (f"buffers.{name}_bytes=64" for name in ("nbin", "nbout", "synapse"))
+    lanes = 64 * 2
+    chosen = machine("cambricon_x", "pe.multipliers=64", "index.window=100", *tiny)
+    rows = {"nbin": 2 * lanes, "window": 2 * lanes, "nbout": lanes, "sb": 16 * lanes, "steps": 8 * lanes}
+    assert stored_bytes(chosen) == rows | {"accumulators": 16 * 4}
+
+
+@pytest.mark.parametrize(("window", "bits"), [(1, 1), (2, 1), (256, 8), (257, 9)])
+def test_adders_of_the_indexing_module_reach_every_place_of_a_window(window, bits):
+    parts = {part.name: part for part in machine("cambricon_x", f"index.window={window}").components}
+    assert (parts["step_adders"].instances, parts["step_adders"].bits) == (256, bits)
+    assert (parts["selectors"].instances, parts["selectors"].bits, parts["selectors"].ports) == (16, 16, (window, 16))
+
+
+@pytest.mark.parametrize("arch", MODULES)
+def test_a_multiplier_has_an_adder_as_wide_as_the_sum(arch):
+    parts = {part.name: part for part in machine(arch).components}
+    assert [(parts[name].instances, parts[name].bits) for name in ("multipliers", "adders")] == [(256, 16), (256, 32)]
 
 
 @pytest.mark.parametrize(
