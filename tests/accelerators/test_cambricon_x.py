@@ -263,6 +263,11 @@ def test_inputs_under_a_tile_leave_out_padding_and_what_a_stride_skips():
     assert inputs_under(Axis(5, 5, kernel=3, before=1), 5) == (1, 5, 5)
     assert inputs_under(Axis(5, 5, kernel=3, before=1), 2) == (3, 3 + 4 + 2, 4)
     assert inputs_under(Axis(3, 7, kernel=1, stride=3), 3) == (1, 3, 3)
+    assert inputs_under(Axis(3, 1, before=1), 1) == (3, 1, 1)  # two of three tiles are in the padding
+
+
+def test_many_images_are_tiled_in_little_memory():
+    assert inputs_under(Axis(300_000, 300_000), 1) == (300_000, 300_000, 1)
 
 
 # Expectations
