@@ -299,6 +299,20 @@ def test_expected_products_are_at_least_the_effectual_ones_of_many_images():
     assert expected.macs_issued == expected.macs_effectual == 125  # of a synapse and a quarter
 
 
+@pytest.mark.parametrize("arch", MODULES)
+def test_whatever_the_densities_expected_slots_have_causes_and_pes_the_cycles_of_their_products(arch):
+    for seed in range(200):
+        chosen, layer, _, context = random_case(seed, arch)
+        draw = random.Random(seed)
+        density = draw.choice([draw.random(), 0.1 * draw.random()])
+        known = Densities(draw.choice([1, 3, 100]), density, draw.choice([draw.random(), 1.0]), 0.5)
+        expected = MODULES[arch].expect_layer(chosen, layer, known, context)
+        assert min(expected.stack.values()) >= 0, seed
+        lanes = chosen.num_multipliers // chosen.memories.num_pes
+        products = known.batch * layer.macs * (density if arch == "cambricon_x" else 1.0)
+        assert products - 1 <= expected.macs_issued <= expected.cycle_map.sum() * lanes, seed
+        assert expected.cycle_map.sum(axis=1).min() > 0, seed
+
 @pytest.mark.parametrize("num_neurons", [1, 3, 40])
 def test_the_fullest_pe_is_expected_to_hold_its_share_of_the_explicit_zeros(num_neurons):
     chosen = machine("cambricon_x", "index.window=8", "index.step_bits=4")
@@ -354,6 +368,10 @@ def test_entries_of_a_window_are_those_of_an_endless_row(window, density, run):
     measured = np.bincount(counts, minlength=window + 1) / counts.size
     assert entries_pmf(window, density, run) == pytest.approx(measured, abs=0.012)
 
+
+def test_a_window_of_an_empty_row_has_no_entries_and_one_of_a_full_row_is_full():
+    assert entries_pmf(20, 0.0, 3).tolist() == [1.0] + [0.0] * 20
+    assert entries_pmf(20, 1.0, 3).tolist() == [0.0] * 20 + [1.0]
 
 @pytest.mark.parametrize("density", [0.0, 0.01, 0.5, 1.0])
 def test_the_binomial_sums_to_one_around_its_mean(density):
