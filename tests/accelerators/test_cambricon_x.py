@@ -373,7 +373,19 @@ def test_a_window_of_an_empty_row_has_no_entries_and_one_of_a_full_row_is_full()
     assert entries_pmf(20, 0.0, 3).tolist() == [1.0] + [0.0] * 20
     assert entries_pmf(20, 1.0, 3).tolist() == [0.0] * 20 + [1.0]
 
-@pytest.mark.parametrize("density", [0.0, 0.01, 0.5, 1.0])
+def test_explicit_zeros_that_no_window_is_expected_to_have_take_their_cycles():
+    chosen = machine("cambricon_x", "pe.multipliers=1", "index.window=7", "index.step_bits=3")
+    layer = Layer("ip", "fc", ("x",), (700, 1, 1), 3)
+    expected = cambricon_x.expect_layer(chosen, layer, Densities(1, 0.3, 1.0, 0.5), FREE)
+    assert 700 * 3 * 0.3 < expected.macs_issued <= expected.cycle_map.sum() < expected.macs_issued + 4
+
+
+def test_a_window_no_longer_than_a_run_is_taken_to_have_no_explicit_zeros():
+    assert entries_pmf(15, 0.05, 15).tolist() == binomial(15, 0.05).tolist()
+    assert entries_pmf(16, 0.05, 15) @ np.arange(17) > 1.2 * binomial(16, 0.05) @ np.arange(17)
+
+
+@pytest.mark.parametrize("density", [0.0, 0.01, 0.5, 0.99, 1.0])
 def test_the_binomial_sums_to_one_around_its_mean(density):
     probability = binomial(256, density)
     assert probability.sum() == pytest.approx(1.0)
