@@ -1,6 +1,5 @@
 """The published tables: every row measured, verdicts two-sided, and the tables themselves, one test a row."""
 
-import csv
 import dataclasses
 import functools
 import json
@@ -17,20 +16,16 @@ from archmodel.accelerators.summary import CAUSES
 from archmodel.cli import main
 from archmodel.errors import ConfigError, ResultError
 from archmodel.validation import Check, PublishedRow, PublishedTable, Validation, cambricon_x, scnn, scnn_energy
-from archmodel.views.comparison import check_folder, comparison, write_comparison
+from archmodel.validation.published import csv_rows
+from archmodel.views.comparison import check_folder, comparison, shown_limits, write_comparison
 
-TABLES = {name: config.load("published", name, PublishedTable) for name in config.names("published")}
+TABLES = {name: validation.published_table(name) for name in config.names("published")}
 
 
 @functools.cache
 def measured(name):
     """A table measured once for all tests of it: about 15 s for the study of SCNN."""
     return validation.validate(name)
-
-
-def csv_rows(name):
-    lines = (config.folder("published") / name).read_text("utf-8").splitlines()
-    return list(csv.DictReader(line for line in lines if not line.startswith("#")))
 
 
 # The tables
@@ -547,6 +542,21 @@ def test_the_page_has_a_row_for_every_check():
     assert "| reported |  | 0.500 |  |  | report | - |  | test |" in lines
     assert lines[0] == "# T"
     assert not any("slots go" in line for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("limits", "shown"),
+    [
+        ((3.0976, 3.9424), ("3.098", "3.942")),
+        ((14.0, 26.0), ("14", "26")),
+        ((11513.5, 11514.5), ("11513.5", "11514.5")),
+        ((7608.5, 7609.5), ("7608.5", "7609.5")),
+        ((0.33415, 0.33425), ("0.33415", "0.33425")),
+        ((2.0, 2.0), ("2", "2")),
+    ],
+)
+def test_a_narrow_band_is_shown_with_the_digits_that_it_needs(limits, shown):
+    assert shown_limits(*limits) == shown
 
 
 def test_the_page_shows_where_the_slots_of_both_machines_went():

@@ -10,6 +10,8 @@ from archmodel.cli.common import console, json_option, print_json
 if TYPE_CHECKING:
     from archmodel.validation import Validation
 
+WIDE_COLUMNS = 100
+
 
 @click.command()
 @click.argument("tables", nargs=-1, metavar="[TABLE]...")
@@ -45,20 +47,24 @@ def validate(tables: tuple[str, ...], *, output: str | None, as_json: bool) -> i
 
 
 def print_table(measured: "Validation") -> None:
-    """A table of the checks with the published value beside ours."""
+    """A table of the checks with the published value beside ours; a narrow terminal has no room for the limits."""
     from rich.table import Table
+
+    from archmodel.views.comparison import shown_limits
 
     out = console()
     table = Table(box=None, pad_edge=False, title=None)
     table.add_column("check", overflow="fold", ratio=1)
-    for heading in ("published", "ours", "dev.", "accepted", "kind", ""):
+    wide = out.width >= WIDE_COLUMNS
+    for heading in ("published", "ours", "dev.", *(["accepted"] if wide else []), "kind", ""):
         table.add_column(heading, justify="right", no_wrap=True)
     for check in measured.checks:
         row = check.row
-        accepted = "" if row.limits is None or row.kind == "identity" else f"{row.limits[0]:.4g}-{row.limits[1]:.4g}"
+        accepted = "" if row.limits is None or row.kind == "identity" else "-".join(shown_limits(*row.limits))
         deviation = "" if check.deviation is None else f"{check.deviation:+.1%}"
         published = "" if row.published is None else number(row.published)
-        table.add_row(row.what, published, number(check.ours), deviation, accepted, row.kind, check.verdict)
+        limits = [accepted] if wide else []
+        table.add_row(row.what, published, number(check.ours), deviation, *limits, row.kind, check.verdict)
     out.print(f"{measured.published.title}: {measured.published.citation}")
     out.print(table)
     out.print()

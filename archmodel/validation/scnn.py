@@ -1,12 +1,10 @@
 """What configs/published/scnn.toml and dnnsim.toml measure."""
 
-import csv
 import math
 from collections.abc import Mapping
 
 import numpy as np
 
-from archmodel import config
 from archmodel.accelerators.context import Context
 from archmodel.accelerators.registry import load_machine
 from archmodel.accelerators.result import RunResult
@@ -14,6 +12,7 @@ from archmodel.memory.dram import load_memory
 from archmodel.network.layer import Layer
 from archmodel.operands.operands import Operands
 from archmodel.simulation import simulate
+from archmodel.validation.published import csv_rows
 
 Measured = tuple[dict[str, float], dict[str, RunResult]]  # a value for each row, and the runs behind them by name
 
@@ -103,8 +102,7 @@ def measure_dnnsim() -> Measured:
     """Values of configs/published/dnnsim.toml: products and cycles without DRAM, outputs checked."""
     machine, memory = load_machine("scnn", DNNSIM_POLICIES), load_memory("ideal")
     values: dict[str, float] = {}
-    lines = (config.folder("published") / "dnnsim_micro_layers.csv").read_text("utf-8").splitlines()
-    for row in csv.DictReader(line for line in lines if not line.startswith("#")):
+    for row in csv_rows("dnnsim_micro_layers.csv"):
         layer, operands = dnnsim_layer(row)
         result = machine.run_layer(layer, operands, Context(memory, check=True))
         values[f"{layer.name}.products"] = result.macs_effectual

@@ -82,11 +82,19 @@ def _energy(name: str, run: RunResult) -> str:
     return f"| {name} | {whole / 1e6:,.1f} | {shares} |"
 
 
+def shown_limits(low: float, high: float) -> tuple[str, str]:
+    """Two limits with four digits, or as many more as a narrow band needs: none is off by a tenth of it."""
+    digits = 4
+    while any(abs(float(f"{limit:.{digits}g}") - limit) > (high - low) / 10 for limit in (low, high)):
+        digits += 1
+    return f"{low:.{digits}g}", f"{high:.{digits}g}"
+
+
 def _row(row: Mapping[str, Any]) -> str:
     published = "" if row["published"] is None else f"{row['published']:,}"
     deviation = "" if row["deviation"] is None else f"{row['deviation']:+.1%}"
     shown = row["accepted"] is not None and row["kind"] != "identity"
-    accepted = " to ".join(f"{limit:.4g}" for limit in row["accepted"]) if shown else ""
+    accepted = " to ".join(shown_limits(*row["accepted"])) if shown else ""
     ours = f"{row['ours']:,}" if isinstance(row["ours"], int) else f"{row['ours']:.3f}"
     cells = (row["what"], published, ours, deviation, accepted, row["kind"], row["verdict"])
     return "| " + " | ".join((*cells, row["provenance"], row["reason"])) + " |"
