@@ -333,6 +333,13 @@ def test_the_edram_holds_what_it_should():
     assert (dispatcher.instances, dispatcher.words, dispatcher.bits) == (16, 16, 20)
 
 
+def test_offsets_name_every_place_of_a_brick():
+    for neurons, bits in ((16, 4), (17, 5), (256, 8)):
+        machine("cnvlutin", f"dispatch.brick_neurons={neurons}", f"dispatch.offset_bits={bits}")
+        with pytest.raises(ConfigError, match=f"brick_neurons = {neurons}: offset_bits must be at least {bits}$"):
+            machine("cnvlutin", f"dispatch.brick_neurons={neurons}", f"dispatch.offset_bits={bits - 1}")
+
+
 def test_inputs_and_outputs_share_the_neuron_memory():
     layer = conv(16, height=8, K=16)  # 1,024 words each
     for size, fits in ((4096, True), (4095, False)):
