@@ -45,6 +45,11 @@ class Config(NodeConfig):
         return self.buffers.word_bits + self.dispatch.offset_bits
 
     @property
+    def nm_row_words(self) -> int:
+        """A brick, which a bank delivers in a cycle."""
+        return self.dispatch.brick_neurons
+
+    @property
     def components(self) -> tuple[Component, ...]:
         """Those of DaDianNao, wider where neurons carry offsets, and the dispatcher's brick buffers of each lane."""
         words = self.dispatch.brick_buffers * self.dispatch.brick_neurons

@@ -73,6 +73,11 @@ class NodeConfig(FrozenModel):
         return self.buffers.word_bits
 
     @property
+    def nm_row_words(self) -> int:
+        """Neurons that one access of an NM bank reads or writes: those of a cycle."""
+        return self.array.lanes
+
+    @property
     def components(self) -> tuple[Component, ...]:
         """What the node is built of; each lane of a unit has an SB bank of its own, whose row is a synapse a filter."""
         array, buffers = self.array, self.buffers
@@ -85,10 +90,11 @@ class NodeConfig(FrozenModel):
         )
         registers = partial(Component, kind="register_file", instances=array.units)
         sb_words = max(array.filters, 8 * buffers.sb_bytes // (word * per_unit))
-        nm_words = max(array.lanes, 8 * buffers.nm_bytes // (word * buffers.nm_banks))
+        nm_row = self.nm_row_words
+        nm_words = max(nm_row, 8 * buffers.nm_bytes // (word * buffers.nm_banks))
         return (
             edram("sb", instances=array.units * per_unit, bits=word, words=sb_words, words_per_row=array.filters),
-            edram("nm", instances=buffers.nm_banks, bits=self.neuron_bits, words=nm_words, words_per_row=array.lanes),
+            edram("nm", instances=buffers.nm_banks, bits=self.neuron_bits, words=nm_words, words_per_row=nm_row),
             registers("nbin", bits=self.neuron_bits, words=buffers.nbin_entries * array.lanes),
             registers("nbout", bits=buffers.psum_bits, words=buffers.nbout_entries * array.filters),
             Component("multipliers", "multiplier", self.num_multipliers, word),

@@ -333,6 +333,13 @@ def test_the_edram_holds_what_it_should():
     assert (dispatcher.instances, dispatcher.words, dispatcher.bits) == (16, 16, 20)
 
 
+def test_a_row_of_a_neuron_memory_bank_is_what_a_cycle_takes_from_it():
+    for arch, option in (("dadiannao", "array.lanes=8"), ("cnvlutin", "dispatch.brick_neurons=8")):
+        (nm,) = (component for component in machine(arch, option).components if component.name == "nm")
+        assert nm.words_per_row == 8
+        assert nm.instances * nm.words == 2**21
+
+
 def test_offsets_name_every_place_of_a_brick():
     for neurons, bits in ((16, 4), (17, 5), (256, 8)):
         machine("cnvlutin", f"dispatch.brick_neurons={neurons}", f"dispatch.offset_bits={bits}")
