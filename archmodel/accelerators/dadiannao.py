@@ -145,18 +145,19 @@ def buffer_words(
     listeners = (passes - 1) * array.units + min(array.units, in_last_pass)  # a pass deals its filters to the units
     summed = windows.sums * filters
     loaded = 0 if context.input_on_chip else batch * layer.input_words * weight_portions(config, layer)
+    outputs = batch * layer.output_words
     fetched = layer.weight_words
     if config.buffers.weights_preloaded:
         fetched = max(0, fetched - 8 * config.weight_bytes // config.buffers.word_bits)
     return {
         "words_read": {
-            "nm": batch * stored_neurons(layer) * times,
+            "nm": batch * stored_neurons(layer) * times + (0 if context.output_on_chip else outputs),
             "nbin": windows.neurons * listeners,
             "sb": windows.neurons * filters,
             "nbout": summed,
         },
         "words_written": {
-            "nm": layer.output_words * batch + loaded,
+            "nm": outputs + loaded,
             "nbin": windows.stored * times * min(array.units, filters),
             "sb": fetched,
             "nbout": summed,

@@ -393,6 +393,20 @@ def test_skipped_neurons_save_synapse_reads():
 
 
 @pytest.mark.parametrize("arch", ["dadiannao", "cnvlutin"])
+def test_what_comes_from_dram_is_written_to_the_neuron_memory_and_what_leaves_is_read_from_it(arch):
+    layer = conv(32, height=5, K=7)
+    inside, outside = (
+        run(arch, layer, at_densities(layer, batch=2), context=dataclasses.replace(FREE, **where))
+        for where in ({}, {"input_on_chip": False, "output_on_chip": False})
+    )
+    assert outside.words_written["nm"] - inside.words_written["nm"] == 2 * layer.input_words
+    assert outside.words_read["nm"] - inside.words_read["nm"] == 2 * layer.output_words
+    for name in ("nbin", "nbout", "sb", *(["dispatcher"] if arch == "cnvlutin" else [])):
+        assert outside.words_read[name] == inside.words_read[name]
+        assert outside.words_written[name] == inside.words_written[name]
+
+
+@pytest.mark.parametrize("arch", ["dadiannao", "cnvlutin"])
 def test_check_notices_a_wrong_output(arch, monkeypatch):
     layer = conv(20)
     monkeypatch.setattr(MODULES[arch], "reference_outputs", lambda layer, *_: np.ones(layer.output_shape, int))
