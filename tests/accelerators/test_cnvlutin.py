@@ -283,7 +283,9 @@ def test_a_threshold_prunes_smaller_magnitudes():
     for threshold, kept in ((0, 4), (2, 4), (3, 2), (4, 1), (6, 0)):
         result = run("cnvlutin", layer, operands, f"pruning.threshold={threshold}")
         assert result.macs_effectual == kept
-        assert ("pruned" in result.origins.get("inputs", "")) == (threshold > 0)
+        assert result.origins.get("inputs", "") == (f"; pruned: below {threshold}" if threshold else "")
+    both = run("cnvlutin", layer, operands, "pruning.threshold=3", "pruning.share=1")
+    assert both.origins["inputs"] == "; pruned: below 3 and 1 of the non-zeros"
 
 
 def test_a_threshold_needs_values():
@@ -300,9 +302,10 @@ def test_a_share_of_the_non_zeros_is_pruned():
     whole, pruned = (run("cnvlutin", layer, operands, f"pruning.share={share}") for share in (0.0, 0.25))
     assert pruned.input_density == pytest.approx(0.75 * whole.input_density, rel=0.02)
     assert pruned.cycles < whole.cycles
+    assert pruned.origins["inputs"] == "; pruned: 0.25 of the non-zeros"
     densities = Densities(1, 1.0, 0.5, 0.5)
     expected = cnvlutin.expect_layer(machine("cnvlutin", "pruning.share=0.25"), layer, densities, FREE)
-    assert expected.input_density == 0.375
+    assert (expected.input_density, expected.origins) == (0.375, dict(pruned.origins))
     assert expected.cycles == pytest.approx(pruned.cycles, rel=0.02)
     assert run("cnvlutin", layer, operands, "pruning.share=1").macs_effectual == 0
 
