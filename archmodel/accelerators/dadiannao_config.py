@@ -4,7 +4,7 @@ import math
 from functools import partial
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from archmodel.config import FrozenModel
 from archmodel.memory.energy import Component
@@ -52,6 +52,18 @@ class NodeConfig(FrozenModel):
     array: ArrayConfig
     buffers: BufferConfig
 
+    @model_validator(mode="after")
+    def _a_row_in_every_bank(self) -> "NodeConfig":
+        buffers = self.buffers
+        for name, size, row_words, whose in (
+            ("sb_bytes", buffers.sb_bytes, self.array.lanes * self.array.filters, "a synapse for each lane and filter"),
+            ("nm_bytes", buffers.nm_bytes, buffers.nm_banks * self.nm_row_words, "a row of neurons for each bank"),
+        ):
+            least = math.ceil(row_words * buffers.word_bits / 8)
+            if size < least:
+                raise ValueError(f"buffers.{name} = {size}: must be at least {least}, {whose}")
+        return self
+
     @property
     def num_multipliers(self) -> int:
         """Multipliers of the node."""
@@ -89,9 +101,8 @@ class NodeConfig(FrozenModel):
             area_factor=buffers.edram_area_factor,
         )
         registers = partial(Component, kind="register_file", instances=array.units)
-        sb_words = max(array.filters, 8 * buffers.sb_bytes // (word * per_unit))
-        nm_row = self.nm_row_words
-        nm_words = max(nm_row, 8 * buffers.nm_bytes // (word * buffers.nm_banks))
+        sb_words = 8 * buffers.sb_bytes // (word * per_unit)
+        nm_row, nm_words = self.nm_row_words, 8 * buffers.nm_bytes // (word * buffers.nm_banks)
         return (
             edram("sb", instances=array.units * per_unit, bits=word, words=sb_words, words_per_row=array.filters),
             edram("nm", instances=buffers.nm_banks, bits=self.neuron_bits, words=nm_words, words_per_row=nm_row),

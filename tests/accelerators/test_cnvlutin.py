@@ -344,6 +344,21 @@ def test_a_row_of_a_neuron_memory_bank_is_what_a_cycle_takes_from_it():
         assert nm.instances * nm.words == 2**21
 
 
+@pytest.mark.parametrize(
+    ("arch", "key", "least", "options"),
+    [
+        ("dadiannao", "sb_bytes", 16 * 8 * 2, ["array.filters=8"]),
+        ("dadiannao", "nm_bytes", 4 * 16 * 2, ["buffers.nm_banks=4"]),
+        ("cnvlutin", "nm_bytes", 16 * 8 * 2, ["dispatch.brick_neurons=8"]),
+    ],
+)
+def test_every_bank_holds_a_row(arch, key, least, options):
+    parts = machine(arch, f"buffers.{key}={least}", *options).components
+    assert {part.words / part.words_per_row for part in parts if part.name == key[:2]} == {1.0}
+    with pytest.raises(ConfigError, match=f"buffers.{key} = {least - 1}: must be at least {least}, a "):
+        machine(arch, f"buffers.{key}={least - 1}", *options)
+
+
 def test_offsets_name_every_place_of_a_brick():
     for neurons, bits in ((16, 4), (17, 5), (256, 8)):
         machine("cnvlutin", f"dispatch.brick_neurons={neurons}", f"dispatch.offset_bits={bits}")
