@@ -328,11 +328,12 @@ def test_offsets_and_brick_buffers_are_the_area_of_cnvlutin():
     assert skipping["sb"] == dense["sb"]
 
 
-def test_the_edram_holds_what_it_should():
+def test_memories_hold_what_they_should():
     parts = {component.name: component for component in machine("dadiannao").components}
     for name, size in (("sb", 32 * 2**20), ("nm", 4 * 2**20)):
         assert parts[name].instances * parts[name].words * parts[name].bits == 8 * size
     assert parts["nbin"].words == 16 * 16
+    assert (parts["nbout"].instances, parts["nbout"].words, parts["nbout"].bits) == (16, 64 * 16, 32)
     (dispatcher,) = (one for one in machine("cnvlutin").components if one.name == "dispatcher")
     assert (dispatcher.instances, dispatcher.words, dispatcher.bits) == (16, 16, 20)
 
