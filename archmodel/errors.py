@@ -45,3 +45,8 @@ def show(value: object) -> str:
     except (ValueError, RecursionError):  # integers of thousands of digits, tables nested very deep
         return f"<{type(value).__name__} too large to show>"
     return one_line(text, SHOWN_CHARACTERS)
+
+
+def uncapitalized(text: str) -> str:
+    """A sentence as the rest of a line; names such as K and PE keep their capitals."""
+    return text[:1].lower() + text[1:] if text[1:2].islower() else text

@@ -81,7 +81,7 @@ VALUE = "expected a TOML value: a number, true, false, 'text' or a [list]"
 
 def checked(text: str, *assignments: str) -> Machine:
     data = config.parse(text, "scnn.toml")
-    return config.validate(Machine, config.override(data, assignments, "scnn.toml"), "scnn.toml", assignments)
+    return config.checked(data, "scnn.toml", Machine, assignments)
 
 
 def message(text: str, *assignments: str) -> str:
@@ -223,7 +223,8 @@ def test_an_override_has_toml_values_and_bare_words():
 
 def test_an_override_leaves_the_data_it_was_given_alone():
     data: dict[str, Any] = {"pe": {"rows": 8}}
-    assert config.override(data, ["pe.rows=9", "pe.cols=2"], "x") == {"pe": {"rows": 9, "cols": 2}}
+    changes = [config.Assignment.of(text) for text in ("pe.rows=9", "pe.cols=2")]
+    assert config.override(data, changes, "x") == {"pe": {"rows": 9, "cols": 2}}
     assert data == {"pe": {"rows": 8}}
 
 
@@ -273,7 +274,7 @@ def test_a_path_is_read_and_named_as_given(tmp_path):
 
 
 def test_a_bare_name_is_looked_up_in_the_folder_of_its_kind(tmp_path, monkeypatch):
-    monkeypatch.setattr(config, "folder", lambda kind: tmp_path)
+    monkeypatch.setattr("archmodel.config.files.folder", lambda kind: tmp_path)
     (tmp_path / "scnn.toml").write_text("pe = {rows = 1}")
     (tmp_path / "v1.1.toml").write_text("")
     assert config.names("accelerators") == ["scnn", "v1.1"]

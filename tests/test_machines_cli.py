@@ -10,6 +10,7 @@ import pytest
 from archmodel import config, simulate
 from archmodel.accelerators import summary
 from archmodel.errors import ConfigError, WorkloadError
+from archmodel.memory.technology import load_technology
 from archmodel.simulation import simulate_machines
 
 DENSITIES = {"weights": "density=0.3", "activations": "density=0.4"}
@@ -60,6 +61,36 @@ def test_the_table_has_a_line_for_each_machine_and_names_the_gaps():
         assert "not on eie: conv1, conv2; its sums are of the other layers" in lines
         assert max(map(len, lines)) <= max(columns, 100)
         assert ("cycles" in lines[1]) == (columns == 160)
+
+
+def test_the_table_says_the_node_of_each_machine_and_that_they_differ():
+    own = run("--arch", "scnn,eie,tpu_v1", *OPTIONS, columns=120).stdout
+    one = run("--arch", "scnn,eie,tpu_v1", *OPTIONS, "--technology", "28nm", columns=120).stdout
+    assert [line.split()[1] for line in own.splitlines()[2:5]] == ["16", "45", "28"]
+    assert [line.split()[1] for line in one.splitlines()[2:5]] == ["28", "28", "28"]
+    assert "--technology NODE puts all on one" in own
+    assert "--technology" not in one
+
+
+def test_another_node_scales_energy_and_area_and_no_time():
+    own, moved = (
+        simulate_machines(["scnn", "eie"], "lenet5", technology=node, **DENSITIES) for node in (None, "28nm")
+    )
+    nodes = {node: load_technology(node).scale for node in ("16nm", "45nm", "28nm")}
+    for here, there, node in zip(own, moved, ("16nm", "45nm"), strict=True):
+        assert (there.cycles, there.time_s) == (here.cycles, here.time_s)
+        energy = nodes["28nm"].energy / nodes[node].energy
+        for before, after in zip(here.layers, there.layers, strict=True):
+            assert after.energy_pj["dram"] == before.energy_pj["dram"]
+            for part in ("multipliers", "clock"):
+                assert after.energy_pj[part] == pytest.approx(energy * before.energy_pj[part])
+            leakage = nodes["28nm"].leakage / nodes[node].leakage
+            assert after.energy_pj["leakage"] == pytest.approx(leakage * before.energy_pj["leakage"])
+        area = nodes["28nm"].area / nodes[node].area
+        assert there.area_mm2["multipliers"] == pytest.approx(area * here.area_mm2["multipliers"])
+        (sram,) = {"iaram", "matrix_sram"} & here.area_mm2.keys()
+        cells = nodes["28nm"].sram_area / nodes[node].sram_area
+        assert there.area_mm2[sram] == pytest.approx(cells * here.area_mm2[sram])
 
 
 def test_all_is_every_machine_of_the_list():

@@ -7,11 +7,14 @@ import time
 import numpy as np
 import pytest
 
-from archmodel import config, simulate, simulation
+from archmodel import config, simulate
 from archmodel.accelerators import dcnn, summary
+from archmodel.accelerators.registry import load_machine
 from archmodel.errors import ArchmodelError, WorkloadError
 from archmodel.network.toml_reader import read_network
 from archmodel.operands.correlated import load_zeros
+from archmodel.operands.sources import OperandSource
+from archmodel.simulation import study
 
 LENET = ("conv1", "conv2", "ip1", "ip2")
 
@@ -41,8 +44,8 @@ def test_the_number_of_threads_changes_no_number(net, layers):
 
 def test_all_cores_are_used_where_no_number_is_given(monkeypatch):
     used = []
-    monkeypatch.setattr(simulation, "available_cores", lambda: 3)
-    monkeypatch.setattr(simulation, "run_layers", lambda *arguments: used.append(arguments[3].threads) or [[]])
+    monkeypatch.setattr(study, "available_cores", lambda: 3)
+    monkeypatch.setattr(study, "run_layers", lambda *arguments: used.append(arguments[2].threads) or [[]])
     simulate("scnn", "lenet5")
     simulate("scnn", "lenet5", threads=2)
     assert used == [3, 2]
@@ -51,11 +54,11 @@ def test_all_cores_are_used_where_no_number_is_given(monkeypatch):
 def test_the_cores_are_those_that_the_process_may_use(monkeypatch):
     monkeypatch.setattr(os, "cpu_count", lambda: 7)
     monkeypatch.setattr(os, "sched_getaffinity", lambda process: {2, 5} if process == 0 else set(), raising=False)
-    assert simulation.available_cores() == 2
+    assert study.available_cores() == 2
     monkeypatch.delattr(os, "sched_getaffinity")  # not every system has it
-    assert simulation.available_cores() == 7
+    assert study.available_cores() == 7
     monkeypatch.setattr(os, "cpu_count", lambda: None)
-    assert simulation.available_cores() == 1
+    assert study.available_cores() == 1
 
 
 def test_the_seed_places_the_zeros():
@@ -122,7 +125,7 @@ def test_queries_stay_on_chip_and_keys_are_fetched_like_weights():
     """128 tokens of 768 channels are two positions a PE: 3.8 KB of its 10 KB."""
     network = read_network("bert_base")
     layers = network.select("block1/query,block1/key,block1/scores")
-    placed = simulation.place_activations(simulation.load_machine("scnn"), layers, simulation.OperandSource(network))
+    placed = study.place_activations(load_machine("scnn"), layers, OperandSource(network))
     assert placed["block1/query"].output_on_chip
     assert placed["block1/scores"].input_on_chip
     assert not placed["block1/key"].output_on_chip
@@ -299,12 +302,12 @@ def test_a_wrong_argument_is_one_line(wrong, expected):
 
 def test_the_slowest_clock_and_the_most_threads_are_accepted():
     assert simulate("scnn", "lenet5", layers="ip2", assignments=("clock_hz=1.0",)).time_s >= 1
-    assert simulate("scnn", "lenet5", layers="ip2", threads=simulation.MOST_THREADS).cycles > 0
+    assert simulate("scnn", "lenet5", layers="ip2", threads=study.MOST_THREADS).cycles > 0
 
 
 @pytest.mark.parametrize(("most", "refused"), [(499, True), (500, False)])
 def test_the_images_of_a_batch_are_bounded_by_the_words_of_a_layer(monkeypatch, most, refused):
-    monkeypatch.setattr(simulation, "MAX_WORDS", most)  # ip2 has 500 inputs
+    monkeypatch.setattr(study, "MAX_WORDS", most)  # ip2 has 500 inputs
     if refused:
         with pytest.raises(ArchmodelError, match="--batch 1: layer 'ip2' takes at most 0 images"):
             simulate("scnn", "lenet5", layers="ip2")

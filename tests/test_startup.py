@@ -37,6 +37,12 @@ def test_list_needs_no_arrays():
     assert not {"numpy", "numba", "h5py", "scipy"} & modules
 
 
+def test_validate_draws_nothing_unless_it_writes(tmp_path):
+    assert "matplotlib" not in modules_after("from archmodel.cli.main import run; run(['validate', 'dnnsim'])")
+    writing = f"run(['validate', 'dnnsim', '-o', {str(tmp_path)!r}])"
+    assert "matplotlib" in modules_after(f"from archmodel.cli.main import run; {writing}")
+
+
 def chosen_cache(**environment: str) -> str:
     """The folder that numba keeps compiled code in when the kernels are imported with ``environment``."""
     code = "import archmodel.kernels, numba; print(numba.config.CACHE_DIR)"

@@ -1,11 +1,11 @@
 """The published tables: every row measured, verdicts two-sided, and the tables themselves, one test a row."""
 
-import csv
 import dataclasses
 import functools
 import json
 import math
 import os
+import sys
 
 import pytest
 from pydantic import ValidationError
@@ -17,20 +17,16 @@ from archmodel.accelerators.summary import CAUSES
 from archmodel.cli import main
 from archmodel.errors import ConfigError, ResultError
 from archmodel.validation import Check, PublishedRow, PublishedTable, Validation, cambricon_x, scnn, scnn_energy
-from archmodel.views.comparison import check_folder, comparison, write_comparison
+from archmodel.validation.published import csv_rows
+from archmodel.views.comparison import check_folder, comparison, shown_limits, write_comparison
 
-TABLES = {name: config.load("published", name, PublishedTable) for name in config.names("published")}
+TABLES = {name: validation.published_table(name) for name in config.names("published")}
 
 
 @functools.cache
 def measured(name):
     """A table measured once for all tests of it: about 15 s for the study of SCNN."""
     return validation.validate(name)
-
-
-def csv_rows(name):
-    lines = (config.folder("published") / name).read_text("utf-8").splitlines()
-    return list(csv.DictReader(line for line in lines if not line.startswith("#")))
 
 
 # The tables
@@ -130,6 +126,8 @@ def test_the_shares_of_the_tpu_are_those_of_its_runs():
         roofline = min(91.7504, 2 * 0.034 * ours[f"{app}.intensity"])
         assert ours[f"{app}.roofline"] == pytest.approx(ours[f"{app}.tops"] / roofline)
     assert ours["mlp0.useful"] == pytest.approx(100 * (2000 / 2048) ** 2)
+    assert ours["mlp0.per_s.200"] == pytest.approx(200 / runs["mlp0"].time_s)
+    assert ours["mlp0.per_s.200"] < ours["mlp0.per_s.250"] < 250 / 200 * ours["mlp0.per_s.200"]
 
 
 @pytest.mark.parametrize("true_density", [0.55, 0.74, 0.9])
@@ -402,14 +400,15 @@ def quick_study(monkeypatch):
     for name in ("cambricon_x", "cnvlutin", "eie", "scnn", "scnn_energy"):
         values = {check.row.id: check.ours for check in measured(name).checks}
         monkeypatch.setitem(validation.MEASURES, name, lambda values=values: (values, {"lenet5": RUN}))
+        monkeypatch.delitem(validation.FIGURES, name, raising=False)  # they need all runs
 
 
 def publish(monkeypatch, **values):
     """Other published values than those of the files, by row."""
     load = config.load
 
-    def changed(kind, name, model, assignments=()):
-        table = load(kind, name, model, assignments)
+    def changed(kind, name, model, *others):
+        table = load(kind, name, model, *others)
         if kind != "published":
             return table
         rows = [one.model_copy(update={"published": values.get(one.id, one.published)}) for one in table.rows]
@@ -490,7 +489,7 @@ def test_a_comparison_is_written_with_the_runs_behind_it(validate, quick_study):
     code, _, errors = validate("scnn", "dnnsim", "-o", "new/results")
     assert (code, errors) == (0, "")
     assert sorted(os.listdir("new/results")) == ["scnn_dnnsim", "scnn_isca17"]
-    assert sorted(os.listdir("new/results/scnn_isca17")) == ["compare.md", "lenet5.h5"]
+    assert sorted(os.listdir("new/results/scnn_isca17")) == ["compare.md", "compare.png", "lenet5.h5"]
     assert archmodel.load("new/results/scnn_isca17/lenet5.h5").cycles == RUN.cycles
     with open("new/results/scnn_isca17/compare.md", encoding="utf-8") as file:
         page = file.read()
@@ -503,6 +502,16 @@ def test_a_comparison_is_written_with_the_runs_behind_it(validate, quick_study):
     assert "| VGG-16, speed-up over DCNN | 3.52 |" in page
     for note in TABLES["scnn"].notes:
         assert note in page
+
+
+def test_without_matplotlib_all_but_the_figures_is_written(validate, quick_study, monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    code, _, errors = validate("scnn", "dnnsim", "-o", "results")
+    assert (code, errors) == (0, "archmodel: no figures without matplotlib: pip install 'archmodel[plot]'\n")
+    assert sorted(os.listdir("results/scnn_isca17")) == ["compare.md", "lenet5.h5"]
+    with open("results/scnn_isca17/compare.md", encoding="utf-8") as file:
+        assert "## Figures" not in file.read()
+    assert validate("dnnsim")[2] == ""
 
 
 @pytest.mark.parametrize("output", ["", "file", "file/below", "\0", "x" * 5000], ids=lambda output: repr(output[:20]))
@@ -547,6 +556,21 @@ def test_the_page_has_a_row_for_every_check():
     assert "| reported |  | 0.500 |  |  | report | - |  | test |" in lines
     assert lines[0] == "# T"
     assert not any("slots go" in line for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("limits", "shown"),
+    [
+        ((3.0976, 3.9424), ("3.098", "3.942")),
+        ((14.0, 26.0), ("14", "26")),
+        ((11513.5, 11514.5), ("11513.5", "11514.5")),
+        ((7608.5, 7609.5), ("7608.5", "7609.5")),
+        ((0.33415, 0.33425), ("0.33415", "0.33425")),
+        ((2.0, 2.0), ("2", "2")),
+    ],
+)
+def test_a_narrow_band_is_shown_with_the_digits_that_it_needs(limits, shown):
+    assert shown_limits(*limits) == shown
 
 
 def test_the_page_shows_where_the_slots_of_both_machines_went():

@@ -123,8 +123,10 @@ def with_interval(result: LayerResult, context: Context) -> LayerResult:
     return replace(result, cycles_ci95=result.cycles_ci95 or point)
 
 
-def load_machine(name_or_path: str, assignments: tuple[str, ...] = (), technology: str | None = None) -> Machine:
-    """Read and check a machine of configs/accelerators/ or a TOML file.
+def load_machine(
+    name_or_path: str, assignments: tuple[str, ...] = (), technology: str | None = None, option: str = "--set "
+) -> Machine:
+    """Read and check a machine of configs/accelerators/ or a TOML file; `option` as in `config.load`.
 
     Its key `model` names a module of archmodel.accelerators, or with '.py' a Python file beside the TOML file.
     technology : a node of configs/technology/ or a TOML file; the machine's own when None
@@ -136,7 +138,7 @@ def load_machine(name_or_path: str, assignments: tuple[str, ...] = (), technolog
         module = plug_in.load(path.parent, model, where)
     else:
         module = built_in(model, where)
-    checked = config.load("accelerators", name_or_path, module.Config, assignments)
+    checked = config.checked(data, source, module.Config, assignments, option)
     with plug_in.errors_of(module, where):
         missing = [name for name in REQUIRED if not hasattr(checked, name)]
     if missing:

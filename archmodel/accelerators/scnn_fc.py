@@ -21,6 +21,7 @@ from archmodel.accelerators.scnn_config import Config
 from archmodel.accelerators.scnn_conv import GroupWork
 from archmodel.kernels.accumulator_banks import bank_group_cycles
 from archmodel.kernels.cartesian_product import accumulate_products
+from archmodel.kernels.compression import num_column_entries
 from archmodel.kernels.lanes import WEIGHTS_PER_STEP
 from archmodel.memory.dram import Stream
 from archmodel.network.layer import Layer
@@ -72,13 +73,18 @@ def rounds_of(config: Config, layer: Layer, batch: int) -> list[Round]:
     return rounds
 
 
-def neuron_cells(round_: Round, pes: range, weights: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """Weights of some PEs as blocks of one channel: [K, C, 1, 1] -> [PEs * C, neurons of a PE]."""
+def neurons_of(round_: Round, pes: range) -> slice:
+    """Output neurons of some PEs; the last PEs of a layer can have fewer."""
     first = round_.first_neuron + pes.start * round_.per_pe
-    part = weights[first : first + len(pes) * round_.per_pe, :, 0, 0]
-    full = np.zeros((len(pes) * round_.per_pe, part.shape[1]), weights.dtype)
-    full[: part.shape[0]] = part
-    split = full.reshape(len(pes), round_.per_pe, -1).transpose(0, 2, 1)
+    return slice(first, first + len(pes) * round_.per_pe)
+
+
+def neuron_cells(round_: Round, pes: range, rows: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Weights of the neurons of some PEs as blocks of one channel: [neurons, C] -> [PEs * C, neurons of a PE]."""
+    missing = len(pes) * round_.per_pe - rows.shape[0]
+    if missing:
+        rows = np.concatenate([rows, np.zeros((missing, rows.shape[1]), rows.dtype)])
+    split = rows.reshape(len(pes), round_.per_pe, -1).transpose(0, 2, 1)
     return np.ascontiguousarray(split).reshape(-1, round_.per_pe)
 
 
@@ -88,27 +94,38 @@ def image_cells(round_: Round, inputs: npt.NDArray[Any]) -> npt.NDArray[Any]:
 
 
 def run_round(config: Config, round_: Round, operands: Operands, context: Context) -> RoundWork:
-    """Walk every PE-cycle of a round; each PE is a group of its own to the kernel, with weights that are there."""
+    """Walk every PE-cycle of a round; each PE is a group of its own to the kernel, with weights that are there.
+
+    Weights of a channel without an activation are stored but not multiplied: they are counted and not laid out.
+    """
     pe, longest_run = config.pe, config.compression.longest_run
     channels = operands.inputs.shape[1]
     activations = Blocks.compress(image_cells(round_, operands.inputs), (channels, 1), longest_run)
     rotate = round_.accumulators.rotates and pe.F <= WEIGHTS_PER_STEP
     activation_ptr, activation_codes = activation_vectors(activations, round_.accumulators, pe.I, rotate)
     banks = np.zeros((1, 1), np.uint8) if rotate else round_.accumulators.banks()[np.newaxis]
-    entries, vectors = activations.num_entries[:, 0], activations.num_vectors(pe.I)[:, 0]
+    met = np.flatnonzero(activations.num_entries[:, 0])
+    met = met if met.size else np.zeros(1, np.int64)  # the kernel takes at least one channel
+    activation_ptr = activation_ptr[met]
+    entries, vectors = activations.num_entries[met, 0], activations.num_vectors(pe.I)[met, 0]
     neurons = min(operands.weights.shape[0] - round_.first_neuron, round_.per_pe * pe.num_pes)
     num_busy = -(-neurons // round_.per_pe)
 
     def walk(pes: range) -> RoundWork:
-        cells = neuron_cells(round_, pes, operands.weights)
-        weights = Blocks.compress(cells, (len(pes), channels), longest_run)
+        rows = operands.weights[neurons_of(round_, pes), :, 0, 0]
+        cells = neuron_cells(round_, pes, rows if met.size == channels else rows[:, met])
+        weights = Blocks.compress(cells, (len(pes), met.size), longest_run)
         weight_ptr, codes = weight_vectors(weights, round_.accumulators, pe.weight_order, pe.F, rotate)
         work = GroupWork(
             *bank_group_cycles(weight_ptr, codes, activation_ptr, activation_codes, banks, pe.queue_depth, (0, 0), 0)
         )
         stored, used = weights.num_entries.sum(axis=0), np.count_nonzero(weights.num_entries, axis=0)
         reads = int(used @ entries), int(stored @ entries), int(stored @ vectors)
-        return RoundWork(work, int(entries.sum()), int(stored.sum()), *reads)
+        num_stored = sum(
+            int(num_column_entries(rows[first : first + round_.per_pe], longest_run))
+            for first in range(0, rows.shape[0], round_.per_pe)
+        )
+        return RoundWork(work, int(entries.sum()), num_stored, *reads)
 
     chunks = [range(first, min(first + PES_PER_TASK, num_busy)) for first in range(0, num_busy, PES_PER_TASK)]
     walked = context.run(walk, chunks)
@@ -238,9 +255,10 @@ def check_fc(config: Config, layer: Layer, rounds: list[Round], operands: Operan
             if first >= layer.K:
                 break
             one = range(index, index + 1)
-            blocks = Blocks.compress(neuron_cells(round_, one, stored.weights), (1, layer.C), longest_run)
+            masks, rows = (operand[neurons_of(round_, one), :, 0, 0] for operand in (stored.weights, weights))
+            blocks = Blocks.compress(neuron_cells(round_, one, masks), (1, layer.C), longest_run)
             weight_ptr, weight_address = weight_vectors(blocks, round_.accumulators, pe.weight_order, pe.F, False)
-            held = blocks.pack_values(neuron_cells(round_, one, weights), pe.F)
+            held = blocks.pack_values(neuron_cells(round_, one, rows), pe.F)
             accumulated = accumulate_products(
                 weight_ptr, weight_address, held, activation_ptr, address, values, round_.accumulators.size
             )

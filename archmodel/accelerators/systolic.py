@@ -66,7 +66,7 @@ def array_time(config: Config, tiling: Tiling, memory: IdealMemoryConfig) -> Arr
         stream,
         ticks_of(memory, fetched, config.clock_hz),
         TICKS,
-        max(2, config.weights.buffer_bytes // max(1, int(fetched.max()))),
+        max(2, config.weights.buffer_bytes // int(fetched.max())),
         lead,
         hold,
         -1 if array.double_buffered else drain,
@@ -103,6 +103,18 @@ def behind(memory: IdealMemoryConfig, bytes_per_s: BytesPerS) -> IdealMemoryConf
     return memory.model_copy(update={"bytes_per_s": min(memory.bytes_per_s, bytes_per_s)})
 
 
+def behind_dram(config: Config, blocks: list[int], streams: tuple[Stream, ...], memory: IdealMemoryConfig) -> list[int]:
+    """Cycles of each block where its weights and activations share the run's DRAM; inputs of the first come before."""
+    if config.weights.memory_bytes_per_s != "memory":
+        return blocks
+    moved = [0] * len(blocks)
+    for stream in streams:
+        if stream.kind != "input" or stream.tile > 0:
+            moved[stream.tile] += stream.num_bytes
+    transfers = [memory.transfer_cycles(num_bytes, config.clock_hz) for num_bytes in moved]
+    return list(map(max, blocks, transfers))
+
+
 def account(
     config: Config, layer: Layer, operands: Operands | Densities, effectual: int, context: Context
 ) -> LayerResult:
@@ -110,14 +122,10 @@ def account(
     tiling = Tiling(config, layer, operands.batch)
     time = array_time(config, tiling, behind(context.memory, config.weights.memory_bytes_per_s))
     streams = streams_of(config, tiling, context)
-    on_port = tuple(
-        replace(stream, num_bytes=0)
-        if stream.kind == "weight" and config.weights.memory_bytes_per_s != "memory"
-        else stream
-        for stream in streams
-    )
+    blocks = behind_dram(config, time.of_blocks, streams, context.memory)
+    on_port = tuple(replace(stream, num_bytes=0) if stream.kind == "weight" else stream for stream in streams)
     port = behind(context.memory, config.activations.host_bytes_per_s)
-    cycles = layer_cycles(time.of_blocks, on_port, replace(context, memory=port), config.clock_hz)
+    cycles = layer_cycles(blocks, on_port, replace(context, memory=port), config.clock_hz)
     issued, compute, slots = layer.macs * operands.batch, sum(time.of_blocks), config.num_multipliers
     stack = {
         "busy": effectual,
@@ -171,15 +179,15 @@ def actions(config: Config, tiling: Tiling, streams: tuple[Stream, ...], issued:
     chained = num_tiles * array.cols * array.rows * (array.rows + 1) // 2
     read = dict.fromkeys(("stationary_registers", "moving_registers", "downward_registers"), issued)
     written = {**read, "stationary_registers": chained, "weight_buffer": moved["weight"]}
+    operations = dict.fromkeys(("multipliers", "adders"), issued)
     if array.dataflow == "output_stationary":
         written["stationary_registers"] += issued
     else:
         sums = outputs * -(-tiling.depth // array.rows)
-        read["accumulators"] = written["accumulators"] = sums
-    read["weight_buffer"] = layer.weight_words * tiling.weight_uses
+        read["accumulators"] = written["accumulators"] = operations["accumulator_adders"] = sums
+    read["weight_buffer"] = tiling.stored_weights * tiling.weight_uses
     read["activation_buffer"] = layer.groups * tiling.positions * tiling.depth * tiling.window_uses + moved["output"]
     written["activation_buffer"] = outputs + moved["input"]
-    operations = dict.fromkeys(("multipliers", "adders"), issued)
     return {"words_read": read, "words_written": written, "operations": operations}
 
 

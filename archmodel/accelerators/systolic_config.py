@@ -92,14 +92,17 @@ class Config(FrozenModel):
 
     @property
     def components(self) -> tuple[Component, ...]:
-        """The buffers, with a row as wide as the array, and the registers, multiplier and adder of every PE."""
+        """The buffers, with a row as wide as the array or more, the parts of every PE, and what is below columns."""
         array, word, pes = self.array, self.word_bits, self.num_multipliers
         banks, copies = self.activations.num_banks, 2 if array.double_buffered else 1
-        bank_words = max(array.rows, 8 * self.activations.buffer_bytes // (word * banks))
-        weight_words = max(array.cols, 8 * self.weights.buffer_bytes // word)
+        windows, weights = array.rows, array.cols  # words that enter the array in a cycle
+        if array.dataflow == "input_stationary":
+            windows, weights = weights, windows
+        bank_words = max(windows, 8 * self.activations.buffer_bytes // (word * banks))
+        weight_words = max(weights, 8 * self.weights.buffer_bytes // word)
         parts = [
-            Component("activation_buffer", "sram", banks, word, words=bank_words, words_per_row=array.rows),
-            Component("weight_buffer", "sram", 1, word, words=weight_words, words_per_row=array.cols),
+            Component("activation_buffer", "sram", banks, word, words=bank_words, words_per_row=windows),
+            Component("weight_buffer", "sram", 1, word, words=weight_words, words_per_row=weights),
             Component("stationary_registers", "register_file", pes, self.stationary_bits, words=copies),
             Component("moving_registers", "register_file", pes, word),
             Component("downward_registers", "register_file", pes, self.downward_bits),
@@ -109,6 +112,7 @@ class Config(FrozenModel):
         if array.dataflow != "output_stationary":
             rows, bits = self.accumulators.rows, self.accumulators.bits
             parts.append(Component("accumulators", "sram", array.cols, bits, words=rows, two_port=True))
+            parts.append(Component("accumulator_adders", "adder", array.cols, bits))
         return tuple(parts)
 
     @property

@@ -99,10 +99,14 @@ class Tiling:
         return extents(self.depth, self.config.array.rows, self.config.weights.whole_tiles)
 
     @property
+    def stored_weights(self) -> int:
+        """Words of all weights as they are stored, with those that fill tiles up."""
+        return self.layer.groups * int(self.tile_kernels.sum()) * int(self.tile_depths.sum())
+
+    @property
     def weight_bytes(self) -> int:
         """Bytes of all weights as they are stored."""
-        words = self.layer.groups * int(self.tile_kernels.sum()) * int(self.tile_depths.sum())
-        return self.config.stored_bytes(words, 1.0)
+        return self.config.stored_bytes(self.stored_weights, 1.0)
 
     def stays(self, num_bytes: int) -> bool:
         """Whether weights are still in their buffer when they are used again."""

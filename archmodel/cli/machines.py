@@ -66,5 +66,7 @@ def print_machines(runs: Sequence["RunResult"], rows: Sequence[Mapping[str, Any]
         if row["unsupported"]:
             left = ", ".join(row["unsupported"][:3]) + (", ..." if len(row["unsupported"]) > 3 else "")
             out.print(f"not on {row['arch']}: {left}; its sums are of the other layers", soft_wrap=True)
+    if len({row["technology"] for row in rows}) > 1:
+        out.print("node: each machine's own; --technology NODE puts all on one, at their own clocks", soft_wrap=True)
     out.print("dense: OP/s of all MACs, two operations each; effectual: of those of non-zeros;", soft_wrap=True)
     out.print("/W, /mm2: dense OP/s a watt, DRAM included, and a mm2; limit: most of the slots", soft_wrap=True)

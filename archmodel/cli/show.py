@@ -92,7 +92,7 @@ def show_network(name: str, as_json: bool) -> None:
                 "inputs": network.inputs,
                 "word_bits": WORD_BITS,
                 "totals": network_totals(layers),
-                "published": network.published,
+                "published": {quantity: published.total for quantity, published in network.published.items()},
                 "layers": layers,
             }
         )

@@ -18,7 +18,7 @@ from archmodel.cli.common import console, json_option, print_json
 @click.option("--baseline", metavar="NAME", help="Second machine on the same zeros, for the speed-up.")
 @click.option("--memory", default="ideal", show_default=True, metavar="NAME", help="Memory behind both machines.")
 @click.option("--technology", metavar="NAME",
-              help="Node of energy and area, for instance 28nm; each machine's own by default.")
+              help="One node for all: scales energy and area, no clock; each its own by default.")
 @click.option("--batch", default=1, show_default=True, metavar="N", help="Images; totals cover all of them.")
 @click.option("--seed", default=0, show_default=True, metavar="S", help="Placement of the zeros.")
 @click.option("--seeds", default=1, show_default=True, metavar="N",
@@ -45,7 +45,7 @@ def sim(output: str | None, as_json: bool, **arguments: object) -> None:
     \b
     archmodel sim --arch scnn --net vgg16 --baseline dcnn
     archmodel sim --arch scnn --net squeezenet_pruned --set pe.queue_depth=2 -o out.h5
-    archmodel sim --arch scnn,cnvlutin,eie,cambricon_x,tpu_v1 --net alexnet
+    archmodel sim --arch scnn,cnvlutin,eie,cambricon_x,tpu_v1 --net alexnet --technology 28nm
     """
     from archmodel.cli import machines
 

@@ -30,6 +30,7 @@ def tile_pipeline(stream_cycles, fetch_ticks, ticks, entries, lead, hold, drain,
     """
     num_tiles = stream_cycles.size
     shift_start, stream_start = np.empty(num_tiles, np.int64), np.empty(num_tiles, np.int64)
+    entries = min(entries, num_tiles)  # more are never taken; a large buffer has millions of small ones
     released = np.zeros(entries, np.int64)  # cycle in which each entry was free last
     entry, arrival = -1, 0
     free, previous_end = 0, 0

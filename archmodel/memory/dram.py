@@ -45,6 +45,8 @@ class IdealMemoryConfig(config.FrozenModel):
         return math.ceil(Fraction(str(self.latency_s)) * Fraction(clock_hz))
 
 
-def load_memory(name_or_path: str, assignments: tuple[str, ...] = ()) -> IdealMemoryConfig:
-    """Read and check a memory of configs/memory/ or a TOML file."""
-    return config.load("memory", name_or_path, IdealMemoryConfig, assignments)
+def load_memory(
+    name_or_path: str, assignments: tuple[str, ...] = (), option: str = "--set memory."
+) -> IdealMemoryConfig:
+    """Read and check a memory of configs/memory/ or a TOML file; `option` as in `config.load`."""
+    return config.load("memory", name_or_path, IdealMemoryConfig, assignments, option)

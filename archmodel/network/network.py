@@ -8,7 +8,10 @@ from pathlib import Path
 
 from archmodel.errors import WorkloadError, did_you_mean, show
 from archmodel.network.layer import GATES, Layer, Shape, check_input_count
+from archmodel.network.published import PublishedTotal
 from archmodel.network.zeros import Zeros
+
+BYTES_PER_PARAMETER = 4  # what frameworks store and publish
 
 
 def joined_shape(
@@ -74,8 +77,7 @@ class Network:
 
     ``inputs`` are the network's own tensors (C, H, W); the output of a layer is a tensor of the layer's name.
     ``zeros`` describes layers that multiply by name, those with a ``weight_mask`` have it in a file in ``folder``.
-    ``published`` are totals others give for the network, at the precision they give. Inconsistent graphs raise
-    WorkloadError.
+    ``published`` are those of the ``totals`` that others give. Inconsistent graphs raise WorkloadError.
     """
 
     name: str
@@ -84,7 +86,7 @@ class Network:
     inputs: Mapping[str, Shape]
     layers: tuple[Layer, ...]
     zeros: Mapping[str, Zeros] = field(default_factory=dict)
-    published: Mapping[str, int] = field(default_factory=dict)
+    published: Mapping[str, PublishedTotal] = field(default_factory=dict)
     folder: Path = Path()
 
     def __post_init__(self) -> None:
@@ -143,6 +145,16 @@ class Network:
     def parameters(self) -> int:
         """Trained words."""
         return sum(layer.parameters for layer in self.layers)
+
+    @property
+    def totals(self) -> dict[str, float]:
+        """What is published of networks, for one image; parameters_mib is that of 4-byte words."""
+        return {
+            "parameters": self.parameters,
+            "parameters_mib": BYTES_PER_PARAMETER * self.parameters / 2**20,
+            "macs": self.macs,
+            "conv_macs": sum(layer.macs for layer in self.layers if layer.kind == "conv"),
+        }
 
     def select(self, pattern: str) -> tuple[Layer, ...]:
         """The layers, in execution order, whose name matches one of the comma-separated globs.

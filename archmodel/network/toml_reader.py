@@ -12,6 +12,7 @@ from archmodel.errors import WorkloadError, show
 from archmodel.network.chain import MAX_LAYERS, LayerOrChain, Text, write_out
 from archmodel.network.layer import GATES, MAX_WORDS, MODES, Layer, LayerKind, Shape, Window
 from archmodel.network.network import Network, joined_shape, matmul_kernels
+from archmodel.network.published import PublishedTotal
 from archmodel.network.zeros import Zeros
 
 
@@ -211,12 +212,29 @@ class OneLayer(FrozenModel, Generic[Entry]):
     layers: list[Entry]
 
 
-class Published(FrozenModel):
-    """Totals for one image that others publish; trailing zeros of a number are digits they do not give."""
+def _with_digits(value: object) -> object:
+    """A bare number is a total without a source."""
+    if type(value) is int:
+        return {"total": value}
+    if not isinstance(value, dict):
+        raise ValueError("must be a whole number or a section with total")
+    return value
 
-    parameters: Words | None = None
-    macs: Annotated[int, Field(ge=1)] | None = None
-    conv_macs: Annotated[int, Field(ge=1)] | None = None
+
+Total = Annotated[PublishedTotal, BeforeValidator(_with_digits)]
+
+
+class Published(FrozenModel):
+    """What others publish of `Network.totals`."""
+
+    parameters: Total | None = None
+    parameters_mib: Total | None = None
+    macs: Total | None = None
+    conv_macs: Total | None = None
+
+    def totals(self) -> dict[str, PublishedTotal]:
+        """Those that are given."""
+        return {quantity: total for quantity, total in self if total is not None}
 
 
 class NetworkFile(FrozenModel):
@@ -267,7 +285,7 @@ def _network(file: NetworkFile, entries: list[LayerEntry], path: Path) -> Networ
         inputs=inputs,
         layers=tuple(layers),
         zeros={name: zeros for name, zeros in stated.items() if zeros is not None},
-        published={key: total for key, total in file.published if total is not None},
+        published=file.published.totals(),
         folder=path.parent,
     )
     _check_mask_files(network)

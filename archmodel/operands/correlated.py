@@ -83,10 +83,7 @@ def load_zeros(text: str) -> CorrelatedZeros | None:
         raise ConfigError(f"--zeros {show(text)}: allowed: {FORMS}{'' if name in known else did_you_mean(name, known)}")
     if name == UNIFORM:
         return None
-    try:
-        return config.load("zeros", name, CorrelatedZeros, tuple(assignments.split(",")) if colon else ())
-    except ConfigError as error:
-        raise ConfigError(str(error).replace("--set", "--zeros")) from None
+    return config.load("zeros", name, CorrelatedZeros, tuple(assignments.split(",")) if colon else (), "--zeros ")
 
 
 def correlated_inputs(

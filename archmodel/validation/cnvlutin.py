@@ -1,6 +1,6 @@
 """What configs/published/cnvlutin.toml measures: the convolutions of the study's six networks over DaDianNao."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 
@@ -9,6 +9,8 @@ from archmodel.accelerators.registry import load_machine
 from archmodel.accelerators.result import RunResult
 from archmodel.simulation import simulate
 from archmodel.validation.scnn import Measured
+from archmodel.views.bars import Bar, Bars
+from archmodel.views.figure import Drawing, Rows
 
 # Convolutions of each network.
 NETWORKS = {
@@ -98,3 +100,13 @@ def pruned_share(unpruned: float) -> float:
     """The share of the non-zero inputs, in %, whose pruning gains as much as that of the study."""
     gains = [unpruned, *(expected_mean(f"pruning.share={share}") for share in SHARES[1:])]
     return 100 * float(np.interp(PRUNING_GAIN * unpruned, gains, SHARES))
+
+
+def cnvlutin_figures(rows: Rows, runs: Mapping[str, RunResult]) -> dict[str, Drawing]:
+    """Speed-ups of the networks; published are the least, the most and the mean."""
+    bars = [Bar(rows[f"speedup.{name}"]["what"], rows[f"speedup.{name}"]["ours"]) for name in runs]
+    bars.append(Bar.of("mean", rows["mean"]))
+    caption = "Speed-up over DaDianNao on the convolutions; published are the range of the six networks and their mean."
+    between = (rows["least"]["published"], rows["most"]["published"])
+    speedups = Bars(caption, "speed-up over DaDianNao", {"": bars}, published_range=between, reference=1)
+    return {"speedups": speedups}

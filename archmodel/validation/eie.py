@@ -3,11 +3,15 @@
 Behind a memory that takes no time: the paper counts neither the transfer of activations nor that of weights.
 """
 
+from collections.abc import Mapping
+
 from archmodel.accelerators.context import Fidelity
 from archmodel.accelerators.registry import load_machine
 from archmodel.accelerators.result import LayerResult, RunResult
 from archmodel.simulation import simulate
 from archmodel.validation.scnn import Measured
+from archmodel.views.bars import Bar, Bars
+from archmodel.views.figure import Drawing, Rows
 
 NET = "eie_layers"
 FREE_MEMORY = ("memory.bytes_per_s=1e15", "memory.latency_s=0.0")
@@ -127,3 +131,13 @@ def areas() -> dict[str, float]:
         "area.machine": sum(parts.values()),
         "area.256": sum(load_machine("eie_256").area_mm2.values()),
     }
+
+
+def eie_figures(rows: Rows, runs: Mapping[str, RunResult]) -> dict[str, Drawing]:
+    """Times of the nine layers, as in Table IV."""
+    panels = {
+        time: [Bar.of(layer.name, rows[f"{time}.{layer.name}"]) for layer in runs["layers"].layers]
+        for time in ("theoretical", "actual")
+    }
+    caption = "Times of the nine layers on 64 PEs. Theoretical is the work over the peak."
+    return {"times": Bars(caption, "time, us", panels, logarithmic=True)}

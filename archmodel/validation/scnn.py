@@ -1,12 +1,10 @@
 """What configs/published/scnn.toml and dnnsim.toml measure."""
 
-import csv
 import math
 from collections.abc import Mapping
 
 import numpy as np
 
-from archmodel import config
 from archmodel.accelerators.context import Context
 from archmodel.accelerators.registry import load_machine
 from archmodel.accelerators.result import RunResult
@@ -14,6 +12,10 @@ from archmodel.memory.dram import load_memory
 from archmodel.network.layer import Layer
 from archmodel.operands.operands import Operands
 from archmodel.simulation import simulate
+from archmodel.validation.published import csv_rows
+from archmodel.views.bars import Bar, Bars
+from archmodel.views.curves import Curves, Published
+from archmodel.views.figure import Drawing, Rows
 
 Measured = tuple[dict[str, float], dict[str, RunResult]]  # a value for each row, and the runs behind them by name
 
@@ -82,6 +84,67 @@ def crossover(rule: str) -> float:
     return (low + high) / 2
 
 
+NAMES = {"alexnet": "AlexNet", "vgg16": "VGG-16", "googlenet": "GoogLeNet"}
+
+
+def scnn_figures(rows: Rows, runs: Mapping[str, RunResult]) -> dict[str, Drawing]:
+    """Figure 8 of the paper, speed-ups of layers and networks, and its figure 7, speed-ups over density."""
+    panels = {}
+    for name, title in NAMES.items():
+        row = rows[f"speedup.{name}"]
+        panels[title] = [
+            *layer_speedups(runs[name]),
+            Bar.of("network", row, bound=row["ours"] / rows[f"oracle.{name}"]["ours"]),
+        ]
+    panels[""] = [Bar.of("mean", rows["speedup.mean"])]
+    speedups = Bars(
+        "Speed-up over DCNN of each layer (GoogLeNet: of each inception module), of the networks and their mean, as in "
+        "figure 8 of the paper. The oracle never leaves a multiplier idle.",
+        "speed-up over DCNN",
+        panels,
+        bound_is="oracle",
+        reference=1,
+    )
+    measured = {
+        f"Kc = {'8' if rule == 'published' else 'capacity'}": [
+            (density_of(runs[f"sparse_{rule}"]), rows[f"sparse.{rule}"]["ours"]),
+            (rows[f"crossover.{rule}"]["ours"], 1),
+            (density_of(runs[f"dense_{rule}"]), rows[f"dense.{rule}"]["ours"]),
+        ]
+        for rule in ("published", "accumulator")
+    }
+    sparse, equal, dense = (rows[f"{point}.published"] for point in ("sparse", "crossover", "dense"))
+    published = [
+        Published(density_of(runs["sparse_published"]), sparse["published"], accepted_y=sparse["accepted"]),
+        Published(equal["published"], 1, accepted_x=equal["accepted"]),
+        Published(density_of(runs["dense_published"]), dense["published"], accepted_y=dense["accepted"]),
+    ]
+    density = Curves(
+        "Speed-up over DCNN on GoogLeNet with weights and activations at one density; only the marks are measured.",
+        "density of weights and of activations",
+        "speed-up over DCNN",
+        measured,
+        published,
+    )
+    return {"speedups": speedups, "density": density}
+
+
+def layer_speedups(run: RunResult) -> list[Bar]:
+    """Speed-up of each layer, or of the layers whose names agree up to a slash, with that of the oracle."""
+    assert run.baseline is not None
+    cycles: dict[str, np.ndarray] = {}
+    for layer, dense in zip(run.layers, run.baseline.layers, strict=True):
+        name = layer.name.partition("/")[0].removeprefix("inception_")
+        ideal = -(-layer.macs_effectual // layer.num_multipliers)
+        cycles[name] = cycles.get(name, 0) + np.array([dense.cycles, layer.cycles, ideal])
+    return [Bar(name, dense / ours, bound=dense / ideal) for name, (dense, ours, ideal) in cycles.items()]
+
+
+def density_of(run: RunResult) -> float:
+    """The density at which all operands of a run are."""
+    return run.layers[0].input_density
+
+
 DNNSIM_POLICIES = (
     "tile_plane=padded",
     "pe.barrier=channel",
@@ -103,13 +166,20 @@ def measure_dnnsim() -> Measured:
     """Values of configs/published/dnnsim.toml: products and cycles without DRAM, outputs checked."""
     machine, memory = load_machine("scnn", DNNSIM_POLICIES), load_memory("ideal")
     values: dict[str, float] = {}
-    lines = (config.folder("published") / "dnnsim_micro_layers.csv").read_text("utf-8").splitlines()
-    for row in csv.DictReader(line for line in lines if not line.startswith("#")):
+    for row in csv_rows("dnnsim_micro_layers.csv"):
         layer, operands = dnnsim_layer(row)
         result = machine.run_layer(layer, operands, Context(memory, check=True))
         values[f"{layer.name}.products"] = result.macs_effectual
         values[f"{layer.name}.cycles"] = int(result.details["compute_cycles"])
     return values, {}
+
+
+def dnnsim_figures(rows: Rows, runs: Mapping[str, RunResult]) -> dict[str, Drawing]:
+    """Cycles of the layers."""
+    of_layers = {row_id.partition(".")[0]: row for row_id, row in rows.items() if row_id.endswith(".cycles")}
+    bars = [Bar.of(layer, row) for layer, row in of_layers.items()]
+    caption = "Cycles of each layer; those of DNNsim are the published ones."
+    return {"layers": Bars(caption, "cycles", {"": bars}, logarithmic=True)}
 
 
 def dnnsim_layer(row: Mapping[str, str]) -> tuple[Layer, Operands]:

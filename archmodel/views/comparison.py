@@ -1,4 +1,4 @@
-"""Published values beside ours, as a Markdown page with the runs behind it."""
+"""Published values beside ours, as a Markdown page with figures and the runs behind it."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -9,6 +9,8 @@ from archmodel.accelerators.result import RunResult
 from archmodel.accelerators.summary import CAUSES, energy
 from archmodel.errors import SHOWN_CHARACTERS, ResultError, one_line
 from archmodel.results import MAX_NAME_BYTES, save
+from archmodel.views.deviations import Deviations
+from archmodel.views.figure import Drawing, save_figure
 
 
 def check_folder(folder: str | Path) -> None:
@@ -25,24 +27,38 @@ def check_folder(folder: str | Path) -> None:
 
 
 def write_comparison(
-    folder: str | Path, table: Mapping[str, Any], runs: Mapping[str, RunResult], notes: Sequence[str] = ()
+    folder: str | Path,
+    table: Mapping[str, Any],
+    runs: Mapping[str, RunResult],
+    notes: Sequence[str] = (),
+    figures: Mapping[str, Drawing] | None = None,
 ) -> None:
-    """Write compare.md and one HDF5 file for each run into `folder`; ResultError if that cannot be.
+    """Write compare.md, its figures and one HDF5 file for each run into `folder`; ResultError if that cannot be.
 
-    table : title, citation, command and rows as `Validation.as_dict` gives them; notes : paragraphs below the table
+    table : title, citation, command and rows as `Validation.as_dict` gives them; notes : paragraphs below the table;
+    figures : drawings by the name of their file, beside compare.png; None: no figures at all
     """
     target = Path(folder)
+    deviations = Deviations(table["rows"])
+    drawings = {} if figures is None else ({"compare": deviations} if deviations.drawn else {}) | dict(figures)
+    shown = [f"![{table['title']}: {name}]({name}.png)\n\n{drawing.caption}" for name, drawing in drawings.items()]
+    if figures is not None and not deviations.drawn:
+        shown.insert(0, deviations.caption)
     try:
         target.mkdir(parents=True, exist_ok=True)
-        (target / "compare.md").write_text(comparison(table, runs, notes), "utf-8")
+        (target / "compare.md").write_text(comparison(table, runs, notes, shown), "utf-8")
     except OSError as error:
         raise ResultError(f"{target}: {error.strerror or error}") from None
+    for name, drawing in drawings.items():
+        save_figure(drawing, target / f"{name}.png")
     for name, run in runs.items():
         save(run, target / f"{name}.h5")
 
 
-def comparison(table: Mapping[str, Any], runs: Mapping[str, RunResult], notes: Sequence[str] = ()) -> str:
-    """The rows as a Markdown table, the notes, then where the slots of every run went."""
+def comparison(
+    table: Mapping[str, Any], runs: Mapping[str, RunResult], notes: Sequence[str] = (), figures: Sequence[str] = ()
+) -> str:
+    """The rows as a Markdown table, the notes, the figures, then where the slots of every run went."""
     lines = [
         f"# {table['title']}",
         "",
@@ -54,8 +70,8 @@ def comparison(table: Mapping[str, Any], runs: Mapping[str, RunResult], notes: S
         "|---|---:|---:|---:|---:|---|---|---|---|",
         *(_row(row) for row in table["rows"]),
     ]
-    for note in notes:
-        lines += ["", note]
+    for paragraph in (*notes, *(["## Figures", *figures] if figures else [])):
+        lines += ["", paragraph]
     if runs:
         lines += ["", "## Where the slots go", "", "Share of multiplier-slots, in %, by cause.", ""]
         lines += ["| run | cycles | " + " | ".join(CAUSES) + " |", "|---|---:|" + "---:|" * len(CAUSES)]
@@ -82,11 +98,19 @@ def _energy(name: str, run: RunResult) -> str:
     return f"| {name} | {whole / 1e6:,.1f} | {shares} |"
 
 
+def shown_limits(low: float, high: float) -> tuple[str, str]:
+    """Two limits with four digits, or as many more as a narrow band needs: none is off by a tenth of it."""
+    digits = 4
+    while any(abs(float(f"{limit:.{digits}g}") - limit) > (high - low) / 10 for limit in (low, high)):
+        digits += 1
+    return f"{low:.{digits}g}", f"{high:.{digits}g}"
+
+
 def _row(row: Mapping[str, Any]) -> str:
     published = "" if row["published"] is None else f"{row['published']:,}"
     deviation = "" if row["deviation"] is None else f"{row['deviation']:+.1%}"
     shown = row["accepted"] is not None and row["kind"] != "identity"
-    accepted = " to ".join(f"{limit:.4g}" for limit in row["accepted"]) if shown else ""
+    accepted = " to ".join(shown_limits(*row["accepted"])) if shown else ""
     ours = f"{row['ours']:,}" if isinstance(row["ours"], int) else f"{row['ours']:.3f}"
     cells = (row["what"], published, ours, deviation, accepted, row["kind"], row["verdict"])
     return "| " + " | ".join((*cells, row["provenance"], row["reason"])) + " |"

@@ -17,7 +17,8 @@ from archmodel.accelerators.summary import CAUSES
 from archmodel.memory.dram import load_memory
 from archmodel.network.toml_reader import read_network
 from archmodel.operands.sources import OperandSource, Source
-from archmodel.simulation import FIDELITIES, simulate
+from archmodel.simulation import simulate
+from archmodel.simulation.study import FIDELITIES
 
 NET = "lenet5"  # conv and fc layers, the largest of which have units to leave out on small machines
 MID_SIZE = {  # by the kind that a machine runs: a layer whose units are many enough to sample, and large

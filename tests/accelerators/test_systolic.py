@@ -7,14 +7,14 @@ import numpy as np
 import pytest
 
 from archmodel import config
+from archmodel.accelerators import systolic
 from archmodel.accelerators.check import reference_outputs
 from archmodel.accelerators.context import Context
-from archmodel.accelerators.systolic import Config, expect_layer, run_layer
-from archmodel.errors import ConfigError
-from archmodel.memory.dram import IdealMemoryConfig
+from archmodel.accelerators.systolic import Config, expect_layer, run_layer, windows_of
+from archmodel.errors import ConfigError, ResultError
 from archmodel.network.layer import Layer
 from archmodel.operands.operands import Densities, Operands
-from tests.accelerators.cases import account
+from tests.accelerators.cases import FREE, account, memory
 from tests.reference import systolic_array as twin
 
 LAYERS_A_TEST = 15
@@ -25,13 +25,6 @@ DATAFLOWS = ("weight_stationary", "output_stationary", "input_stationary")
 
 def machine(*assignments, arch="systolic_16x16_ws"):
     return config.load("accelerators", arch, Config, assignments)
-
-
-def memory(bytes_per_s=1e15, latency_s=0.0):
-    return IdealMemoryConfig(model="ideal", name="test", bytes_per_s=bytes_per_s, latency_s=latency_s, pj_per_bit=0.0)
-
-
-FREE = Context(memory(), input_on_chip=True, output_on_chip=True)
 
 
 def small(rows, cols, dataflow, shadow=True, *others):
@@ -119,6 +112,18 @@ def true_outputs(layer, operands):
         for (k, p, q), value in np.ndenumerate(reference_outputs(layer, operands.weight_values, image)):
             outputs[k // kernels, n * plane + p * layer.Q + q, k % kernels] = int(value)
     return outputs
+
+
+def test_the_check_notices_a_window_that_is_read_one_position_late(monkeypatch):
+    layer = Layer("c", "conv", ("x",), (2, 6, 6), 3, 3, 3)
+
+    def late(tiling, padded, tile):
+        return np.roll(windows_of(tiling, padded, tile), 1, axis=0)
+
+    run_layer(small(4, 3, "weight_stationary"), layer, operands_of(layer), dataclasses.replace(FREE, check=True))
+    monkeypatch.setattr(systolic, "windows_of", late)
+    with pytest.raises(ResultError, match="c: --check: output"):
+        run_layer(small(4, 3, "weight_stationary"), layer, operands_of(layer), dataclasses.replace(FREE, check=True))
 
 
 def test_the_random_layers_reach_every_rule():
@@ -234,15 +239,33 @@ def test_edges_are_fetched_as_whole_tiles_or_as_they_are():
     assert whole.dram_bytes == 4 * 65536
     assert cut.dram_bytes == 257 * 300
     assert whole.macs_issued == cut.macs_issued == 257 * 300
+    for result in (whole, cut):  # a FIFO gives what it was given
+        assert result.words_read["weight_buffer"] == result.words_written["weight_buffer"] == result.dram_bytes
 
 
 def test_inputs_come_from_the_host_before_the_first_tile():
     """Batch 200 of 2,048 bytes at 15.03 GB/s; the outputs go out while the array works."""
-    context = Context(memory(latency_s=100e-9))
+    context = Context(memory(1e15, 100e-9))
     far = expect_layer(tpu(), fc(2048, 2048), Densities(200, 1.0, 1.0, 1.0), context)
     near = expect_layer(tpu(), fc(2048, 2048), Densities(200, 1.0, 1.0, 1.0), FREE)
     assert far.cycles - near.cycles == -(-200 * 2048 * 700 // 15030) + 70
     assert far.stack["memory"] == (far.cycles - near.cycles) * 65536
+
+
+def test_weights_of_the_shared_dram_do_not_pass_the_hosts_port():
+    """64 tiles at 34 GB/s; the host's 15.03 GB/s are for activations, which are on chip or bound by nothing here."""
+    for surroundings in (FREE, Context(FREE.memory)):
+        behind_34 = dataclasses.replace(surroundings, memory=memory(34e9, 0.0))
+        own, shared = (
+            expect_layer(tpu(f"weights.memory_bytes_per_s={source}"), fc(2048, 2048), Densities(1, 1, 1, 1), behind_34)
+            for source in ("34e9", "memory")
+        )
+        assert shared.cycles == own.cycles
+
+
+@pytest.mark.parametrize(("outputs", "fit"), [(39, True), (40, True), (41, False)])
+def test_inputs_and_outputs_stay_on_chip_when_the_buffer_holds_both(outputs, fit):
+    assert machine("activations.buffer_bytes=100").fits(fc(60, outputs), 0.1, 0.1) == (fit, fit)
 
 
 def test_a_batch_that_does_not_fit_goes_through_memory_in_blocks():
@@ -262,6 +285,68 @@ def test_kept_weights_are_fetched_once():
             result = expect_layer(chosen, layer, Densities(64 * 2, 1.0, 1.0, 1.0), FREE)
             expected = {"weight_stationary": fetches, "output_stationary": 2 * fetches, "input_stationary": 2 * fetches}
             assert result.dram_bytes == 64 * 64 * (1 if fetches == 1 else expected[dataflow]), dataflow
+
+
+def parts_of(chosen):
+    """Of every component: kind, instances, bits of a word, words of an instance, words of a row."""
+    return {
+        part.name: (part.kind, part.instances, part.bits, part.words, part.words_per_row) for part in chosen.components
+    }
+
+
+def test_the_tpu_is_built_of_the_parts_of_its_floor_plan():
+    """24 MiB, 4 tiles of 64 KiB, 65,536 PEs with shadow registers, 4096 accumulators of 256 32-bit elements."""
+    parts = parts_of(tpu())
+    assert parts == {
+        "activation_buffer": ("sram", 96, 8, 24 * 2**20 // 96, 256),
+        "weight_buffer": ("sram", 1, 8, 4 * 65536, 256),
+        "stationary_registers": ("register_file", 65536, 8, 2, 1),
+        "moving_registers": ("register_file", 65536, 8, 1, 1),
+        "downward_registers": ("register_file", 65536, 32, 1, 1),
+        "multipliers": ("multiplier", 65536, 8, 1, 1),
+        "adders": ("adder", 65536, 32, 1, 1),
+        "accumulators": ("sram", 256, 32, 4096, 1),
+        "accumulator_adders": ("adder", 256, 32, 1, 1),
+    }
+    assert [part.name for part in tpu().components if part.two_port] == ["accumulators"]
+    wider = parts_of(tpu("word_bits=16", "array.cols=128", "array.double_buffered=false"))
+    assert wider["activation_buffer"] == ("sram", 96, 16, 12 * 2**20 // 96, 256)
+    assert wider["weight_buffer"] == ("sram", 1, 16, 2 * 65536, 128)
+    assert wider["stationary_registers"] == ("register_file", 32768, 16, 1, 1)
+
+
+def test_sums_that_stay_need_wide_registers_and_no_accumulators():
+    parts = parts_of(
+        machine("array.rows=8", "weights.buffer_bytes=1", "activations.buffer_bytes=64", arch="systolic_16x16_os")
+    )
+    assert parts.keys() == parts_of(tpu()).keys() - {"accumulators", "accumulator_adders"}
+    assert parts["stationary_registers"] == ("register_file", 128, 32, 1, 1)
+    assert parts["downward_registers"] == ("register_file", 128, 8, 1, 1)
+    assert parts["activation_buffer"] == ("sram", 16, 8, 8, 8)  # a row at least
+    assert parts["weight_buffer"] == ("sram", 1, 8, 16, 16)
+
+
+@pytest.mark.parametrize("dataflow", DATAFLOWS)
+def test_a_buffer_is_as_wide_as_the_side_of_the_array_that_it_feeds(dataflow):
+    """Inputs that stay come through the columns, and the weights that stream past them through the rows."""
+    parts = parts_of(small(8, 32, dataflow))
+    of_rows, of_columns = ("weight_buffer", "activation_buffer")[:: 1 if dataflow == "input_stationary" else -1]
+    assert (parts[of_rows][-1], parts[of_columns][-1]) == (8, 32)
+
+
+def test_a_column_adds_once_for_every_tile_of_the_depth():
+    """257 products in two tiles, whose sums are added below the array for each of 200 x 300 outputs."""
+    result = expect_layer(tpu(), fc(257, 300), Densities(200, 1.0, 1.0, 1.0), FREE)
+    assert result.operations["accumulator_adders"] == 2 * 200 * 300
+    assert result.operations["adders"] == 257 * 200 * 300
+
+
+@pytest.mark.parametrize(("buffer_bytes", "fetches"), [(2047, 2), (2048, 1), (4096, 1)])
+def test_two_tiles_of_weights_in_their_buffer_serve_all_positions_above_sums_that_stay(buffer_bytes, fetches):
+    """Four tiles of 64 x 16 words, each for two tiles of positions: one is used while the next one comes."""
+    chosen = small(16, 16, "output_stationary", True, f"weights.buffer_bytes={buffer_bytes}")
+    result = expect_layer(chosen, fc(64, 64), Densities(32, 1.0, 1.0, 1.0), FREE)
+    assert result.dram_bytes == fetches * 64 * 64
 
 
 # Zeros, fidelities, bounds

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from archmodel.kernels.compression import run_length_entries
+from archmodel.kernels.compression import COLUMNS_AT_A_TIME, num_column_entries, run_length_entries
 from tests.reference.run_length import stored_positions
 
 LONGEST_RUN = 15  # 4 bits
@@ -82,3 +82,14 @@ def test_what_is_stored_decodes_to_the_block(mask, bits):
     assert decode(runs, len(mask)) == mask
     assert all(value or run == longest_run for run, value in runs)  # a zero is stored only where it must be
     assert not runs or runs[-1][1] == 1
+
+
+@pytest.mark.parametrize("longest_run", [1, 3, 15, 2**40])
+@pytest.mark.parametrize("num_columns", [0, 1, 7, COLUMNS_AT_A_TIME - 1, COLUMNS_AT_A_TIME + 2])
+def test_entries_of_columns_are_those_of_the_turned_mask(longest_run, num_columns):
+    rng = np.random.default_rng(num_columns)
+    for density in (0.0, 0.02, 0.3, 1.0):
+        for length in (0, 1, 5, 40):
+            mask = (rng.random((length, num_columns)) < density).astype(np.uint8)
+            stored = run_length_entries(np.ascontiguousarray(mask.T), longest_run)[0][-1]
+            assert num_column_entries(mask, longest_run) == stored

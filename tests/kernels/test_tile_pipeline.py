@@ -57,6 +57,10 @@ def test_a_full_queue_holds_the_fetch_until_a_tile_is_in():
     assert piped([1, 20, 1], [8, 8, 160], entries=2, lead=0, fetched_is_shifted=False)[1] == [1, 2, 22]
 
 
+def test_a_queue_takes_no_more_memory_than_its_tiles():
+    assert piped([1, 20, 1], [8, 8, 160], entries=2**50) == piped([1, 20, 1], [8, 8, 160], entries=3)
+
+
 def test_what_streams_keeps_its_entry_until_its_last_tile_has_streamed():
     _, start = piped([10, 10, 10], [8, 0, 8], entries=1, lead=0, fetched_is_shifted=False)
     assert start == [1, 11, 22]

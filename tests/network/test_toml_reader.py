@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from archmodel.errors import ArchmodelError, ConfigError, WorkloadError
-from archmodel.network import read_network
+from archmodel.network import PublishedTotal, read_network
 from archmodel.network.layer import KINDS, MAX_WORDS
 from archmodel.network.toml_reader import ConvEntry, PoolEntry, SliceEntry
 
@@ -429,6 +429,15 @@ def test_a_mistake_is_one_line_that_says_where_and_what_is_allowed(read, mistake
             "net.toml: layers = []: must have at least 1 values",
         ),
         ("\\[inputs\\]", "[published]\nflops = 3\n[inputs]", "net.toml: published.flops = 3: unknown key"),
+        ("\\[inputs\\]", "[published]\nmacs = 0\n[inputs]", "net.toml: published.macs = 0: must be at least 1"),
+        ("\\[inputs\\]", "[published]\nmacs = 1.5\n[inputs]", "net.toml: published.macs = 1.5: must be a whole"),
+        ("\\[inputs\\]", "[published]\nmacs = true\n[inputs]", "net.toml: published.macs = true: must be a whole"),
+        ("\\[inputs\\]", "published.macs = {}\n[inputs]", "net.toml: published.macs.total: required key is missing"),
+        (
+            "\\[inputs\\]",
+            "published.macs = {total = 3, provenance = 'rumour'}\n[inputs]",
+            "net.toml: published.macs.provenance = 'rumour': must be 'primary', 'transcribed', 'computed'",
+        ),
         ("\\[inputs\\]", "[inputs", "net.toml: line 5, column 8"),
         ("(?s)\\[\\[layers.*", "", "net.toml: layers: required key is missing"),
     ],
@@ -439,6 +448,25 @@ def test_a_mistake_at_the_top_is_one_line(read, pattern, replacement, start):
         read(text)
     assert str(caught.value).startswith(start)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("stated", "published", "rounding"),
+    [
+        ("41_000_000", PublishedTotal(total=41_000_000), 500_000),
+        ("41_000_007", PublishedTotal(total=41_000_007), 0.5),
+        ("{total = 270_000, exact = true}", PublishedTotal(total=270_000, exact=True), 0),
+        (
+            "{total = 270_000, provenance = 'recalled', source = 'a paper', difference = 'why'}",
+            PublishedTotal(total=270_000, provenance="recalled", source="a paper", difference="why"),
+            5_000,
+        ),
+    ],
+)
+def test_a_published_total_is_a_number_or_says_where_it_is_from(read, stated, published, rounding):
+    network = read(HEAD.replace("[inputs]", f"published.macs = {stated}\n[inputs]") + CONV + "weight_density = 0.5\n")
+    assert network.published == {"macs": published}
+    assert network.published["macs"].rounding == rounding
 
 
 NAMES = st.sampled_from(["conv1", "pool1", "a{}", "a{-1}", "sum", "fc", "image", "", "a,b", "\n"])

@@ -1,13 +1,11 @@
 """The project's own networks against what is published about them."""
 
-import csv
-from pathlib import Path
-
 import numpy as np
 import pytest
 
 from archmodel import config, simulate
 from archmodel.network import read_network
+from archmodel.validation.published import csv_rows
 from tests.network.test_sequence_networks import NAMES as SEQUENCE_NETWORKS
 
 NAMES = config.names("workloads")
@@ -16,24 +14,11 @@ SIDE_BY_SIDE = {"eie_layers"}  # layers of several networks, which do not feed e
 STUDY_NETWORKS = {"alexnet": "alexnet_scnn", "vgg16": "vgg16", "googlenet": "googlenet"}
 
 
-def table(path):
-    """The rows of a CSV file whose source stands in comment lines above its header."""
-    lines = [line for line in path.read_text(encoding="utf-8").splitlines() if not line.startswith("#")]
-    return list(csv.DictReader(lines))
-
-
-SCNN_ROWS = table(config.folder("published") / "scnn_layers.csv")
-PRUNED_ROWS = table(Path(__file__).parent / "squeezenet_pruned.csv")
+SCNN_ROWS = csv_rows("scnn_layers.csv")
 
 
 def study_name(row):
     return row["layer"].removeprefix(PREFIXES[row["net"]]).replace("-", "/", 1)
-
-
-def half_of_the_last_digit(published):
-    """Half of the last digit that is not zero: 724_000_000 is published to the million."""
-    digits = str(published)
-    return 10 ** (len(digits) - len(digits.rstrip("0"))) // 2
 
 
 def chain(channels, layers):
@@ -78,6 +63,7 @@ COUNTED = {
     "nin": chain(3, [one for K, R, side in MLPCONV for one in ((K, R, side), (K, 1, side), (K, 1, side))][:-1])
     + chain(1024, [(1000, 1, 6)]),
     "eie_layers": tuple(map(sum, zip(*(classifier(C, K) for C, K in EIE_LAYERS), strict=True))),
+    "lenet5": chain(1, [(20, 5, 24), (50, 5, 8)]) + classifier(50 * 4 * 4, 500, 10),
     "vgg_a": vgg(1, 1, 2, 2, 2),
     "vgg19": vgg(2, 2, 4, 4, 4),
     **{f"vgg{16 + 5 * more}": vgg(2 + more, 2 + more, 3 + more, 3 + more, 3 + more) for more in (20, 40, 60, 80)},
@@ -91,46 +77,14 @@ def test_totals_are_those_of_the_architecture(name):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_totals_are_the_published_ones_to_their_precision(name):
-    network = read_network(name)
-    counted = name in COUNTED or name in SEQUENCE_NETWORKS
-    assert network.published or counted, "every network has a published total, or one that is counted by hand"
-    ours = {
-        "parameters": network.parameters,
-        "macs": network.macs,
-        "conv_macs": sum(layer.macs for layer in network.layers if layer.kind == "conv"),
-    }
-    for key, published in network.published.items():
-        assert abs(ours[key] - published) <= half_of_the_last_digit(published), (key, ours[key], published)
+def test_every_network_has_a_published_total_or_one_counted_by_hand(name):
+    assert read_network(name).published or name in COUNTED or name in SEQUENCE_NETWORKS
 
 
-@pytest.mark.parametrize(
-    ("name", "parameters", "macs", "precision"),
-    [
-        ("alexnet", 60_965_224, 724e6, 0.5e6),  # Caffe's bvlc_alexnet
-        ("vgg16", 138_357_544, 15.47e9, 0.005e9),  # configuration D; torchvision
-        # Caffe's bvlc_googlenet without auxiliary classifiers; MACs: the rows of the paper's Table 1, each to half a
-        # million or so, with stem (118.0 M) and 5a (51.1 M) from their shapes, see INCEPTION below.
-        ("googlenet", 6_998_552, (118.0 + 360 + 128 + 304 + 73 + 88 + 100 + 119 + 170 + 51.1 + 71 + 1) * 1e6, 5e6),
-        ("squeezenet", 1_248_424, 0.86e9, 0.005e9),  # 1.72 GFLOP, the authors' README of version 1.1
-        ("squeezenet_pruned", 1_248_424, 0.86e9, 0.005e9),
-        ("lenet5", 431_080, 2_293_000, 0),  # Han et al., NIPS 2015, Table 3: 4,586 K FLOP
-        # torchvision's num_params and its GFLOP, a MAC being one, to the million.
-        ("alexnet_owt", 61_100_840, 0.714e9, 0.5e6),
-        ("vgg_a", 132_863_336, 7.609e9, 0.5e6),
-        ("vgg19", 143_667_240, 19.632e9, 0.5e6),
-        ("resnet18", 11_689_512, 1.814e9, 0.5e6),
-        ("resnet34", 21_797_672, 3.664e9, 0.5e6),
-        ("resnet50", 25_557_032, 4.089e9, 0.5e6),
-        ("resnet101", 44_549_160, 7.801e9, 0.5e6),
-        ("resnet152", 60_192_808, 11.514e9, 0.5e6),
-        ("densenet121", 7_978_856, 2.834e9, 0.5e6),
-    ],
-)
-def test_parameters_and_macs_of_the_whole_network(name, parameters, macs, precision):
-    network = read_network(name)
-    assert network.parameters == parameters
-    assert abs(network.macs - macs) <= precision
+def test_the_macs_of_googlenet_are_those_of_the_rows_of_its_paper():
+    """Szegedy et al., CVPR 2015, Table 1, rows to half a million or so; stem and 5a from their shapes."""
+    millions = 118.0 + 360 + 128 + 304 + 73 + 88 + 100 + 119 + 170 + 51.1 + 71 + 1
+    assert read_network("googlenet").macs == pytest.approx(1e6 * millions, abs=5e6)
 
 
 def test_the_study_has_695_million_macs_in_six_alexnet_rows():
@@ -518,34 +472,6 @@ def test_a_fire_module_squeezes_forks_and_joins(name):
         assert join.K == network.layer(prefix + "expand1x1").K + network.layer(prefix + "expand3x3").K == 8 * squeezed
     planes = {"conv1": 111, "pool1": 55, "pool4": 27, "pool8": 13, "conv10": 15, "pool10": 1}
     assert {layer: network.layer(layer).P for layer in planes} == planes
-
-
-def masked_name(row):
-    return row["layer"].replace("conv_final", "conv10")
-
-
-@pytest.mark.parametrize("row", PRUNED_ROWS, ids=lambda row: row["layer"])
-def test_a_mask_of_the_pruned_squeezenet_has_the_published_nonzeros(row):
-    network = read_network("squeezenet_pruned")
-    layer = network.layer(masked_name(row))
-    assert layer.weight_shape == tuple(int(row[letter]) for letter in "KCRS")
-    assert layer.weight_words == int(row["params"])
-    file, key = network.weight_mask_file(layer.name)
-    with np.load(file, allow_pickle=False) as masks:
-        mask = np.unpackbits(masks[key], count=layer.weight_words)
-    assert int(mask.sum()) == int(row["nonzero"])
-    # A gap counts the zeros before a non-zero; every full 16 of them store one padding entry.
-    gaps = np.diff(np.flatnonzero(mask), prepend=-1) - 1
-    assert int((gaps // 16).sum()) == int(row["padding_entries"])
-
-
-def test_the_masks_cover_every_weight_of_squeezenet():
-    assert sum(int(row["params"]) for row in PRUNED_ROWS) == 1_244_448
-    assert sum(int(row["nonzero"]) for row in PRUNED_ROWS) == 415_921
-    network = read_network("squeezenet_pruned")
-    assert [layer.name for layer in network.compute_layers] == [masked_name(row) for row in PRUNED_ROWS]
-    assert sum(layer.weight_words for layer in network.compute_layers) == 1_244_448
-    assert len({network.weight_mask_file(layer.name) for layer in network.compute_layers}) == len(PRUNED_ROWS)
 
 
 def test_dense_and_pruned_squeezenet_are_one_graph():

@@ -401,12 +401,8 @@ def test_a_packed_mask_of_another_size_or_type_is_refused(path):
     assert refusal(packed_mask, path, "wide", shape) == "x.npz: wide: type int16; allowed: uint8, packed bits"
 
 
-def test_the_real_masks_of_squeezenet_hold_the_published_non_zeros():
-    # songhan/SqueezeNet-Deep-Compression: 415,921 of 1,244,448 weights
+def test_a_mask_that_is_not_in_the_file_is_named():
     network = read_network("squeezenet_pruned")
-    masks = [packed_mask(*network.weight_mask_file(layer.name), layer.weight_shape) for layer in network.compute_layers]
-    assert sum(mask.size for mask in masks) == 1_244_448
-    assert sum(int(mask.sum()) for mask in masks) == 415_921
     assert re.fullmatch(
         r"squeezenet_pruned\.npz: no array 'conv1x'; did you mean 'conv1.?'\?",
         refusal(packed_mask, network.folder / "squeezenet_pruned.npz", "conv1x", (1, 1, 1, 1)),

@@ -390,7 +390,7 @@ class Layout:
         new = not reuse or (key not in self.fetched)
         self.fetched.add(key)
         self.window_reads += len(positions) * len(depth)
-        self.weight_reads += len(columns) * len(depth)
+        self.weight_reads += self.entries(columns, depth)
         self.tiles.append({
             "stay": stay, "stream": stream, "block": block, "key": (block, key), "group": group,
             "bytes": self.bytes(self.entries(columns, depth)) if new else 0,
@@ -484,9 +484,10 @@ def run_layer(config, layer, weights, images, context):
         "stationary_registers": pushed.chained + (pushed.used if array.dataflow == "output_stationary" else 0),
         **dict.fromkeys(("moving_registers", "downward_registers"), pushed.used),
     }
+    operations = {"multipliers": pushed.used, "adders": pushed.used}
     if array.dataflow != "output_stationary":
         adds = sum(len(tile["positions"]) * len(tile["columns"]) for tile in layout.tiles)
-        read["accumulators"] = written["accumulators"] = adds
+        read["accumulators"] = written["accumulators"] = operations["accumulator_adders"] = adds
     return outputs, {
         "cycles": cycles,
         "stack": {cause: amount for cause, amount in stack.items() if amount},
@@ -494,7 +495,7 @@ def run_layer(config, layer, weights, images, context):
         "issued": pushed.used,
         "read": read,
         "written": written,
-        "operations": {"multipliers": pushed.used, "adders": pushed.used},
+        "operations": operations,
         "streams": streams,
     }
 
@@ -509,10 +510,9 @@ def move(config, layout, compute, context):
     rate = context.memory.bytes_per_s if host == "memory" else min(host, context.memory.bytes_per_s)
     streams, cycles = [], 0
     for number, block in enumerate(layout.blocks):
-        behind = sum(tile["bytes"] for tile in layout.tiles if tile["block"] == number)
-        if behind:
-            streams.append(("weight", "read", behind, number))
-        behind = behind if config.weights.memory_bytes_per_s == "memory" else 0
+        of_weights, passing = sum(tile["bytes"] for tile in layout.tiles if tile["block"] == number), 0
+        if of_weights:
+            streams.append(("weight", "read", of_weights, number))
         for kind, direction in (("input", "read"), ("output", "write")):
             size = sizes[kind] * block.stop // layout.positions - sizes[kind] * block.start // layout.positions
             if outside[kind] and size:
@@ -520,8 +520,10 @@ def move(config, layout, compute, context):
                 if kind == "input" and number == 0:
                     cycles += math.ceil(size * clock / rate)
                 else:
-                    behind += size
-        cycles += max(compute[number], math.ceil(behind * clock / rate))
+                    passing += size
+        from_dram = passing + (of_weights if config.weights.memory_bytes_per_s == "memory" else 0)
+        on_port, on_dram = passing * clock / rate, from_dram * clock / context.memory.bytes_per_s
+        cycles += max(compute[number], math.ceil(on_port), math.ceil(on_dram))
     if streams:
         cycles += math.ceil(round(context.memory.latency_s * clock, 6))
     return streams, cycles

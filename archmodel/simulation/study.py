@@ -1,0 +1,219 @@
+"""What the machines of a run share: a network's layers, their zeros and the memory; and the walk over all of it."""
+
+import math
+import os
+import platform
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from importlib.metadata import version
+from typing import get_args
+
+from archmodel.accelerators.context import Context, Fidelity
+from archmodel.accelerators.registry import Machine, source_name
+from archmodel.accelerators.result import LayerResult, RunResult
+from archmodel.accelerators.seeds import SeedRuns
+from archmodel.errors import ConfigError, did_you_mean, show
+from archmodel.memory.dram import IdealMemoryConfig
+from archmodel.network.footprint import Placement, StoredLayer, plan_residency
+from archmodel.network.layer import MAX_WORDS, Layer
+from archmodel.network.toml_reader import read_network
+from archmodel.operands.correlated import UNIFORM, CorrelatedZeros, load_zeros
+from archmodel.operands.operands import Densities
+from archmodel.operands.sources import OperandSource, Source
+
+FIDELITIES: tuple[Fidelity, ...] = get_args(Fidelity)
+MOST_THREADS = 1024
+MOST_SEEDS = 10_000
+Progress = Callable[[str, int, int], None]
+"""Called with a layer's name, its dense MACs and those of the whole run, when the layer is done."""
+
+
+@dataclass(frozen=True)
+class Study:
+    """A network with its zeros in front of a memory; machines are put between the two.
+
+    net : the network as the user spelt it
+    layers : those chosen of the network that multiply
+    source : operands at the first seed
+    seeds : placements of the zeros, from that seed on
+    """
+
+    net: str
+    layers: tuple[Layer, ...]
+    source: OperandSource
+    context: Context
+    seeds: int = 1
+
+    @classmethod
+    def of(
+        cls,
+        net: str,
+        memory: IdealMemoryConfig,
+        *,
+        fidelity: Fidelity = "exact",
+        batch: int = 1,
+        seed: int = 0,
+        seeds: int = 1,
+        layers: str | None = None,
+        weights: str = "network",
+        activations: str = "network",
+        zeros: str = "uniform",
+        threads: int | None = None,
+        check: bool = False,
+    ) -> "Study":
+        """Read and check all of it; the parameters are those of `simulate`."""
+        check_fidelity(fidelity, check, seeds)
+        pattern = load_zeros(zeros)
+        if pattern is not None and fidelity == "statistical":
+            raise ConfigError(
+                f"--zeros {show(zeros)}: statistical runs know densities only; allowed with --fidelity exact or sampled"
+            )
+        check_limits(batch, seed, seeds, threads)
+        network = read_network(net)
+        chosen = network.compute_layers if layers is None else network.select(layers)
+        chosen = tuple(layer for layer in chosen if layer.is_compute)
+        if not chosen:
+            where = show(net) if layers is None else f"--layers {show(layers)}"
+            raise ConfigError(f"{where}: no layer that multiplies among them")
+        sources = Source.parse(weights, "--weights"), Source.parse(activations, "--activations")
+        if seeds != 1 and all(one.path is not None for one in sources):
+            raise ConfigError("--seeds: nothing is placed at random, weights and activations are of files")
+        workers = available_cores() if threads is None else threads
+        source = OperandSource(network, *sources, seed, batch, pattern)
+        return cls(net, chosen, source, Context(memory, threads=workers, check=check, fidelity=fidelity), seeds)
+
+    @property
+    def pattern(self) -> CorrelatedZeros | None:
+        """How zeros gather that no file states; None where every placement is equally likely."""
+        return self.source.zeros
+
+    def run(
+        self, machines: Sequence[tuple[Machine, tuple[Layer, ...]]], progress: Progress | None = None
+    ) -> list[RunResult]:
+        """Results of machines, each with the layers that it is to run; the same zeros for all."""
+        start = time.perf_counter()
+        shown = [layer for layer in self.layers if any(layer in own for _, own in machines)]
+        self._check_batch(shown)
+        all_macs = self.seeds * sum(layer.macs for layer in shown)
+
+        def done(layer: Layer) -> None:
+            if progress is not None:
+                progress(layer.name, layer.macs, all_macs)
+
+        first, runs = self.source.seed, []
+        for seed in range(first, first + self.seeds):
+            runs.append(run_layers(machines, replace(self.source, seed=seed), replace(self.context, seed=seed), done))
+        wall_s = time.perf_counter() - start
+        return [
+            self._result(machine, own, [results[index] for results in runs], wall_s)
+            for index, (machine, own) in enumerate(machines)
+        ]
+
+    def _check_batch(self, layers: Sequence[Layer]) -> None:
+        batch = self.source.batch
+        for layer in layers:
+            most_words = max(math.prod(layer.multiplied_shape), layer.weight_words if layer.kind == "matmul" else 0)
+            if batch * most_words > MAX_WORDS:
+                allowed = MAX_WORDS // most_words
+                raise ConfigError(f"--batch {show(batch)}: layer {show(layer.name)} takes at most {allowed} images")
+
+    def _result(
+        self, machine: Machine, layers: tuple[Layer, ...], of_seeds: list[list[LayerResult]], wall_s: float
+    ) -> RunResult:
+        """What a machine did at every seed; the layers are those of the first one."""
+        run = {layer.name for layer in layers}
+        return RunResult(
+            arch=machine.arch,
+            net=source_name(self.net),
+            fidelity=self.context.fidelity,
+            seed=self.source.seed,
+            batch=self.source.batch,
+            clock_hz=machine.config.clock_hz,
+            config={
+                "accelerator": machine.config.model_dump(),
+                "memory": self.context.memory.model_dump(),
+                "technology": machine.technology.model_dump(mode="json"),
+                "zeros": {"name": UNIFORM} if self.pattern is None else self.pattern.model_dump(),
+            },
+            area_mm2=machine.area_mm2,
+            layers=tuple(of_seeds[0]),
+            skipped=tuple(layer.name for layer in self.source.network.layers if layer.name not in run),
+            unsupported=tuple(layer.name for layer in self.layers if layer.name not in run),
+            seeds=None if self.seeds == 1 else SeedRuns.of(self.source.seed, of_seeds),
+            provenance=versions(),
+            wall_s=wall_s,
+        )
+
+
+def run_layers(
+    machines: Sequence[tuple[Machine, tuple[Layer, ...]]],
+    source: OperandSource,
+    surroundings: Context,
+    layer_done: Callable[[Layer], None],
+) -> list[list[LayerResult]]:
+    """Results of every machine; a layer's operands are made once, shown to the machines that run it and dropped."""
+    placements = [place_activations(machine, layers, source) for machine, layers in machines]
+    results: list[list[LayerResult]] = [[] for _ in machines]
+    for layer in source.network.compute_layers:
+        running = [index for index, placement in enumerate(placements) if layer.name in placement]
+        if not running:
+            continue
+        statistical = surroundings.fidelity == "statistical"
+        operands = source.densities(layer) if statistical else source.operands(layer)
+        for index in running:
+            machine, where = machines[index][0], placements[index][layer.name]
+            context = replace(surroundings, input_on_chip=where.input_on_chip, output_on_chip=where.output_on_chip)
+            if isinstance(operands, Densities):
+                results[index].append(machine.expect_layer(layer, operands, context))
+            else:
+                results[index].append(machine.run_layer(layer, operands, context))
+        layer_done(layer)
+    return results
+
+
+def place_activations(machine: Machine, layers: Sequence[Layer], source: OperandSource) -> dict[str, Placement]:
+    """Which feature maps the machine keeps on chip, at the densities known before the run."""
+    stored = {}
+    for layer in layers:
+        input_density, output_density = source.input_density(layer), source.output_density(layer)[0]
+        input_fits, output_fits = machine.fits(layer, input_density, output_density)
+        stored[layer.name] = StoredLayer(
+            machine.config.stored_bytes(layer.input_words, input_density),
+            machine.config.stored_bytes(layer.output_words, output_density),
+            input_fits,
+            output_fits,
+        )
+    return plan_residency(source.network, stored, machine.config.activation_bytes)
+
+
+def check_fidelity(fidelity: str, check: bool, seeds: int) -> None:
+    """Raise ConfigError for a fidelity that there is not, or one that cannot do what is asked."""
+    if fidelity not in FIDELITIES:
+        nearest = did_you_mean(fidelity, FIDELITIES)
+        raise ConfigError(f"--fidelity {show(fidelity)}: allowed: {', '.join(FIDELITIES)}{nearest}")
+    if check and fidelity == "statistical":
+        raise ConfigError("--check: statistical runs have no operands; allowed with --fidelity exact or sampled")
+    if seeds != 1 and fidelity == "statistical":
+        raise ConfigError("--seeds: statistical runs place no zeros; allowed with --fidelity exact or sampled")
+
+
+def check_limits(batch: int, seed: int, seeds: int, threads: int | None) -> None:
+    """Raise ConfigError for a number out of its limits."""
+    limits = (("--batch", batch, 1, MAX_WORDS), ("--seed", seed, 0, None), ("--seeds", seeds, 1, MOST_SEEDS))
+    for option, value, least, most in (*limits, ("--threads", threads, 1, MOST_THREADS)):
+        if value is not None and value < least:
+            raise ConfigError(f"{option} {show(value)}: must be at least {least}")
+        if value is not None and most is not None and value > most:
+            raise ConfigError(f"{option} {show(value)}: must be at most {most}")
+
+
+def available_cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def versions() -> dict[str, str]:
+    """What produced a result."""
+    packages = {name: version(name) for name in ("archmodel", "numpy", "numba")}
+    return {**packages, "python": platform.python_version(), "machine": platform.machine()}

@@ -1,0 +1,98 @@
+"""What all figures share: size, type, colours, and a file whose bytes depend on nothing but the data.
+
+A drawing is plain data until it is saved; matplotlib, of the extra `plot`, is imported then.
+"""
+
+from collections.abc import Mapping
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from archmodel.errors import ResultError
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
+    from matplotlib.figure import Figure
+
+Rows = Mapping[str, Mapping[str, Any]]  # of `Validation.as_dict`, by their id
+
+COLUMN_INCHES, PAGE_INCHES = 3.5, 7.16  # widths of a column and of the text of a two-column paper
+DOTS_PER_INCH, NUM_COLOURS = 250, 64  # a third of the bytes of full colour
+# Of Okabe and Ito's palette, which the colour-blind tell apart; in grey, the marks do that.
+OURS, PUBLISHED, MISSED, BOUND, SHADE = "#0072B2", "black", "#D55E00", "#56B4E9", "#D9D9D9"
+STYLE = {
+    "font.size": 7,
+    "axes.titlesize": 7,
+    "axes.labelsize": 7,
+    "legend.fontsize": 6.5,
+    "xtick.labelsize": 6.5,
+    "ytick.labelsize": 6.5,
+    "axes.linewidth": 0.6,
+    "axes.axisbelow": True,
+    "grid.color": "#E5E5E5",
+    "grid.linewidth": 0.5,
+    "xtick.major.width": 0.6,
+    "ytick.major.width": 0.6,
+    "lines.markersize": 4.5,
+    "legend.frameon": False,
+    "legend.handlelength": 1.4,
+    "legend.columnspacing": 1.2,
+    "axes.formatter.use_mathtext": True,
+}
+
+
+class Drawing(Protocol):
+    """A figure as data."""
+
+    @property
+    def caption(self) -> str:
+        """One sentence or a few on what is drawn."""
+
+    @property
+    def inches(self) -> tuple[float, float]:
+        """Width and height."""
+
+    def draw(self, figure: "Figure") -> None:
+        """Draw on an empty figure of that size."""
+
+
+def can_draw() -> bool:
+    """Whether matplotlib is installed."""
+    return find_spec("matplotlib") is not None
+
+
+def save_figure(drawing: Drawing, path: Path) -> None:
+    """Write a drawing as PNG, in one style whatever the user's settings; ResultError if that cannot be."""
+    import numpy as np
+    from matplotlib import style
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+    from PIL import Image
+
+    with style.context(["default", STYLE]):
+        figure = Figure(figsize=drawing.inches, dpi=DOTS_PER_INCH)
+        canvas = FigureCanvasAgg(figure)
+        drawing.draw(figure)
+        canvas.draw()
+    dots = Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
+    try:
+        few = dots.quantize(NUM_COLOURS, Image.Quantize.MAXCOVERAGE)
+        few.save(path, optimize=True, dpi=(DOTS_PER_INCH, DOTS_PER_INCH))
+    except OSError as error:
+        raise ResultError(f"{path}: {error.strerror or error}") from None
+
+
+def label_logarithmic(axis: "Axis") -> None:
+    """Plain numbers at 1, 2 and 5 times the powers of ten."""
+    from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
+
+    axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axis.set_major_formatter(StrMethodFormatter("{x:g}"))
+    axis.set_minor_formatter(NullFormatter())
+
+
+def hide_frame(axes: "Axes", *sides: str) -> None:
+    """Leave out sides of the frame."""
+    for side in sides:
+        axes.spines[side].set_visible(False)
