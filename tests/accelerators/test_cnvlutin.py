@@ -434,6 +434,14 @@ def test_check_notices_a_wrong_output(arch, monkeypatch):
         run(arch, layer, at_densities(layer), context=dataclasses.replace(FREE, check=True))
 
 
+def test_check_walks_as_many_steps_as_a_window_takes():
+    for seed in range(60):
+        _, chosen, layer, _, _ = random_case(seed)
+        steps = dadiannao.steps(chosen, layer)
+        assert len(steps) == dadiannao.window_steps(chosen, layer)
+        assert max(map(len, steps)) <= chosen.array.lanes
+
+
 @pytest.mark.parametrize("banks", [16, 3])
 def test_sampled_windows_have_an_interval(banks):
     layer = conv(512, height=36, K=4)  # windows of more than a hundred cycles: shorter ones are all walked
