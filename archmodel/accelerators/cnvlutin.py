@@ -17,7 +17,7 @@ from archmodel.accelerators.cnvlutin_bricks import Bricks, coverage
 from archmodel.accelerators.cnvlutin_config import Config
 from archmodel.accelerators.cnvlutin_expected import expected_windows
 from archmodel.accelerators.context import Context
-from archmodel.accelerators.dadiannao import Windows, account, is_image, stored_neurons
+from archmodel.accelerators.dadiannao import Windows, account, broadcasts, is_image, stored_neurons
 from archmodel.accelerators.result import LayerResult
 from archmodel.accelerators.sampling import Expectation
 from archmodel.errors import ConfigError
@@ -67,8 +67,8 @@ def skipping(
 ) -> LayerResult:
     """The account of a layer whose zeros are skipped."""
     result = account(config, layer, operands, context, effectual, windows)
-    broadcasts = result.words_read["nm"] // (operands.batch * stored_neurons(layer)) if result.words_read["nm"] else 0
-    return with_dispatcher(result, result.words_read["nm"], windows.neurons * broadcasts)
+    times = broadcasts(config, layer)
+    return with_dispatcher(result, operands.batch * stored_neurons(layer) * times, windows.neurons * times)
 
 
 def with_dispatcher(result: LayerResult, written: int, read: int) -> LayerResult:

@@ -137,32 +137,38 @@ def account(
 def buffer_words(
     config: NodeConfig, layer: Layer, batch: int, windows: Windows, context: Context
 ) -> dict[str, dict[str, int]]:
-    """Words read and written. A window stays in NBin while as many passes follow as NBout has entries for."""
-    array, portions = config.array, weight_portions(config, layer)
+    """Words read and written."""
+    array, times = config.array, broadcasts(config, layer)
     filters = layer.K // layer.groups
     passes = -(-filters // array.filters_a_pass)
     in_last_pass = filters - (passes - 1) * array.filters_a_pass
     listeners = (passes - 1) * array.units + min(array.units, in_last_pass)  # a pass deals its filters to the units
-    broadcasts = max(-(-passes // config.buffers.nbout_entries), portions)
     summed = windows.sums * filters
-    loaded = 0 if context.input_on_chip else batch * layer.input_words * portions
+    loaded = 0 if context.input_on_chip else batch * layer.input_words * weight_portions(config, layer)
+    outputs = batch * layer.output_words
     fetched = layer.weight_words
     if config.buffers.weights_preloaded:
         fetched = max(0, fetched - 8 * config.weight_bytes // config.buffers.word_bits)
     return {
         "words_read": {
-            "nm": batch * stored_neurons(layer) * broadcasts,
+            "nm": batch * stored_neurons(layer) * times + (0 if context.output_on_chip else outputs),
             "nbin": windows.neurons * listeners,
             "sb": windows.neurons * filters,
             "nbout": summed,
         },
         "words_written": {
-            "nm": layer.output_words * batch + loaded,
-            "nbin": windows.stored * broadcasts * min(array.units, filters),
+            "nm": outputs + loaded,
+            "nbin": windows.stored * times * min(array.units, filters),
             "sb": fetched,
             "nbout": summed,
         },
     }
+
+
+def broadcasts(config: NodeConfig, layer: Layer) -> int:
+    """Times that a window is read from the NM: it stays in NBin for as many passes as NBout has entries for."""
+    passes = -(-(layer.K // layer.groups) // config.array.filters_a_pass)
+    return max(-(-passes // config.buffers.nbout_entries), weight_portions(config, layer))
 
 
 def weight_portions(config: NodeConfig, layer: Layer) -> int:
