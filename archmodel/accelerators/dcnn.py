@@ -5,11 +5,14 @@ of one output, zeros included. Stride is moved into channels as in SCNN. A PE re
 as part of the dot product. Fully connected layers deal the output neurons to the PEs.
 """
 
+from functools import partial
+
 import numpy as np
 import numpy.typing as npt
 
-from archmodel.accelerators.check import Outputs, compare_outputs, exact_type, reference_outputs, values_of
-from archmodel.accelerators.context import Context, layer_cycles
+from archmodel.accelerators.account import layer_account, share
+from archmodel.accelerators.check import Outputs, check_images, exact_type
+from archmodel.accelerators.context import Context
 from archmodel.accelerators.dcnn_config import Config
 from archmodel.accelerators.planar import (
     PlanarTiling,
@@ -33,8 +36,7 @@ Int64 = npt.NDArray[np.int64]
 def run_layer(config: Config, layer: Layer, operands: Operands, context: Context) -> LayerResult:
     """Exact cycles and counts of a conv or fc layer, over all images; zeros cost as much time as other values."""
     if context.check:
-        conv = unit_stride(layer) if layer.kind == "conv" else None
-        check(config, layer, conv, operands, context)
+        check_images(layer, operands, context.seed, partial(tiled_outputs, config, layer))
     return account(config, layer, operands, effectual_macs(layer, operands), context)
 
 
@@ -59,28 +61,24 @@ def account(
     for image, drain in enumerate(drains):
         compute[(image + 1) * num_tiles - 1] += drain
     streams = activation_streams(config, layer, num_tiles, operands, context)
-    cycles = layer_cycles(compute, streams, context, config.clock_hz)
     multiplied = layer.output_words * depth * batch
     steps = layer.output_words * dots * batch
     multiplying = steps * pe.multipliers
     sram_reads = activation_reads(config, layer, depth, int(outputs.max())) * batch
-    stack = {
-        "busy": effectual,
-        "stored_zero": multiplied - effectual,
-        "fragmentation": multiplying - multiplied,
-        "imbalance": working * batch * config.num_multipliers - multiplying,
-        "drain": sum(drains) * config.num_multipliers,
-        "memory": (cycles - sum(compute)) * config.num_multipliers,
-    }
-    return LayerResult.of(
+    return layer_account(
+        config,
         layer,
         operands,
-        context.check,
-        num_multipliers=config.num_multipliers,
-        cycles=cycles,
-        stack=stack,
-        macs_effectual=effectual,
-        macs_issued=multiplied,
+        context,
+        compute,
+        streams,
+        effectual=effectual,
+        issued=multiplied,
+        lost={
+            "fragmentation": multiplying - multiplied,
+            "imbalance": working * batch * config.num_multipliers - multiplying,
+            "drain": sum(drains) * config.num_multipliers,
+        },
         words_read={"activation_sram": sram_reads, "weight_fifo": multiplied, "accumulators": steps},
         words_written={
             "activation_sram": layer.output_words * batch,
@@ -90,9 +88,8 @@ def account(
             "weight_fifo": layer.weight_words * (1 if conv is None else batch * num_tiles * pe.num_pes),
         },
         operations=dict.fromkeys(("multipliers", "adders"), effectual if pe.zero_gating else multiplied),
-        streams=streams,
         cycle_map=outputs[np.newaxis] * dots * batch,
-        details={"Kc": pe.Kc, "sub_planes": num_tiles, "compute_cycles": sum(compute)},
+        details={"Kc": pe.Kc, "sub_planes": num_tiles},
     )
 
 
@@ -160,11 +157,6 @@ def exposed_drains(config: Config, layer: Layer, most_outputs: int, batch: int) 
     return [0] * (batch - 1) + [drains[-1]] if config.ppu.overlap else [sum(drains)] * batch
 
 
-def share(total: int, part: int, num_parts: int) -> int:
-    """What one of nearly equal parts has of a total; the parts sum to it."""
-    return total * (part + 1) // num_parts - total * part // num_parts
-
-
 def activation_streams(
     config: Config, layer: Layer, num_tiles: int, operands: Operands | Densities, context: Context
 ) -> tuple[Stream, ...]:
@@ -183,22 +175,14 @@ def activation_streams(
     return tuple(stream for stream in streams if stream.num_bytes)
 
 
-def check(
-    config: Config, layer: Layer, conv: UnitStrideConv | None, operands: Operands, context: Context
-) -> None:
-    """Raise ResultError unless the dot products over the space-to-depth operands give the layer's outputs."""
-    weights, inputs = values_of(layer, operands, context.seed)
-    for image in inputs:
-        expected = reference_outputs(layer, weights, image)
-        if conv is None:
-            outputs = weights[:, :, 0, 0].astype(np.int64) @ image[:, 0, 0].astype(np.int64)
-            compare_outputs(layer, outputs.reshape(-1, 1, 1), expected)
-        else:
-            compare_outputs(layer, tiled_outputs(config, layer, conv, weights, image), expected)
+def tiled_outputs(config: Config, layer: Layer, weights: Values, image: Values) -> Outputs:
+    """Outputs PE by PE: each takes its tile of outputs and the space-to-depth inputs under it, halo included.
 
-
-def tiled_outputs(config: Config, layer: Layer, conv: UnitStrideConv, weights: Values, image: Values) -> Outputs:
-    """Outputs PE by PE: each takes its tile of outputs and the inputs under it, halo included.  int64[K, P, Q]"""
+    The neurons of an fc layer are whole dot products.  int64[K, P, Q]
+    """
+    if layer.kind == "fc":
+        return (weights[:, :, 0, 0].astype(np.int64) @ image[:, 0, 0].astype(np.int64)).reshape(-1, 1, 1)
+    conv = unit_stride(layer)
     exact = exact_type(layer, weights, image)
     kernels = unfold_weights(layer, conv, weights).astype(exact)
     around = ((0, 0), (conv.pad_top, conv.R), (conv.pad_left, conv.S))
