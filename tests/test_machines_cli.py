@@ -221,6 +221,10 @@ def test_what_one_machine_takes_is_refused_for_several(option, expected, tmp_pat
     assert expected in refused(tmp_path, monkeypatch, *option)
 
 
+def test_a_list_without_a_name_is_refused(tmp_path, monkeypatch):
+    assert "--arch ', ,': names no machine" in refused(tmp_path, monkeypatch, arch=", ,")
+
+
 def test_two_machines_of_one_name_are_not_written_over_each_other(tmp_path, monkeypatch):
     (tmp_path / "scnn.toml").write_text("base = 'scnn'\n")
     message = refused(tmp_path, monkeypatch, "-o", "runs", arch="scnn,./scnn.toml")

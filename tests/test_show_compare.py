@@ -150,7 +150,7 @@ def test_of_a_base_the_lines_stay_whose_keys_are_not_replaced(kind, name):
         shown = configurations.still_holds(text, data, own)
         assert leaves(config.parse(shown, "")) == {key: value for key, value in every.items() if key != path}
     assert configurations.still_holds(text, data, {}) == text.rstrip()
-    assert leaves(config.parse(configurations.still_holds(text, data, data), "")) == {}
+    assert {line[:1] for line in configurations.still_holds(text, data, data).splitlines()} <= {"#", ""}
 
 
 def test_a_machine_on_top_of_another_is_shown_with_what_it_has_of_it(archmodel_run, tmp_path):

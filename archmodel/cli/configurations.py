@@ -94,14 +94,14 @@ def still_holds(text: str, data: Mapping[str, Any], own: Mapping[str, Any]) -> s
     sections: list[list[str]] = [[]]
     num_keys = [1]  # what stands above the first section is kept without a key: it has the sources
     path: tuple[str, ...] = ()
-    replaced, depth = False, 0
+    replaced, depth = False, 0  # depth: brackets that a value has opened on lines above
     for line in text.splitlines():
         heading, key = HEADING.fullmatch(line.strip()), KEY.match(line)
-        if depth == 0 and heading and isinstance(value_at(data, tuple(heading[1].split("."))), Mapping):
+        if heading and isinstance(value_at(data, tuple(heading[1].split("."))), Mapping):
             path, replaced = tuple(heading[1].split(".")), False
             sections.append([])
             num_keys.append(0)
-        elif depth == 0 and key:
+        elif key:
             replaced = value_at(own, (*path, *key[1].split("."))) is not None
             num_keys[-1] += not replaced
         elif depth == 0:

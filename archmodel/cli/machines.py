@@ -41,6 +41,8 @@ def run(arch: str, output: str | None, as_json: bool, arguments: Mapping[str, An
             raise click.UsageError(f"--{spelt}: takes one machine; {instead}", click.get_current_context())
     options = {key: value for key, value in arguments.items() if key not in (*OF_ONE, "net", "skip_unsupported")}
     chosen = names(arch)
+    if not chosen:
+        raise click.UsageError(f"--arch {show(arch)}: names no machine", click.get_current_context())
     files = {} if output is None else result_files(output, chosen)
     with progress_bar(quiet=as_json) as advance:
         found = simulation.simulate_machines(chosen, arguments["net"], progress=advance, **options)
