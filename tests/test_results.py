@@ -624,6 +624,7 @@ def test_totals_are_sums_by_hand():
     assert totals["stalls"] == {"busy": 15.0, "memory": 25.0}
     assert totals["energy_by_component_pj"] == {"iaram": 30.0, "dram": 200.0}
     assert totals["energy_pj"] == 230.0
+    assert run.energy_pj == {"iaram": 30.0, "dram": 200.0}
 
 
 def test_the_energy_of_a_run_is_unknown_where_that_of_a_layer_is():
@@ -631,7 +632,7 @@ def test_the_energy_of_a_run_is_unknown_where_that_of_a_layer_is():
     document = summary.as_dict(run)
     assert [layer["energy_pj"] for layer in document["layers"]] == [1.0, None]
     assert document["totals"]["energy_pj"] is None
-    assert document["totals"]["energy_by_component_pj"] == {}
+    assert document["totals"]["energy_by_component_pj"] == run.energy_pj == {}
 
 
 def test_a_run_keeps_its_seeds(tmp_path):
@@ -706,6 +707,13 @@ def test_a_data_frame_has_a_row_for_each_layer():
     assert frame.attrs["totals"]["cycles"] == run.cycles
     assert "baseline" not in frame.attrs
     assert copy.deepcopy(frame).attrs == frame.attrs
+
+
+def test_a_data_frame_without_pandas_is_one_line(monkeypatch):
+    monkeypatch.setitem(sys.modules, "pandas", None)
+    with pytest.raises(ResultError) as error:
+        a_run().to_dataframe()
+    assert str(error.value) == "to_dataframe: needs pandas: pip install 'archmodel[plot]'"
 
 
 # Comparison
