@@ -274,6 +274,18 @@ def test_power_is_energy_over_time_and_the_machines_have_the_peaks_of_their_unit
     assert ours["area.ratio"] == pytest.approx(areas[0] / areas[1])
 
 
+def test_modules_and_types_of_eie_take_the_same_power():
+    run, ours = measured("eie").runs["layers"].as_dict(), energies("eie")
+    layer = next(layer for layer in run["layers"] if layer["name"] == "Alex-7")
+    spent = layer["energy_by_component_pj"]
+    milliwatts = (layer["energy_pj"] - spent["dram"]) * 1e-9 / layer["time_s"]
+    modules = sum(ours[f"power.{name}"] for name in ("queue", "pointers", "matrix", "arithmetic", "activations"))
+    types = sum(ours[f"power.{name}"] for name in ("memory", "registers", "combinational", "clock"))
+    assert modules == pytest.approx(types)
+    assert types + ours["power.leakage"] == pytest.approx(ours["power.pe"])
+    assert 64 * ours["power.pe"] == pytest.approx(milliwatts) == pytest.approx(1e3 * ours["power.machine"])
+
+
 @pytest.mark.parametrize("row", csv_rows("dnnsim_micro_layers.csv"), ids=lambda row: row["layer"])
 def test_a_micro_layer_has_the_seeded_non_zeros(row):
     layer, operands = scnn.dnnsim_layer(row)

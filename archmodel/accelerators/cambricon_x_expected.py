@@ -24,21 +24,20 @@ def expected_work(config: Config, layer: Layer, densities: Densities) -> Work:
     neurons = neurons_of_blocks(layer, num_pes)
     entries, number = windows_of(config, depth, densities.weight_density)
     cycles = [in_cycles(count, lanes) for count in entries]
-    nonzeros = round(layer.weight_words * densities.weight_density)
-    zeros = explicit_zeros(depth, densities.weight_density, config.index.longest_run)
-    total = nonzeros + round(layer.K * zeros)
-    stored = split(total, neurons.astype(np.float64))
+    zeros = layer.K * explicit_zeros(depth, densities.weight_density, config.index.longest_run)
+    total = layer.weight_words * densities.weight_density + zeros
     a_neuron = max(sum(n * count.mean for n, count in zip(number, cycles, strict=True)), total / layer.K / lanes)
     slowest = {int(busy): slowest_of(config, cycles, number, int(busy)) for busy in np.unique(neurons)}
+    stored = split(round(total), neurons.astype(np.float64))
     fullest = {int(busy): slowest_group(entries, number, int(busy)) for busy in np.unique(neurons)}
     pe_cycles = np.where(np.arange(num_pes) < neurons[:, np.newaxis], int(np.ceil(positions * a_neuron)), 0)
     blocks = np.array([round(positions * max(slowest[busy], a_neuron)) for busy in neurons.tolist()])
     return Work(
-        issued=positions * total,
+        issued=round(positions * layer.weight_words * densities.weight_density + positions * zeros),
         pe_cycles=pe_cycles,
         block_cycles=np.maximum(blocks, pe_cycles.max(axis=1)),
         stored=stored,
-        resident=np.array([round(fullest[busy]) for busy in neurons.tolist()]),
+        resident=np.maximum([round(fullest[busy]) for busy in neurons.tolist()], -(-stored // neurons)),
     )
 
 

@@ -8,8 +8,9 @@ as part of the dot product. Fully connected layers deal the output neurons to th
 import numpy as np
 import numpy.typing as npt
 
+from archmodel.accelerators.account import layer_account, share
 from archmodel.accelerators.check import Outputs, compare_outputs, exact_type, reference_outputs, values_of
-from archmodel.accelerators.context import Context, layer_cycles
+from archmodel.accelerators.context import Context
 from archmodel.accelerators.dcnn_config import Config
 from archmodel.accelerators.planar import (
     PlanarTiling,
@@ -59,28 +60,24 @@ def account(
     for image, drain in enumerate(drains):
         compute[(image + 1) * num_tiles - 1] += drain
     streams = activation_streams(config, layer, num_tiles, operands, context)
-    cycles = layer_cycles(compute, streams, context, config.clock_hz)
     multiplied = layer.output_words * depth * batch
     steps = layer.output_words * dots * batch
     multiplying = steps * pe.multipliers
     sram_reads = activation_reads(config, layer, depth, int(outputs.max())) * batch
-    stack = {
-        "busy": effectual,
-        "stored_zero": multiplied - effectual,
-        "fragmentation": multiplying - multiplied,
-        "imbalance": working * batch * config.num_multipliers - multiplying,
-        "drain": sum(drains) * config.num_multipliers,
-        "memory": (cycles - sum(compute)) * config.num_multipliers,
-    }
-    return LayerResult.of(
+    return layer_account(
+        config,
         layer,
         operands,
-        context.check,
-        num_multipliers=config.num_multipliers,
-        cycles=cycles,
-        stack=stack,
-        macs_effectual=effectual,
-        macs_issued=multiplied,
+        context,
+        compute,
+        streams,
+        effectual=effectual,
+        issued=multiplied,
+        lost={
+            "fragmentation": multiplying - multiplied,
+            "imbalance": working * batch * config.num_multipliers - multiplying,
+            "drain": sum(drains) * config.num_multipliers,
+        },
         words_read={"activation_sram": sram_reads, "weight_fifo": multiplied, "accumulators": steps},
         words_written={
             "activation_sram": layer.output_words * batch,
@@ -90,9 +87,8 @@ def account(
             "weight_fifo": layer.weight_words * (1 if conv is None else batch * num_tiles * pe.num_pes),
         },
         operations=dict.fromkeys(("multipliers", "adders"), effectual if pe.zero_gating else multiplied),
-        streams=streams,
         cycle_map=outputs[np.newaxis] * dots * batch,
-        details={"Kc": pe.Kc, "sub_planes": num_tiles, "compute_cycles": sum(compute)},
+        details={"Kc": pe.Kc, "sub_planes": num_tiles},
     )
 
 
@@ -158,11 +154,6 @@ def exposed_drains(config: Config, layer: Layer, most_outputs: int, batch: int) 
         groups = [tile * min(Kc, layer.K - first) for first in range(0, layer.K, Kc)]
     drains = [-(-words // rate) for words in groups]
     return [0] * (batch - 1) + [drains[-1]] if config.ppu.overlap else [sum(drains)] * batch
-
-
-def share(total: int, part: int, num_parts: int) -> int:
-    """What one of nearly equal parts has of a total; the parts sum to it."""
-    return total * (part + 1) // num_parts - total * part // num_parts
 
 
 def activation_streams(

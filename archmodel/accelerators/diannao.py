@@ -17,6 +17,7 @@ from archmodel.accelerators.dot_operands import candidate_neurons, synapse_rows
 from archmodel.accelerators.output_blocks import Buffers, Positions
 from archmodel.accelerators.result import LayerResult
 from archmodel.config import FrozenModel
+from archmodel.errors import ResultError
 from archmodel.memory.energy import Component, Counts
 from archmodel.network.layer import Layer
 from archmodel.operands.operands import Densities, Operands, Values, effectual_macs
@@ -143,26 +144,33 @@ def dot_cycles(config: Config, layer: Layer) -> int:
 
 
 def check(config: Config, layer: Layer, operands: Operands, context: Context) -> None:
-    """Raise ResultError unless the blocks of Tn x Ti products give the layer's outputs."""
+    """Raise ResultError unless blocks of Tn x Ti products give the outputs, in the cycles that are counted."""
+    if len(taken_together(config, layer)) != dot_cycles(config, layer):
+        raise ResultError(f"{layer.name}: --check: the modelled dataflow takes other cycles than counted")
     weights, inputs = values_of(layer, operands, context.seed)
     for image in inputs:
         compare_outputs(layer, block_outputs(config, layer, weights, image), reference_outputs(layer, weights, image))
+
+
+def taken_together(config: Config, layer: Layer) -> list[slice]:
+    """Synapses of a dot product that the unit takes in each of its cycles, channels fastest."""
+    depth, Ti = layer.weight_words // layer.K, config.nfu.Ti
+    span = depth if config.nfu.dot_product == "flattened" else layer.C // layer.groups
+    ends = range(span, depth + 1, span)
+    return [slice(low, min(low + Ti, end)) for end in ends for low in range(end - span, end, Ti)]
 
 
 def block_outputs(config: Config, layer: Layer, weights: Values, image: Values) -> Outputs:
     """Outputs of an image, formed from Ti synapses at a time of each block of Tn neurons.  int64[K, P, Q]"""
     exact, of_group = exact_type(layer, weights, image), layer.K // layer.groups
     outputs = np.zeros((layer.K, layer.P * layer.Q), np.int64)
-    synapses = synapse_rows(layer, weights).astype(exact)
-    chunk = config.nfu.Ti
-    span = synapses.shape[1] if config.nfu.dot_product == "flattened" else layer.C // layer.groups
+    synapses, cycles = synapse_rows(layer, weights).astype(exact), taken_together(config, layer)
     for group in range(layer.groups):
+        end = (group + 1) * of_group
         for at, neurons in candidate_neurons(layer, image, group):
             candidates = neurons.astype(exact)
-            for first in range(group * of_group, (group + 1) * of_group, config.nfu.Tn):
-                block = slice(first, min(first + config.nfu.Tn, (group + 1) * of_group))
-                for start in range(0, synapses.shape[1], span):
-                    for low in range(start, start + span, chunk):
-                        taken = slice(low, min(low + chunk, start + span))
-                        outputs[block, at] += (synapses[block, taken] @ candidates[taken]).astype(np.int64)
+            for first in range(end - of_group, end, config.nfu.Tn):
+                block = slice(first, min(first + config.nfu.Tn, end))
+                for taken in cycles:
+                    outputs[block, at] += (synapses[block, taken] @ candidates[taken]).astype(np.int64)
     return outputs.reshape(layer.K, layer.P, layer.Q)

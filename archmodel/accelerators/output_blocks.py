@@ -97,11 +97,9 @@ def inputs_under(axis: Axis, tile: int) -> tuple[int, int, int]:
     output, tap = np.indices((axis.num_outputs, axis.kernel))
     at = output * axis.stride + tap * axis.dilation - axis.before
     inside = (at >= 0) & (at < axis.size)
-    first = np.arange(0, axis.num_outputs, tile)
-    needed = np.zeros((first.size, axis.size), np.bool_)
-    needed[output[inside] // tile, at[inside]] = True
-    counts = needed.sum(axis=1)
-    return first.size, int(counts.sum()), int(counts.max())
+    needed = np.unique(output[inside] // tile * axis.size + at[inside])
+    counts = np.bincount(needed // axis.size, minlength=1)
+    return -(-axis.num_outputs // tile), needed.size, int(counts.max())
 
 
 @dataclass(frozen=True)

@@ -13,9 +13,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from archmodel.accelerators.account import layer_account
 from archmodel.accelerators.cartesian import Accumulators, Blocks, activation_vectors, weight_vectors
 from archmodel.accelerators.check import compare_outputs, reference_outputs, values_of
-from archmodel.accelerators.context import Context, layer_cycles
+from archmodel.accelerators.context import Context
 from archmodel.accelerators.result import LayerResult
 from archmodel.accelerators.scnn_config import Config
 from archmodel.accelerators.scnn_conv import GroupWork
@@ -160,31 +161,26 @@ def account(
     drains = exposed_drains(config, layer, rounds, spans)
     compute = [span + drain for span, drain in zip(spans, drains, strict=True)]
     streams = fc_streams(config, layer, rounds, works, operands.output_density, context)
-    cycles = layer_cycles(compute, streams, context, config.clock_hz)
-    pe, bits, num_multipliers = config.pe, config.compression, config.num_multipliers
-    lanes = pe.multipliers_per_pe
+    pe, bits, lanes = config.pe, config.compression, config.pe.multipliers_per_pe
     all_work = GroupWork.join([work.work for work in works])
     issued = sum(work.issued for work in works)
     stalled, emptying = int(all_work.stalls.sum()), int(all_work.emptying.sum())
     worked = int(all_work.work.sum())
-    stack = {
-        "busy": effectual,
-        "stored_zero": issued - effectual,
-        "fragmentation": (worked - stalled - emptying) * lanes - issued,
-        "bank_conflict": stalled * lanes,
-        "imbalance": (sum(spans) * pe.num_pes - worked) * lanes,
-        "drain": emptying * lanes + sum(drains) * num_multipliers,
-        "memory": (cycles - sum(compute)) * num_multipliers,
-    }
-    return LayerResult.of(
+    return layer_account(
+        config,
         layer,
         operands,
-        context.check,
-        num_multipliers=num_multipliers,
-        cycles=cycles,
-        stack=stack,
-        macs_effectual=effectual,
-        macs_issued=issued,
+        context,
+        compute,
+        streams,
+        effectual=effectual,
+        issued=issued,
+        lost={
+            "fragmentation": (worked - stalled - emptying) * lanes - issued,
+            "bank_conflict": stalled * lanes,
+            "imbalance": (sum(spans) * pe.num_pes - worked) * lanes,
+            "drain": emptying * lanes + sum(drains) * config.num_multipliers,
+        },
         words_read={
             "iaram": sum(work.input_reads for work in works),
             "weight_fifo": sum(work.weight_reads for work in works),
@@ -199,9 +195,8 @@ def account(
             "oaram": math.ceil(bits.stored_activations(layer.K * operands.batch, operands.output_density)),
         },
         operations=dict.fromkeys(("multipliers", "coordinates", "crossbar", "adders"), issued),
-        streams=streams,
         cycle_map=all_work.work,
-        details={"Kc": rounds[0].per_pe, "sub_planes": 1, "tiled_through_dram": 0, "compute_cycles": sum(compute)},
+        details={"Kc": rounds[0].per_pe, "sub_planes": 1, "tiled_through_dram": 0},
     )
 
 

@@ -6,8 +6,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from archmodel.accelerators.account import layer_account
 from archmodel.accelerators.cartesian import Int64
-from archmodel.accelerators.context import Context, layer_cycles
+from archmodel.accelerators.context import Context
 from archmodel.accelerators.planar import (
     SubPlane,
     UnitStrideConv,
@@ -168,51 +169,42 @@ class Tally:
             compute[tile] += int(span.sum() + drain.sum())
         return compute
 
-    def _interval(self, cycles: int, streams: tuple[Stream, ...], context: Context) -> tuple[int, int] | None:
-        """The 95 % confidence interval of a sampled layer's cycles: what they are at the ends of its groups' spans.
-
-        A shorter group hides less of the drain before it: where another tile waits for DRAM, shorter groups can make a
-        longer layer, so that the ends are taken whatever their order.
-        """
-        if not context.sampled:
-            return None
-        ends = [self._compute_cycles(list(spans)) for spans in zip(*self.ends, strict=True)]
-        reached = [cycles, *(layer_cycles(end, streams, context, self.config.clock_hz) for end in ends)]
-        return min(reached), max(reached)
-
     def result(
         self, layer: Layer, operands: Operands | Densities, effectual: int, pairs: int, context: Context
     ) -> LayerResult:
-        """The layer's account; the causes sum to all multiplier-slots. `pairs` as `nonzero_pairs` has them."""
+        """The layer's account; `pairs` as `nonzero_pairs` has them.
+
+        A shorter group hides less of the drain before it: where another tile waits for DRAM, shorter groups can make a
+        longer layer, so that the ends of a sampled layer are taken whatever their order.
+        """
         pe, num_multipliers = self.config.pe, self.config.num_multipliers
         spans = [work.span for work in self.works]
         exposed, compute = self._exposed_drain(spans), self._compute_cycles(spans)
-        streams = tuple(self.streams)
-        cycles = layer_cycles(compute, streams, context, self.config.clock_hz)
+        of_ends = zip(*self.ends, strict=True) if context.sampled else ()
+        ends = [self._compute_cycles(list(spans_at_end)) for spans_at_end in of_ends]
         all_work = GroupWork.join(self.works)
         lanes = pe.multipliers_per_pe
         issuing = int((all_work.work - all_work.stalls - all_work.emptying).sum())
         explained = (all_work.span - all_work.waiting)[:, np.newaxis]
-        stack = {
-            "busy": effectual,
-            "stored_zero": self.issued - pairs,
-            "out_of_range": pairs - effectual,
-            "fragmentation": issuing * lanes - self.issued,
-            "bank_conflict": int(all_work.stalls.sum()) * lanes,
-            "imbalance": int((explained - all_work.work).sum()) * lanes,
-            "weight_stall": int(all_work.waiting.sum()) * num_multipliers,
-            "drain": int(all_work.emptying.sum()) * lanes + sum(int(part.sum()) for part in exposed) * num_multipliers,
-            "memory": (cycles - sum(compute)) * num_multipliers,
-        }
-        return LayerResult.of(
+        return layer_account(
+            self.config,
             layer,
             operands,
-            context.check,
-            num_multipliers=num_multipliers,
-            cycles=cycles,
-            stack=stack,
-            macs_effectual=effectual,
-            macs_issued=self.issued,
+            context,
+            compute,
+            tuple(self.streams),
+            effectual=effectual,
+            issued=self.issued,
+            lost={
+                "out_of_range": pairs - effectual,
+                "fragmentation": issuing * lanes - self.issued,
+                "bank_conflict": int(all_work.stalls.sum()) * lanes,
+                "imbalance": int((explained - all_work.work).sum()) * lanes,
+                "weight_stall": int(all_work.waiting.sum()) * num_multipliers,
+                "drain": int(all_work.emptying.sum()) * lanes
+                + sum(int(part.sum()) for part in exposed) * num_multipliers,
+            },
+            ends=ends,
             words_read=dict(self.read),
             words_written=dict(self.written),
             operations={
@@ -221,14 +213,11 @@ class Tally:
                 "crossbar": self.accumulated,
                 "adders": self.accumulated + self.written["halo"],
             },
-            streams=streams,
             cycle_map=all_work.work,
-            cycles_ci95=self._interval(cycles, streams, context),
             details={
                 "Kc": self.cut.Kc,
                 "sub_planes": self.num_tiles // operands.batch,
                 "tiled_through_dram": int(self.cut.through_dram),
-                "compute_cycles": sum(compute),
             },
         )
 

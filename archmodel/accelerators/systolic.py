@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from archmodel.accelerators.account import layer_account
 from archmodel.accelerators.check import Outputs, compare_outputs, exact_type, reference_outputs, values_of
 from archmodel.accelerators.context import Context, layer_cycles
 from archmodel.accelerators.result import LayerResult
@@ -125,29 +126,25 @@ def account(
     blocks = behind_dram(config, time.of_blocks, streams, context.memory)
     on_port = tuple(replace(stream, num_bytes=0) if stream.kind == "weight" else stream for stream in streams)
     port = behind(context.memory, config.activations.host_bytes_per_s)
-    cycles = layer_cycles(blocks, on_port, replace(context, memory=port), config.clock_hz)
-    issued, compute, slots = layer.macs * operands.batch, sum(time.of_blocks), config.num_multipliers
-    stack = {
-        "busy": effectual,
-        "stored_zero": issued - effectual,
-        "fragmentation": time.active * slots - issued,
-        "weight_stall": time.weight_stall * slots,
-        "tile_shift": time.tile_shift * slots,
-        "drain": time.drain * slots,
-        "memory": (cycles - compute) * slots,
-    }
-    return LayerResult.of(
+    around, issued, slots = replace(context, memory=port), layer.macs * operands.batch, config.num_multipliers
+    return layer_account(
+        config,
         layer,
         operands,
-        context.check,
-        num_multipliers=slots,
-        cycles=cycles,
-        stack=stack,
-        macs_effectual=effectual,
-        macs_issued=issued,
+        context,
+        time.of_blocks,
+        streams,
+        effectual=effectual,
+        issued=issued,
+        lost={
+            "fragmentation": time.active * slots - issued,
+            "weight_stall": time.weight_stall * slots,
+            "tile_shift": time.tile_shift * slots,
+            "drain": time.drain * slots,
+        },
+        time=lambda _: layer_cycles(blocks, on_port, around, config.clock_hz),
         **actions(config, tiling, streams, issued),
-        streams=streams,
-        details={"blocks": len(tiling.blocks), "compute_cycles": compute, "active_cycles": time.active},
+        details={"blocks": len(tiling.blocks), "active_cycles": time.active},
     )
 
 
@@ -168,7 +165,7 @@ def streams_of(config: Config, tiling: Tiling, context: Context) -> tuple[Stream
     return tuple(stream for stream in streams if stream.num_bytes)
 
 
-def actions(config: Config, tiling: Tiling, streams: tuple[Stream, ...], issued: int) -> dict[str, dict[str, int]]:
+def actions(config: Config, tiling: Tiling, streams: tuple[Stream, ...], issued: int) -> dict[str, Any]:
     """Words read and written, and operations, by component."""
     array, layer = config.array, tiling.layer
     moved = {"weight": 0, "input": 0, "output": 0}

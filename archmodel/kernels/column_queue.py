@@ -18,7 +18,7 @@ def column_queue_cycles(entries, depth):
     """
     num_columns, num_pes = entries.shape
     done = np.zeros(num_pes, np.int64)  # cycle from which each PE is free
-    slowest = np.zeros(num_columns + 1, np.int64)  # cycle from which a column is in no queue
+    slowest = np.zeros(num_columns, np.int64)  # cycle from which a column is in no queue
     for column in range(num_columns):
         entering = slowest[column - depth] if column >= depth else np.int64(0)  # from this cycle all queues have room
         last = np.int64(0)

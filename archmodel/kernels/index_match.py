@@ -3,6 +3,8 @@
 import numpy as np
 from numba import njit
 
+NEGLIGIBLE = 1e-15  # probability that a distribution forgets: below the rounding of sums near 1
+
 
 @njit(cache=True, nogil=True)
 def window_entries(mask, window, longest_run):
@@ -81,22 +83,32 @@ def match_neurons(entry_ptr, step, synapse, neurons, window, lanes):
 def window_entries_pmf(window, density, longest_run):
     """Probability of each number of stored synapses in a window that is preceded and followed by others.
 
-    Synapses are non-zero independently; the state is how many zeros there were since the last stored one, which
-    before the window is as likely as in an endless row.  float64[window + 1]
+    Synapses are non-zero independently, and so are the distances from one stored synapse to the next: of up to
+    `longest_run` zeros before a non-zero, or of so many before an explicit zero. The row is endless: before the
+    window, each number of zeros since the last stored one is as likely as such a distance is longer.
+
+    Returns float64[window + 1]
     """
-    runs = longest_run + 1
-    state = np.zeros((runs, window + 2))
-    start = (1.0 - density) ** np.arange(runs)
-    state[:, 0] = start / start.sum()
-    for cell in range(window):
-        following = np.zeros_like(state)
-        for run in range(runs):
-            for entries in range(cell + 1):
-                probability = state[run, entries]
-                following[0, entries + 1] += probability * density
-                if run == longest_run:
-                    following[0, entries + 1] += probability * (1.0 - density)
-                else:
-                    following[run + 1, entries] += probability * (1.0 - density)
-        state = following
-    return state.sum(axis=0)[: window + 1]
+    zero, full_run = 1.0 - density, (1.0 - density) ** longest_run
+    runs = zero ** np.arange(longest_run + 1)
+    place = np.zeros(window)  # probability that each cell has the first stored synapse, the second, and so on
+    place[: longest_run + 1] = runs[:window] / runs.sum()
+    following = np.empty(window)
+    probability = np.zeros(window + 1)
+    before = 1.0
+    for entries in range(window + 1):
+        more = place.sum()
+        probability[entries] = max(0.0, before - more)
+        before = more
+        if more < NEGLIGIBLE:
+            break
+        recent = 0.0  # probability that the one before is in reach of a step, with zeros since
+        for cell in range(window):
+            following[cell] = density * recent
+            recent = zero * recent + place[cell]
+            if cell >= longest_run:
+                recent -= full_run * place[cell - longest_run]
+            if cell > longest_run:
+                following[cell] += full_run * place[cell - longest_run - 1]
+        place, following = following, place
+    return probability

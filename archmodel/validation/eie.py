@@ -16,8 +16,10 @@ from archmodel.views.figure import Drawing, Rows
 NET = "eie_layers"
 FREE_MEMORY = ("memory.bytes_per_s=1e15", "memory.latency_s=0.0")
 FRAMES_LAYER = "Alex-7"  # whose frames a second and power are published
-# Alex-8 as released: stored entries, weights, density of its inputs; 16 rows a PE need no padding.
+# Alex-8 in data/ of the authors' simulator, github.com/RalphMao/EIE-simulator: stored entries (16 rows a PE need no
+# padding), weights, density of its inputs. Read once, unchecked since.
 RELEASED_ENTRIES, RELEASED_WORDS, RELEASED_INPUTS = 1_051_991, 4096 * 1000, 0.429
+PRUNED = 10  # weights for one that is kept, the paper, sec. VI
 SRAM_BITS = (32, 64, 128, 256, 512)
 MEMORIES = ("pointer_sram", "matrix_sram", "activation_sram")
 REGISTERS = ("activation_queue", "codebook", "activation_registers")
@@ -71,8 +73,10 @@ def measure_eie() -> Measured:
     values["balance.1"] = sum(map(load_balance, shallow.layers)) / len(shallow.layers)
     values["width.least"] = width_of_least_energy()
     values |= powers(layers, seventh) | areas()
-    machine = load_machine("eie")
-    values["peak"] = 2 * machine.config.num_multipliers * machine.config.clock_hz / 1e9
+    values["power.256"] = powers(wide, wide.layers[0])["power.machine"]
+    values |= {"weights.64": largest_network("eie"), "weights.256": largest_network("eie_256")}
+    config = load_machine("eie").config
+    values["peak"] = 2 * config.num_multipliers * config.clock_hz / 1e9
     return values, {"layers": layers, "alex7_256": wide}
 
 
@@ -87,9 +91,12 @@ def time_us(run: RunResult, layer: LayerResult) -> float:
 
 
 def load_balance(layer: LayerResult) -> float:
-    """Share of the PE-cycles of the computation in which a PE has a column to work on."""
-    computing = layer.slots - layer.stack["drain"] - layer.stack["memory"]
-    return 1 - layer.stack["imbalance"] / computing
+    """Share of the PE-cycles of the computation in which a PE multiplies, as the authors' simulator measures it.
+
+    github.com/RalphMao/EIE-simulator, src/system.cpp: results that PEs write over cycles and PEs, called efficiency. A
+    column without an entry starves the multiplier too.
+    """
+    return layer.macs_issued / (layer.slots - layer.stack["drain"] - layer.stack["memory"])
 
 
 def width_of_least_energy() -> int:
@@ -102,7 +109,10 @@ def width_of_least_energy() -> int:
 
 
 def powers(run: RunResult, layer: LayerResult) -> dict[str, float]:
-    """Milliwatts of a PE by type of component, of all of a PE, and watts of the machine, while a layer runs."""
+    """Milliwatts of a PE by type of component and by module, of all of a PE, and watts of the machine, in a layer.
+
+    A module has its share of the clock, by energy, and no leakage.
+    """
 
     def of(*names: str) -> float:
         return sum(layer.energy_pj[name] for name in names) / layer.num_multipliers / (1e3 * time_us(run, layer))
@@ -115,7 +125,15 @@ def powers(run: RunResult, layer: LayerResult) -> dict[str, float]:
         "power.leakage": of("leakage"),
     }
     whole = sum(by_type.values())
-    return {**by_type, "power.pe": whole, "power.machine": whole * layer.num_multipliers / 1e3}
+    clocked = 1 + by_type["power.clock"] / of(*(name for names in MODULES.values() for name in names))
+    by_module = {f"power.{module}": clocked * of(*names) for module, names in MODULES.items()}
+    return {**by_type, **by_module, "power.pe": whole, "power.machine": whole * layer.num_multipliers / 1e3}
+
+
+def largest_network(arch: str) -> float:
+    """Millions of weights of a network that is pruned to one weight of ten and fills the matrix SRAMs."""
+    matrix = next(part for part in load_machine(arch).config.components if part.name == "matrix_sram")
+    return PRUNED * matrix.instances * matrix.words / 1e6
 
 
 def areas() -> dict[str, float]:

@@ -2,13 +2,15 @@
 
 import dataclasses
 import random
+from functools import cache
 
 import numpy as np
 import pytest
 
 from archmodel import config, simulate
 from archmodel.accelerators import cambricon_x, diannao
-from archmodel.accelerators.cambricon_x_expected import binomial, entries_pmf, explicit_zeros
+from archmodel.accelerators.block_account import neurons_of_blocks
+from archmodel.accelerators.cambricon_x_expected import binomial, entries_pmf, expected_work, explicit_zeros
 from archmodel.accelerators.context import Context
 from archmodel.accelerators.output_blocks import Axis, Buffers, Positions, inputs_under, plan
 from archmodel.errors import ConfigError, ResultError
@@ -81,8 +83,15 @@ def random_case(seed, arch):
     return random_machine(draw, arch), layer, operands, context
 
 
+@cache
+def random_run(seed, arch):
+    """A random case and the machine's result of it."""
+    case = random_case(seed, arch)
+    return case, run(arch, *case)
+
+
 def account(result):
-    return cases.account(result) | {"cycle_map": result.cycle_map.tolist()}
+    return cases.account(result) | {"cycle_map": result.cycle_map.tolist(), "details": result.details}
 
 
 def run(arch, chosen, layer, operands, context=FREE):
@@ -93,9 +102,8 @@ def run(arch, chosen, layer, operands, context=FREE):
 @pytest.mark.parametrize("block", range(15))
 def test_a_layer_is_its_naive_twin(arch, block):
     for seed in range(block * LAYERS_A_TEST, (block + 1) * LAYERS_A_TEST):
-        chosen, layer, operands, context = random_case(seed, arch)
-        result = account(run(arch, chosen, layer, operands, context))
-        sparse = arch == "cambricon_x"
+        (chosen, layer, operands, context), result = random_run(seed, arch)
+        result, sparse = account(result), arch == "cambricon_x"
         expected = twin.run_layer(chosen, layer, operands.weights, operands.inputs, context, sparse)
         for quantity, value in expected.items():
             assert result[quantity] == value, (seed, quantity)
@@ -103,8 +111,8 @@ def test_a_layer_is_its_naive_twin(arch, block):
 
 @pytest.mark.parametrize("arch", MODULES)
 def test_the_random_layers_reach_every_rule(arch):
-    cases = [random_case(seed, arch) for seed in range(15 * LAYERS_A_TEST)]
-    runs = [(case, run(arch, *case)) for case in cases]
+    runs = [random_run(seed, arch) for seed in range(15 * LAYERS_A_TEST)]
+    cases = [case for case, _ in runs]
     for few in (
         [layer for _, layer, _, _ in cases if layer.kind == "fc"],
         [layer for _, layer, _, _ in cases if layer.groups > 1],
@@ -188,13 +196,13 @@ def test_a_stem_of_three_channels_leaves_most_of_a_dense_machine_idle():
 
 
 def test_a_large_fc_layer_waits_for_its_synapses():
-    layer = read_network("alexnet").layer("fc7")
-    context = Context(memory(50e9, 0.0))
-    dense = run("diannao", machine("diannao"), layer, at_densities(layer, 0.09, 0.4), context)
+    layer = Layer("ip", "fc", ("x",), (2048, 1, 1), 1024)
+    context, operands = Context(memory(50e9, 0.0)), at_densities(layer, 0.09, 0.4)
+    dense = run("diannao", machine("diannao"), layer, operands, context)
     assert dense.dram_bytes_of("weight") == 2 * layer.weight_words
-    assert dense.cycles == pytest.approx(dense.dram_bytes * 0.98e9 / 50e9, rel=0.001)
+    assert dense.cycles == pytest.approx(dense.dram_bytes * 0.98e9 / 50e9, rel=0.002)
     assert dense.stack["memory"] > 0.8 * dense.slots
-    sparse = run("cambricon_x", machine("cambricon_x"), layer, at_densities(layer, 0.09, 0.4), context)
+    sparse = run("cambricon_x", machine("cambricon_x"), layer, operands, context)
     assert sparse.dram_bytes_of("weight") == 3 * sparse.words_written["sb"]  # 16 + 8 bits
 
 
@@ -255,6 +263,11 @@ def test_inputs_under_a_tile_leave_out_padding_and_what_a_stride_skips():
     assert inputs_under(Axis(5, 5, kernel=3, before=1), 5) == (1, 5, 5)
     assert inputs_under(Axis(5, 5, kernel=3, before=1), 2) == (3, 3 + 4 + 2, 4)
     assert inputs_under(Axis(3, 7, kernel=1, stride=3), 3) == (1, 3, 3)
+    assert inputs_under(Axis(3, 1, before=1), 1) == (3, 1, 1)  # two of three tiles are in the padding
+
+
+def test_many_images_are_tiled_in_little_memory():
+    assert inputs_under(Axis(300_000, 300_000), 1) == (300_000, 300_000, 1)
 
 
 # Expectations
@@ -278,6 +291,35 @@ def test_no_explicit_zeros_are_expected_behind_the_last_synapse(depth, density):
     exact = [run("cambricon_x", chosen, layer, at_densities(layer, density, 1.0, seed=seed)) for seed in range(10)]
     expected = cambricon_x.expect_layer(chosen, layer, Densities(1, density, 1.0, 0.5), FREE)
     assert expected.macs_issued == pytest.approx(np.mean([result.macs_issued for result in exact]), rel=0.04)
+
+
+def test_expected_products_are_at_least_the_effectual_ones_of_many_images():
+    layer = Layer("ip", "fc", ("x",), (25, 1, 1), 1)
+    expected = cambricon_x.expect_layer(machine("cambricon_x"), layer, Densities(100, 0.05, 1.0, 0.5), FREE)
+    assert expected.macs_issued == expected.macs_effectual == 125  # of a synapse and a quarter
+
+
+@pytest.mark.parametrize("arch", MODULES)
+def test_whatever_the_densities_expected_slots_have_causes_and_pes_the_cycles_of_their_products(arch):
+    for seed in range(200):
+        chosen, layer, _, context = random_case(seed, arch)
+        draw = random.Random(seed)
+        density = draw.choice([draw.random(), 0.1 * draw.random()])
+        known = Densities(draw.choice([1, 3, 100]), density, draw.choice([draw.random(), 1.0]), 0.5)
+        expected = MODULES[arch].expect_layer(chosen, layer, known, context)
+        assert min(expected.stack.values()) >= 0, seed
+        lanes = chosen.num_multipliers // chosen.memories.num_pes
+        products = known.batch * layer.macs * (density if arch == "cambricon_x" else 1.0)
+        assert products - 1 <= expected.macs_issued <= expected.cycle_map.sum() * lanes, seed
+        assert expected.cycle_map.sum(axis=1).min() > 0, seed
+
+@pytest.mark.parametrize("num_neurons", [1, 3, 40])
+def test_the_fullest_pe_is_expected_to_hold_its_share_of_the_explicit_zeros(num_neurons):
+    chosen = machine("cambricon_x", "index.window=8", "index.step_bits=4")
+    layer = Layer("ip", "fc", ("x",), (900, 1, 1), num_neurons)
+    work = expected_work(chosen, layer, Densities(1, 0.01, 1.0, 0.5))
+    assert work.stored.sum() > 5 * num_neurons * 9  # nine synapses each
+    assert (work.resident * neurons_of_blocks(layer, 16) >= work.stored).all()
 
 
 @pytest.mark.parametrize("density", [0.1, 0.6])
@@ -327,7 +369,23 @@ def test_entries_of_a_window_are_those_of_an_endless_row(window, density, run):
     assert entries_pmf(window, density, run) == pytest.approx(measured, abs=0.012)
 
 
-@pytest.mark.parametrize("density", [0.0, 0.01, 0.5, 1.0])
+def test_a_window_of_an_empty_row_has_no_entries_and_one_of_a_full_row_is_full():
+    assert entries_pmf(20, 0.0, 3).tolist() == [1.0] + [0.0] * 20
+    assert entries_pmf(20, 1.0, 3).tolist() == [0.0] * 20 + [1.0]
+
+def test_explicit_zeros_that_no_window_is_expected_to_have_take_their_cycles():
+    chosen = machine("cambricon_x", "pe.multipliers=1", "index.window=7", "index.step_bits=3")
+    layer = Layer("ip", "fc", ("x",), (700, 1, 1), 3)
+    expected = cambricon_x.expect_layer(chosen, layer, Densities(1, 0.3, 1.0, 0.5), FREE)
+    assert 700 * 3 * 0.3 < expected.macs_issued <= expected.cycle_map.sum() < expected.macs_issued + 4
+
+
+def test_a_window_no_longer_than_a_run_is_taken_to_have_no_explicit_zeros():
+    assert entries_pmf(15, 0.05, 15).tolist() == binomial(15, 0.05).tolist()
+    assert entries_pmf(16, 0.05, 15) @ np.arange(17) > 1.2 * binomial(16, 0.05) @ np.arange(17)
+
+
+@pytest.mark.parametrize("density", [0.0, 0.01, 0.5, 0.99, 1.0])
 def test_the_binomial_sums_to_one_around_its_mean(density):
     probability = binomial(256, density)
     assert probability.sum() == pytest.approx(1.0)
@@ -365,6 +423,28 @@ def test_cycles_that_the_dataflow_does_not_take_are_found(monkeypatch):
         simulate("cambricon_x", "lenet5", layers="conv2", check=True)
 
 
+@pytest.mark.parametrize("wrong", [slice(16, 31), slice(15, 32)])
+def test_a_synapse_that_a_dense_machine_leaves_out_or_takes_twice_is_found(monkeypatch, wrong):
+    right = diannao.taken_together
+    monkeypatch.setattr(diannao, "taken_together", lambda *of: [right(*of)[0], wrong, *right(*of)[2:]])
+    with pytest.raises(ResultError, match=r"^conv2: --check: output"):
+        simulate("diannao", "lenet5", layers="conv2", check=True, weights="density=1", activations="density=1")
+
+
+def test_cycles_that_a_dense_machine_does_not_take_are_found(monkeypatch):
+    monkeypatch.setattr(diannao, "dot_cycles", lambda *of: 49)  # 25 kernel positions of 20 channels: 50
+    with pytest.raises(ResultError, match=r"^conv2: --check: the modelled dataflow takes other cycles than counted"):
+        simulate("diannao", "lenet5", layers="conv2", check=True)
+
+
+@pytest.mark.parametrize("arch", MODULES)
+def test_feature_maps_go_through_dram(arch):
+    layer = read_network("lenet5").layer("conv2")
+    assert machine(arch).fits(layer, 0.0, 0.0) == (False, False)
+    done = simulate(arch, "lenet5")
+    assert all(one.dram_bytes_of("input") and one.dram_bytes_of("output") for one in done.layers)
+
+
 # Configurations
 
 
@@ -375,6 +455,42 @@ def test_the_machines_are_the_published_ones():
     assert sparse.memories == Buffers(16, 16, 4096, 4096, 1024, 16)
     assert dense.memories == Buffers(16, 16, 1024, 1024, 1024, 16)
     assert (sparse.activation_bytes, dense.activation_bytes) == (16384, 4096)
+
+
+def stored_bytes(chosen):
+    """Bytes of every memory of a machine."""
+    stored = [component for component in chosen.components if component.stores]
+    return {one.name: one.instances * one.words * one.bits // 8 for one in stored}
+
+
+def test_the_memories_that_cost_area_are_those_that_hold_the_layer():
+    of_both = {"accumulators": 16 * 4, "sb": 32 * 1024}
+    sparse = {"nbin": 8192, "nbout": 8192, "window": 256 * 2, "steps": 16 * 1024}
+    assert stored_bytes(machine("cambricon_x")) == of_both | sparse
+    assert stored_bytes(machine("diannao")) == of_both | {"nbin": 2048, "nbout": 2048}
+    wide = stored_bytes(machine("diannao", "nfu.Tn=8", "nfu.Ti=4"))
+    assert wide == {"accumulators": 8 * 4, "sb": 64 * 8 * 4 * 2, "nbin": 64 * 4 * 2, "nbout": 64 * 8 * 2}
+
+
+def test_every_memory_has_a_row_at_least():
+    tiny = (f"buffers.{name}_bytes=64" for name in ("nbin", "nbout", "synapse"))
+    lanes = 64 * 2
+    chosen = machine("cambricon_x", "pe.multipliers=64", "index.window=100", *tiny)
+    rows = {"nbin": 2 * lanes, "window": 2 * lanes, "nbout": lanes, "sb": 16 * lanes, "steps": 8 * lanes}
+    assert stored_bytes(chosen) == rows | {"accumulators": 16 * 4}
+
+
+@pytest.mark.parametrize(("window", "bits"), [(1, 1), (2, 1), (256, 8), (257, 9)])
+def test_adders_of_the_indexing_module_reach_every_place_of_a_window(window, bits):
+    parts = {part.name: part for part in machine("cambricon_x", f"index.window={window}").components}
+    assert (parts["step_adders"].instances, parts["step_adders"].bits) == (256, bits)
+    assert (parts["selectors"].instances, parts["selectors"].bits, parts["selectors"].ports) == (16, 16, (window, 16))
+
+
+@pytest.mark.parametrize("arch", MODULES)
+def test_a_multiplier_has_an_adder_as_wide_as_the_sum(arch):
+    parts = {part.name: part for part in machine(arch).components}
+    assert [(parts[name].instances, parts[name].bits) for name in ("multipliers", "adders")] == [(256, 16), (256, 32)]
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ from archmodel.kernels import interleaved_columns
 from archmodel.network.layer import Layer
 from archmodel.operands.operands import Densities, Operands
 from archmodel.operands.synthetic import place
+from archmodel.validation.eie import load_balance
 from tests.accelerators import cases
 from tests.accelerators.cases import FREE, at_densities, memory
 from tests.reference import eie as twin
@@ -68,7 +69,8 @@ def random_case(seed):
 
 
 def account(result):
-    return cases.account(result) | {"cycle_map": result.cycle_map.tolist(), "stored": result.details["stored_entries"]}
+    details = {name: result.details[name] for name in ("stored_entries", "compute_cycles", "batches")}
+    return cases.account(result) | details | {"cycle_map": result.cycle_map.tolist()}
 
 
 @functools.cache
@@ -98,7 +100,7 @@ def test_the_random_layers_reach_every_rule():
         *([result for result in results if result["stack"].get(cause)] for cause in
           ("busy", "stored_zero", "fragmentation", "imbalance", "drain", "memory")),
         [result for result in results if result["written"]["matrix_sram"]],
-        [result for result in results if not result["stored"]],
+        [result for result in results if not result["stored_entries"]],
     ):  # fmt: skip
         assert len(few) >= 15
 
@@ -174,6 +176,12 @@ def test_deeper_queues_let_the_pes_run_apart():
 def test_one_column_a_cycle_enters():
     assert two_pes(8, (1, 1), (1, 1), (1, 1)) == 3
     assert two_pes(8, (1, 0), (0, 1), (1, 0)) == 3  # a column without an entry costs a cycle
+
+
+def test_a_column_without_an_entry_starves_a_pe():
+    # Two PEs, 4 columns of one entry each: half of the PE-cycles find none.
+    result = run_layer(machine("pe.count=2"), fc(4, 2), of_masks([[1, 0, 1, 0], [0, 1, 0, 1]], [1] * 4), FREE)
+    assert load_balance(result) == 0.5
 
 
 def test_long_vectors_come_in_batches():
@@ -284,6 +292,12 @@ def test_no_more_values_are_shared_than_the_codebook_has():
     assert np.array_equal(abs(codebook[codes] - weights)[weights != 0], distances.min(axis=0))
 
 
+def test_shared_weights_stand_for_equal_shares():
+    weights = np.arange(1, 31, dtype=np.int32).reshape(5, 6)
+    assert share_weights(weights, 2)[1].tolist() == [0, 6, 16, 26]  # the middle of every ten
+    assert share_weights(weights, 1)[1].tolist() == [0, 16]
+
+
 def test_a_layer_without_weights_has_an_empty_codebook():
     codes, codebook = share_weights(np.zeros((2, 3), np.int32), 4)
     assert not codes.any()
@@ -377,6 +391,16 @@ def test_expectations_are_near_the_mean_of_many_placements(C, K, weights, inputs
     assert expected.words_read["matrix_sram"] == pytest.approx(lines, rel=0.025)
 
 
+@pytest.mark.parametrize("seed", range(0, BLOCKS * LAYERS_A_TEST, 4))
+def test_expected_slots_have_a_cause_each_and_none_is_negative(seed):
+    chosen, layer, operands, context = random_case(seed)
+    densities = Densities(operands.batch, operands.weight_density, operands.input_density, operands.output_density)
+    expected = expect_layer(chosen, layer, densities, context)
+    assert min(expected.stack.values()) >= 0
+    assert sum(expected.stack.values()) == expected.cycles * chosen.pe.count
+    assert expected.details["batches"] == twin_result(seed)["batches"]
+
+
 def test_without_chance_expectations_are_exact():
     layer = fc(100, 90)
     for chosen in (machine("pe.count=16"), machine("pe.count=16", "pe.registers=2"), machine("pe.count=128")):
@@ -403,14 +427,17 @@ def test_a_machine_that_cannot_be_is_refused(assignment, says):
 
 
 def test_a_row_is_not_larger_than_its_memory():
+    assert machine("buffers.matrix_bytes=64", "buffers.matrix_row_bits=512").entries_per_row == 64
     with pytest.raises(ConfigError, match="at most its SRAM"):
-        machine("buffers.matrix_bytes=64", "buffers.matrix_row_bits=1024")
+        machine("buffers.matrix_bytes=64", "buffers.matrix_row_bits=520")
 
 
 def test_the_parts_of_a_pe_are_those_of_the_paper():
     parts = {part.name: part for part in machine().components}
     assert (parts["matrix_sram"].words, parts["matrix_sram"].words_per_row) == (131072, 8)
     assert (parts["pointer_sram"].instances, parts["pointer_sram"].words) == (128, 8192)
+    assert (parts["activation_sram"].instances, parts["activation_sram"].words) == (64, 1024)
+    assert parts["activation_sram"].words_per_row == 4
     assert (parts["activation_queue"].words, parts["activation_queue"].bits) == (8, 16 + 12)
     assert (parts["activation_registers"].instances, parts["activation_registers"].words) == (128, 64)
     assert (parts["codebook"].words, parts["codebook"].bits) == (16, 16)

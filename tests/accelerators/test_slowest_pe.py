@@ -191,3 +191,13 @@ def test_a_block_larger_than_the_fifo_is_a_meeting_for_each_piece():
     phases, owns = [Broadcast.of(30, always(40))], [Own(400, [Count(np.array([0.0, 0.5, 0.5]))])]
     total = slowest_work(phases, owns) + waiting_for_weights(phases, owns, (20, 50))
     assert 30 * 40 * 1.5 < total <= 30 * 40 * 2 * 1.02
+
+
+def test_a_step_is_of_each_phase_as_often_as_the_phase_has_steps():
+    mixed = Steps([1, 3], 2.0).mixture(Own(1, [COIN, DIE]))
+    assert mixed.probability == pytest.approx(0.25 * np.append([0.5, 0.5], np.zeros(5)) + 0.75 * DIE.probability)
+
+
+def test_a_single_block_of_a_vector_is_a_step():
+    assert Steps.of([Broadcast(1, 1.0, 1.0)]).num_steps == [1]
+    assert slowest_work([Broadcast(1, 1.0, 1.0)], [Own(2, [COIN])]) == pytest.approx(0.75)

@@ -69,7 +69,9 @@ def run_layer(config, layer, weights, inputs, context):
         "operations": {"multipliers": issued, "adders": issued},
         "streams": streams,
         "cycle_map": cycle_map,
-        "stored": sum(stored),
+        "stored_entries": sum(stored),
+        "compute_cycles": sum(compute),
+        "batches": len(row_parts) * len(column_parts),
     }
 
 

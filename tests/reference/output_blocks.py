@@ -67,6 +67,7 @@ def account(config, layer, batch, context, sparse, blocks, stored, slots, pe_cyc
         "operations": operations,
         "streams": streams,
         "cycle_map": pe_cycles,
+        "details": tiling["shape"] | {"compute_cycles": sum(compute)},
     }
 
 
@@ -172,7 +173,9 @@ def tilings(layer, batch, sizes, of_group, stored, plane, shape):
         passes = max(math.ceil(largest / sizes["in"]), math.ceil(fullest / sizes["synapses"]), 1)
         total = sum(fetches * weight for fetches, _, weight in steps) + math.ceil(inputs * sizes["word"] / 8)
         found.append({"bytes": total, "steps": steps, "inputs": inputs, "first": min(largest, sizes["in"]),
-                      "passes": 1 if shape == (1, 1, 1) else passes})  # fmt: skip
+                      "passes": 1 if shape == (1, 1, 1) else passes,
+                      "shape": {"tile_rows": rows, "tile_cols": cols, "blocks_together": together,
+                                "outer_loop": "blocks" if blocks_outer else "tiles"}})  # fmt: skip
     return found
 
 

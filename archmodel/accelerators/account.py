@@ -1,0 +1,76 @@
+"""The account of a layer: its time behind the memory and all multiplier-slots by cause, from what a machine did."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol
+
+from archmodel.accelerators.context import Context, layer_cycles
+from archmodel.accelerators.result import LayerResult
+from archmodel.memory.dram import Stream
+from archmodel.network.layer import Layer
+from archmodel.operands.operands import Densities, Operands
+
+
+class Clocked(Protocol):
+    """What the account asks of a configuration."""
+
+    @property
+    def clock_hz(self) -> float:
+        """Cycles of a second."""
+
+    @property
+    def num_multipliers(self) -> int:
+        """Multipliers of the machine."""
+
+
+def layer_account(
+    config: Clocked,
+    layer: Layer,
+    operands: Operands | Densities,
+    context: Context,
+    compute: list[int],
+    streams: tuple[Stream, ...],
+    *,
+    effectual: int,
+    issued: int,
+    lost: Mapping[str, int],
+    ends: Sequence[list[int]] = (),
+    time: Callable[[list[int]], int] | None = None,
+    details: Mapping[str, int | float | str] | None = None,
+    **counts: Any,
+) -> LayerResult:
+    """The result of a layer; causes sum to all slots if `lost` has every slot of `compute` that multiplies nothing.
+
+    compute : cycles of each temporal tile without memory
+    effectual, issued : products of two non-zeros that an output needs, and all that occupied a multiplier
+    lost : multiplier-slots of `compute` by cause: products that no output needs, and slots without a product
+    ends : `compute` at the ends of a sampled layer's 95 % interval, in any order
+    time : cycles of a layer from its `compute`, where a machine waits for other things than its streams
+    counts : words_read, words_written, operations, and what else a LayerResult has
+    """
+    of_memory = time or (lambda tiles: layer_cycles(tiles, streams, context, config.clock_hz))
+    cycles = of_memory(compute)
+    reached = [cycles, *(of_memory(end) for end in ends)]
+    return LayerResult.of(
+        layer,
+        operands,
+        context.check,
+        num_multipliers=config.num_multipliers,
+        cycles=cycles,
+        stack={
+            "busy": effectual,
+            "stored_zero": issued - effectual - lost.get("out_of_range", 0),
+            **lost,
+            "memory": (cycles - sum(compute)) * config.num_multipliers,
+        },
+        macs_effectual=effectual,
+        macs_issued=issued,
+        streams=streams,
+        cycles_ci95=(min(reached), max(reached)) if ends and context.sampled else None,
+        details={**(details or {}), "compute_cycles": sum(compute)},
+        **counts,
+    )
+
+
+def share(total: int, part: int, num_parts: int) -> int:
+    """What one of nearly equal parts has of a total; the parts sum to it."""
+    return total * (part + 1) // num_parts - total * part // num_parts
