@@ -210,7 +210,7 @@ def test_its_own_parameters_are_checked_like_any_others(toy):
     [
         ('words_read={"activations"', 'words_read={"activatons"', "ValueError: counted, but no component: activatons"),
         ("config.pes - issued}", "config.pes}", "ValueError: conv1: the stack"),
-        ('lost={"imbalance"', 'lost={"waiting"', "ValueError: conv1: unknown causes ['waiting']; allowed: busy, stored_zero"),
+        ('lost={"imbalance"', 'lost={"waiting"', "ValueError: conv1: unknown causes ['waiting']; allowed: busy"),
         ("    return layer_account(", "    layer_account(", "TypeError: the machine returned NoneType"),
         ("positions = layer.P", "positions = layer.rows", "AttributeError: 'Layer' object has no attribute 'rows'"),
         ('"sram", 1', '"srams", 1', "ValueError: component activations: kind 'srams'"),
