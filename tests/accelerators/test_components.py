@@ -2,6 +2,8 @@
 
 import functools
 import math
+import re
+from pathlib import Path
 
 import pytest
 
@@ -80,6 +82,29 @@ def test_a_machine_is_on_the_node_of_its_file_unless_asked(arch):
     assert load_machine(arch).technology.name.replace(" ", "") == stated
     assert load_machine(arch, (), "45nm").technology.name == "45 nm"
     assert load_machine(arch, ("technology='28nm'",)).technology.name == "28 nm"
+
+
+WHOLE = {
+    "SCNN, PE array": "scnn",
+    "DCNN, PE array": "dcnn",
+    "EIE, 64 PEs at 45 nm": "eie",
+    "Cambricon-X": "cambricon_x",
+    "DianNao": "diannao",
+    "DaDianNao, a node": "dadiannao",
+}
+
+
+@pytest.mark.parametrize("machine", WHOLE)
+def test_the_pages_have_the_areas_that_the_library_gives(machine):
+    area_mm2 = sum(load_machine(WHOLE[machine]).area_mm2.values())
+    (ours,) = re.findall(rf"^\| {machine}\b.*\|[^|]*?([\d.]+) mm2[^|]*\|$", page("docs/energy.md"), re.MULTILINE)
+    assert ours == f"{area_mm2:.3g}"
+    short = machine.partition(",")[0]
+    assert set(re.findall(rf"\b{short} ([\d.]+) of [\d.]+", page("README.md"))) <= {ours}
+
+
+def page(name):
+    return (Path(__file__).resolve().parents[2] / name).read_text("utf-8")
 
 
 @pytest.mark.parametrize(
