@@ -429,7 +429,8 @@ def test_what_comes_from_dram_is_written_to_the_neuron_memory_and_what_leaves_is
 @pytest.mark.parametrize("arch", ["dadiannao", "cnvlutin"])
 def test_check_notices_a_wrong_output(arch, monkeypatch):
     layer = conv(20)
-    monkeypatch.setattr("archmodel.accelerators.check.reference_outputs", lambda layer, *_: np.ones(layer.output_shape, int))
+    ones = np.ones(layer.output_shape, int)
+    monkeypatch.setattr("archmodel.accelerators.check.reference_outputs", lambda *_: ones)
     with pytest.raises(ResultError, match="--check"):
         run(arch, layer, at_densities(layer), context=dataclasses.replace(FREE, check=True))
 
