@@ -19,9 +19,11 @@ import numpy as np
 import numpy.typing as npt
 
 import archmodel
-from archmodel.accelerators.result import LayerResult, RunResult
+from archmodel.accelerators.columns import CAUSES, DRAM_KINDS, LAYER_COLUMNS, Column
+from archmodel.accelerators.result import LayerResult
+from archmodel.accelerators.run_result import RunResult
 from archmodel.accelerators.seeds import SeedRuns
-from archmodel.accelerators.summary import CAUSES, DRAM_KINDS, LAYER_COLUMNS, Column, layer_quantities
+from archmodel.accelerators.summary import layer_quantities
 from archmodel.errors import ResultError, one_line
 from archmodel.memory.dram import Stream
 

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 import archmodel
-from archmodel.accelerators.result import LayerResult, RunResult
+from archmodel.accelerators.result import LayerResult
+from archmodel.accelerators.run_result import RunResult
 
 PAGE = (Path(__file__).resolve().parents[1] / "docs" / "python.md").read_text("utf-8")
 FIRST, SWEEP = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)

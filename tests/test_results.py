@@ -20,10 +20,11 @@ import numpy as np
 import pytest
 
 from archmodel import results
-from archmodel.accelerators import summary
-from archmodel.accelerators.result import LayerResult, RunResult
+from archmodel.accelerators import columns, comparison
+from archmodel.accelerators.columns import CAUSES
+from archmodel.accelerators.result import LayerResult
+from archmodel.accelerators.run_result import RunResult
 from archmodel.accelerators.seeds import SeedRuns
-from archmodel.accelerators.summary import CAUSES
 from archmodel.cli.tables import HEADINGS, OTHER
 from archmodel.errors import ResultError
 from archmodel.memory.dram import Stream
@@ -57,7 +58,7 @@ def a_layer(seed: int, name: str = "conv1", **changes) -> LayerResult:
         operations={component: rng.randrange(2**40) for component in components[:1]},
         energy_pj={component: rng.random() for component in [*components, "dram"]} if rng.random() < 0.7 else {},
         streams=tuple(
-            Stream(rng.choice(summary.DRAM_KINDS), rng.choice(["read", "write"]), rng.randrange(2**40), tile)
+            Stream(rng.choice(columns.DRAM_KINDS), rng.choice(["read", "write"]), rng.randrange(2**40), tile)
             for tile in range(rng.randrange(4))
         ),
         cycle_map=None if seed % 4 == 3 else np.random.default_rng(seed).integers(0, 2**40, (rng.randrange(9), 64)),
@@ -237,7 +238,7 @@ def test_columns_have_the_layers_quantities(tmp_path):
             assert file["layers/name"].asstr()[index] == layer.name
             assert file["layers/multiplier_utilization"][index] == layer.multiplier_utilization
             assert file["layers/time_s"][index] == layer.cycles / run.clock_hz
-            for kind in summary.DRAM_KINDS:
+            for kind in columns.DRAM_KINDS:
                 assert file[f"layers/dram_{kind}_bytes"][index] == layer.dram_bytes_of(kind)
             assert file["stack/slots"][index].sum() == layer.slots
         assert file["streams/num_bytes"][()].sum() == run.total("dram_bytes")
@@ -618,7 +619,7 @@ def test_the_keys_of_the_object_are_an_interface():
 
 
 def test_stalls_are_cycles_that_sum_to_the_cycles():
-    document = summary.as_dict(a_run(4))
+    document = a_run(4).as_dict()
     for part in (document["totals"], *document["layers"]):
         assert sum(part["stalls"].values()) == pytest.approx(part["cycles"], rel=1e-12)
         assert list(part["stalls"]) == [cause for cause in CAUSES if cause in part["stalls"]]
@@ -638,7 +639,7 @@ def test_totals_are_sums_by_hand():
         )
 
     run = a_run(layers=(layer("a", 10, 21), layer("b", 30, 39)), clock_hz=2e9)
-    totals = summary.as_dict(run)["totals"]
+    totals = run.as_dict()["totals"]
     assert totals["cycles"] == 40
     assert totals["time_s"] == 20e-9
     assert totals["macs_effectual"] == 60
@@ -653,7 +654,7 @@ def test_totals_are_sums_by_hand():
 
 def test_the_energy_of_a_run_is_unknown_where_that_of_a_layer_is():
     run = a_run(layers=(a_layer(1, "a", energy_pj={"dram": 1.0}), a_layer(2, "b", energy_pj={})))
-    document = summary.as_dict(run)
+    document = run.as_dict()
     assert [layer["energy_pj"] for layer in document["layers"]] == [1.0, None]
     assert document["totals"]["energy_pj"] is None
     assert document["totals"]["energy_by_component_pj"] == run.energy_pj == {}
@@ -664,15 +665,15 @@ def test_a_run_keeps_its_seeds(tmp_path):
     for energy in (((0.5, 1.5), (2.5, 3.5)), ((), ())):
         run = a_run(layers=layers, seeds=SeedRuns((2**70, 2**70 + 1), ((1, 2), (3, 4)), energy))
         assert results.load(saved(tmp_path, run)) == run
-    assert summary.as_dict(run)["seeds"]["cycles"]["mean"] == 5.0
-    assert summary.as_dict(a_run())["seeds"] is None
+    assert run.as_dict()["seeds"]["cycles"]["mean"] == 5.0
+    assert a_run().as_dict()["seeds"] is None
 
 
 def test_a_sampled_layer_keeps_its_interval(tmp_path):
     layers = (sampled(a_layer(1), below=3, above=4), sampled(a_layer(2, "b"), below=0, above=0))
     run = a_run(layers=layers, fidelity="sampled")
     assert results.load(saved(tmp_path, run)) == run
-    rows = summary.as_dict(run)["layers"]
+    rows = run.as_dict()["layers"]
     ends = [(layers[0].cycles - 3, layers[0].cycles + 4), (layers[1].cycles, layers[1].cycles)]
     assert [(row["cycles_low"], row["cycles_high"]) for row in rows] == ends
     assert [row["cycles_ci95"] for row in rows] == [list(pair) for pair in ends]
@@ -686,13 +687,13 @@ def test_half_widths_of_independent_layers_add_in_quadrature():
     low, high = run.cycles_ci95
     assert low == run.cycles - 400
     assert high - run.cycles == pytest.approx(1500 * 2.198 / 2.447, abs=2)
-    assert summary.as_dict(run)["totals"]["cycles_ci95"] == [low, high]
+    assert run.as_dict()["totals"]["cycles_ci95"] == [low, high]
 
 
 def test_a_run_that_is_not_sampled_has_no_interval():
     assert a_run().cycles_ci95 is None
     assert a_run(layers=()).cycles_ci95 is None
-    document = summary.as_dict(a_run())
+    document = a_run().as_dict()
     assert "cycles_ci95" not in document["totals"]
     assert not any("cycles_ci95" in layer for layer in document["layers"])
 
@@ -704,19 +705,19 @@ def sampled(layer, below, above):
 def test_the_speedup_is_one_of_time():
     layers = (a_layer(0, cycles=10, num_multipliers=1, stack={"busy": 10}),)
     twice_the_clock = a_run(layers=layers, clock_hz=2e9, baseline=a_run(layers=layers, clock_hz=1e9))
-    assert summary.as_dict(twice_the_clock)["speedup"] == 2.0
-    assert summary.as_dict(a_run())["speedup"] is None
+    assert twice_the_clock.as_dict()["speedup"] == 2.0
+    assert a_run().as_dict()["speedup"] is None
     nothing = (a_layer(0, cycles=0, stack={"busy": 0}),)
-    assert summary.as_dict(a_run(layers=nothing, baseline=a_run()))["speedup"] is None
+    assert a_run(layers=nothing, baseline=a_run()).as_dict()["speedup"] is None
 
 
 def test_equal_runs_have_equal_objects_whatever_they_took():
-    assert summary.as_dict(a_run(wall_s=1.0)) == summary.as_dict(a_run(wall_s=2.0))
+    assert a_run(wall_s=1.0).as_dict() == a_run(wall_s=2.0).as_dict()
 
 
 def test_the_object_survives_the_file(tmp_path):
     run = a_run(8, baseline=a_run(9))
-    assert summary.as_dict(results.load(saved(tmp_path, run))) == summary.as_dict(run)
+    assert results.load(saved(tmp_path, run)).as_dict() == run.as_dict()
 
 
 def test_a_data_frame_has_a_row_for_each_layer():
@@ -745,7 +746,7 @@ def test_a_data_frame_without_pandas_is_one_line(monkeypatch):
 
 def test_a_run_compared_with_itself_differs_nowhere():
     run = a_run(1)
-    for row in summary.compare(run, run):
+    for row in comparison.compare(run, run):
         assert row["differs"] == []
         assert row["speedup"] == 1.0
         assert row["cycles"][0] == row["cycles"][1]
@@ -754,7 +755,7 @@ def test_a_run_compared_with_itself_differs_nowhere():
 def test_layers_are_compared_by_name():
     first = a_run(layers=(a_layer(1, "a"), a_layer(2, "b"), a_layer(3, "c")))
     second = a_run(layers=(a_layer(4, "d"), a_layer(3, "c"), a_layer(1, "a", macs_issued=5)), clock_hz=2e9)
-    rows = {row["name"]: row for row in summary.compare(first, second)}
+    rows = {row["name"]: row for row in comparison.compare(first, second)}
     assert list(rows) == ["a", "b", "c", "d"]
     assert rows["a"]["differs"] == ["time_s", "macs_issued"]
     assert rows["c"]["differs"] == ["time_s"]
@@ -767,7 +768,7 @@ def test_layers_are_compared_by_name():
 
 def test_runs_without_a_layer_in_common_do_not_compare():
     with pytest.raises(ResultError, match="no layer name is in both"):
-        summary.compare(a_run(layers=(a_layer(1, "a"),)), a_run(layers=(a_layer(1, "b"),)))
+        comparison.compare(a_run(layers=(a_layer(1, "a"),)), a_run(layers=(a_layer(1, "b"),)))
 
 
 # The results of the repository

@@ -11,6 +11,7 @@ import pytest
 
 from archmodel import config, results
 from archmodel.accelerators import summary
+from archmodel.accelerators.comparison import compare
 from archmodel.cli import configurations, main
 from archmodel.network import read_network
 from tests.test_results import a_layer, a_run
@@ -330,7 +331,7 @@ def test_a_result_as_json_is_that_of_sim(archmodel_run, file):
     document = object_of(archmodel_run, "show", file(run))
     assert (document.pop("kind"), document.pop("wall_s")) == ("result", run.wall_s)
     assert document.pop("file").endswith("out.h5")
-    assert document == summary.as_dict(run)
+    assert document == run.as_dict()
 
 
 # show: names that are not
@@ -410,11 +411,11 @@ def test_a_comparison_as_json(archmodel_run, pair):
     a, b, *paths = pair
     document = object_of(archmodel_run, "compare", *paths)
     assert [run["file"] for run in document["runs"]] == [str(path) for path in paths]
-    assert document["runs"][1]["totals"] == json.loads(json.dumps(summary.as_dict(b)["totals"]))
+    assert document["runs"][1]["totals"] == json.loads(json.dumps(b.as_dict()["totals"]))
     (comparison,) = document["comparisons"]
     assert (comparison["first"], comparison["second"]) == tuple(map(str, paths))
     assert comparison["differences"] == {"seed": [0, 5], "accelerator.pe.rows": [8, 16]}
-    assert comparison["layers"] == json.loads(json.dumps(summary.compare(a, b)))
+    assert comparison["layers"] == json.loads(json.dumps(compare(a, b)))
     totals = comparison["totals"]
     assert totals["num_layers"] == 3
     assert totals["cycles"] == [sum(layer.cycles for layer in run.layers[:3]) for run in (a, b)]

@@ -21,8 +21,8 @@ from hypothesis import strategies as st
 
 import archmodel
 from archmodel import config, simulation
-from archmodel.accelerators import dcnn, summary
-from archmodel.accelerators.summary import CAUSES
+from archmodel.accelerators import dcnn
+from archmodel.accelerators.columns import CAUSES
 from archmodel.cli import main, tables
 from archmodel.cli.tables import joules
 
@@ -141,7 +141,7 @@ def test_the_totals_have_units_and_agree_with_the_run():
     work = f"{run.total('macs_effectual') / 1e3:.3g} k effectual of 4.59 M MACs; {rate:.3g} TOP/s dense-equivalent"
     assert f"\nwork         {work}\n" in output
     assert (
-        f"of 1,024 multipliers; the oracle needs {summary.as_dict(run)['totals']['oracle_cycles']:,} cycles" in output
+        f"of 1,024 multipliers; the oracle needs {run.as_dict()['totals']['oracle_cycles']:,} cycles" in output
     )
     assert "outputs of the modelled dataflow equal the reference, bit for bit" in output
     assert re.search(r"^simulated    in [\d.]+ m?s$", output, re.M)
@@ -409,7 +409,7 @@ def test_nothing_is_written_without_being_asked(empty_folder):
 
 def test_json_and_a_file_at_once():
     document = json.loads(succeeded(*FAST, "--json", "-o", "out.h5"))
-    assert document == json.loads(json.dumps(summary.as_dict(archmodel.load("out.h5"))))
+    assert document == json.loads(json.dumps(archmodel.load("out.h5").as_dict()))
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from archmodel import config, simulate
-from archmodel.accelerators import dcnn, summary
+from archmodel.accelerators import dcnn
 from archmodel.accelerators.registry import load_machine
 from archmodel.errors import ArchmodelError, WorkloadError
 from archmodel.network.toml_reader import read_network
@@ -74,7 +74,7 @@ def test_the_seed_places_the_zeros():
 def test_a_seed_of_more_than_64_bits_is_a_seed():
     runs = [simulate("scnn", "lenet5", layers="ip2", seed=seed) for seed in (2**64, 2**64 + 1, 0)]
     assert len({run.cycles for run in runs} | {run.layers[0].macs_effectual for run in runs}) > 1
-    assert summary.as_dict(runs[0])["seed"] == 2**64
+    assert runs[0].as_dict()["seed"] == 2**64
 
 
 # Layers, batch and baseline
@@ -159,7 +159,7 @@ def test_totals_cover_all_images_of_a_batch():
         assert (all_of_them.cycle_map == 3 * first.cycle_map).all()
     weights = [run.layers[2].dram_bytes_of("weight") for run in (one, three)]
     assert weights[0] == weights[1]  # an fc layer fetches its weights once for the images its accumulators hold
-    assert summary.as_dict(three)["batch"] == 3
+    assert three.as_dict()["batch"] == 3
 
 
 @pytest.mark.parametrize(

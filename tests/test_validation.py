@@ -12,8 +12,8 @@ from pydantic import ValidationError
 
 import archmodel
 from archmodel import config, simulate, validation
+from archmodel.accelerators.columns import CAUSES
 from archmodel.accelerators.registry import load_machine
-from archmodel.accelerators.summary import CAUSES
 from archmodel.cli import main
 from archmodel.errors import ConfigError, ResultError
 from archmodel.validation import Check, PublishedRow, PublishedTable, Validation, cambricon_x, scnn, scnn_energy

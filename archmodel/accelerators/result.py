@@ -1,4 +1,4 @@
-"""What a machine reports for a layer and for a run."""
+"""What a machine reports for a layer."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -7,9 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from archmodel.accelerators import summary
-from archmodel.accelerators.seeds import SeedRuns
-from archmodel.accelerators.summary import CAUSES
+from archmodel.accelerators.columns import CAUSES
 from archmodel.memory.dram import Stream
 from archmodel.network.layer import Layer
 from archmodel.operands.operands import Densities, Operands
@@ -98,68 +96,3 @@ class LayerResult:
     def dram_bytes_of(self, kind: str) -> int:
         """Bytes of one kind of stream."""
         return sum(stream.num_bytes for stream in self.streams if stream.kind == kind)
-
-
-@dataclass(frozen=True)
-class RunResult:
-    """One network on one machine."""
-
-    arch: str
-    net: str
-    fidelity: str
-    seed: int
-    batch: int
-    clock_hz: float
-    config: Mapping[str, Any]  # the resolved machine, memory and technology, as in their TOML files
-    layers: tuple[LayerResult, ...]
-    skipped: tuple[str, ...] = ()  # layers without MACs, not selected, or unsupported
-    unsupported: tuple[str, ...] = ()  # of these, the layers that a machine of the run does not run
-    baseline: "RunResult | None" = None
-    area_mm2: Mapping[str, float] = field(default_factory=dict)  # by component of the machine, then filler
-    seeds: SeedRuns | None = None  # where several placements of the zeros were run
-    provenance: Mapping[str, str] = field(default_factory=dict)  # versions
-    wall_s: float = 0.0
-
-    @property
-    def cycles(self) -> int:
-        """Cycles of all layers, one after the other."""
-        return sum(layer.cycles for layer in self.layers)
-
-    @property
-    def cycles_ci95(self) -> tuple[int, int] | None:
-        """95 % confidence interval of a sampled run's cycles; layers are sampled independently of one another."""
-        return summary.cycles_ci95(self.layers)
-
-    @property
-    def time_s(self) -> float:
-        """Seconds at the machine's clock."""
-        return self.cycles / self.clock_hz
-
-    @property
-    def stack(self) -> dict[str, int]:
-        """Multiplier-slots by cause over all layers, in the order of CAUSES."""
-        sums = {cause: sum(layer.stack.get(cause, 0) for layer in self.layers) for cause in CAUSES}
-        return {cause: slots for cause, slots in sums.items() if any(cause in layer.stack for layer in self.layers)}
-
-    @property
-    def energy_pj(self) -> dict[str, float]:
-        """Energy by component over all layers, then leakage and dram; empty where that of a layer is not known."""
-        parts: dict[str, float] = summary.energy(self.layers)["energy_by_component_pj"]
-        return parts
-
-    @property
-    def speedup(self) -> float | None:
-        """Baseline cycles over cycles, at each machine's clock; None if a run takes no time."""
-        return None if self.baseline is None else summary.speedup(self.baseline.time_s, self.time_s)
-
-    def total(self, quantity: str) -> int:
-        """Sum of an integer quantity of the layers, for instance macs_effectual or dram_bytes."""
-        return sum(getattr(layer, quantity) for layer in self.layers)
-
-    def as_dict(self) -> dict[str, Any]:
-        """The object of `sim --json`."""
-        return summary.as_dict(self)
-
-    def to_dataframe(self) -> Any:
-        """A pandas.DataFrame with one row for each layer; ResultError without pandas."""
-        return summary.to_dataframe(self)

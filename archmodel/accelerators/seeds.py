@@ -3,13 +3,12 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-if TYPE_CHECKING:
-    from archmodel.accelerators.result import LayerResult, RunResult
+from archmodel.accelerators.result import LayerResult
 
 
 class Interval(NamedTuple):
@@ -55,7 +54,7 @@ class SeedRuns:
     energy_pj: tuple[tuple[float, ...], ...]  # [seeds][layers]; no layers where the energy is not known
 
     @classmethod
-    def of(cls, first_seed: int, runs: Sequence[Sequence["LayerResult"]]) -> "SeedRuns":
+    def of(cls, first_seed: int, runs: Sequence[Sequence[LayerResult]]) -> "SeedRuns":
         """What is kept of the layers of every seed."""
         known = all(layer.energy_pj for layers in runs for layer in layers)
         return cls(
@@ -78,25 +77,10 @@ class SeedRuns:
         """One layer."""
         return Interval.of([layers[index] for layers in self.cycles])
 
+    def speedup_over(self, slower: "SeedRuns", clocks: float) -> Interval | None:
+        """Speed-up over another machine on the same zeros, seed by seed; None where a run takes no time.
 
-def speedup_over_seeds(run: "RunResult") -> Interval | None:
-    """Speed-up over the baseline on the same zeros, seed by seed; None where a run takes no time."""
-    if run.seeds is None or run.baseline is None or run.baseline.seeds is None:
-        return None
-    clocks = run.clock_hz / run.baseline.clock_hz
-    pairs = list(zip(map(sum, run.baseline.seeds.cycles), map(sum, run.seeds.cycles), strict=True))
-    return Interval.of([clocks * slower / faster for slower, faster in pairs]) if all(map(all, pairs)) else None
-
-
-def as_dict(run: "RunResult") -> dict[str, Any] | None:
-    """What a run measured over its seeds, as plain data; None for a run of one placement."""
-    if run.seeds is None:
-        return None
-    energy, speedup = run.seeds.total_energy_pj, speedup_over_seeds(run)
-    return {
-        "seeds": list(run.seeds.seeds),
-        "cycles": run.seeds.total_cycles.as_dict(),
-        "energy_pj": None if energy is None else energy.as_dict(),
-        "speedup": None if speedup is None else speedup.as_dict(),
-        "layers": {layer.name: run.seeds.layer_cycles(index).as_dict() for index, layer in enumerate(run.layers)},
-    }
+        clocks : this machine's clock over the other's
+        """
+        pairs = list(zip(map(sum, slower.cycles), map(sum, self.cycles), strict=True))
+        return Interval.of([clocks * slow / fast for slow, fast in pairs]) if all(map(all, pairs)) else None

@@ -11,7 +11,7 @@ from archmodel.cli.common import WIDE, console, gap, json_option, print_json
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from archmodel.accelerators.result import RunResult
+    from archmodel.accelerators.run_result import RunResult
 
 LEAST_TEXT = 8  # columns that are left of a text that is cut
 MOST_DIFFERENCES = 8  # lines of what two runs were asked differently
@@ -52,16 +52,17 @@ def asked(run: "RunResult") -> dict[str, Any]:
 
 def totals(run: "RunResult", names: set[str] | None = None) -> dict[str, Any]:
     """Totals of a run, or of some of its layers."""
-    from archmodel.accelerators import summary
+    from archmodel.accelerators.summary import totals as of_layers
 
-    return summary.totals([layer for layer in run.layers if names is None or layer.name in names], run.clock_hz)
+    return of_layers([layer for layer in run.layers if names is None or layer.name in names], run.clock_hz)
 
 
 def comparison(first: "RunResult", second: "RunResult") -> dict[str, Any]:
     """Two runs: what they were asked that differs, the rows of their layers, sums over the layers of both."""
-    from archmodel.accelerators import summary
+    from archmodel.accelerators.comparison import compare
+    from archmodel.accelerators.summary import speedup
 
-    rows = summary.compare(first, second)
+    rows = compare(first, second)
     common = {row["name"] for row in rows if None not in row["cycles"]}
     sums = [totals(run, common) for run in (first, second)]
     return {
@@ -70,7 +71,7 @@ def comparison(first: "RunResult", second: "RunResult") -> dict[str, Any]:
         "totals": {
             "num_layers": len(common),
             **{key: tuple(one.get(key) for one in sums) for key in sums[0] | sums[1] if key != "stalls"},
-            "speedup": summary.speedup(*(one["time_s"] for one in sums)),
+            "speedup": speedup(*(one["time_s"] for one in sums)),
         },
     }
 

@@ -11,7 +11,7 @@ from archmodel.cli.common import console, left_out_line, num_fitting, print_json
 from archmodel.errors import ConfigError, ResultError, show
 
 if TYPE_CHECKING:
-    from archmodel.accelerators.result import RunResult
+    from archmodel.accelerators.run_result import RunResult
 
 ALL = "all"
 # Options that a single machine takes, and what to do instead.
@@ -46,7 +46,7 @@ def run(arch: str, output: str | None, as_json: bool, arguments: Mapping[str, An
     files = {} if output is None else result_files(output, chosen)
     with progress_bar(quiet=as_json) as advance:
         found = simulation.simulate_machines(chosen, arguments["net"], progress=advance, **options)
-    runs = sorted(found, key=lambda one: one.time_s)
+    runs = sorted(found, key=lambda one: (bool(one.unsupported), one.time_s))
     if output is not None:
         Path(output).mkdir(parents=True, exist_ok=True)
         for one in runs:
@@ -80,13 +80,13 @@ def result_files(output: str, chosen: Sequence[str]) -> dict[str, Path]:
 
 def row(run: "RunResult") -> dict[str, Any]:
     """What machines are compared by; `largest_loss` is the cause that takes most of the slots that are not busy."""
-    from archmodel.accelerators import summary
+    from archmodel.accelerators import comparison
     from archmodel.cli.compare import flat
 
     losses = {cause: slots for cause, slots in run.stack.items() if slots and cause != "busy"}
     preloaded = [value for key, value in flat(run.config["accelerator"]).items() if key.endswith("preloaded")]
     return {
-        **summary.rates(run),
+        **comparison.rates(run),
         "largest_loss": max(losses, key=lambda cause: losses[cause], default=None),
         "weights_preloaded": True in preloaded,
     }

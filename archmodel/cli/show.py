@@ -13,7 +13,7 @@ from archmodel.cli.configurations import KINDS, kind_of_file, show_file
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from archmodel.accelerators.result import RunResult
+    from archmodel.accelerators.run_result import RunResult
     from archmodel.network import Layer, Network
 
 RESULT_SUFFIXES = (".h5", ".hdf5")

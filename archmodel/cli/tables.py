@@ -6,8 +6,8 @@ from textwrap import wrap
 from rich.console import Console
 from rich.table import Table
 
-from archmodel.accelerators.result import LayerResult, RunResult
-from archmodel.accelerators.seeds import speedup_over_seeds
+from archmodel.accelerators.result import LayerResult
+from archmodel.accelerators.run_result import RunResult
 from archmodel.accelerators.summary import energy
 from archmodel.cli.common import UNBROKEN, WIDE, gap, left_out_line, num_fitting, print_wrapped
 from archmodel.errors import SHOWN_CHARACTERS, one_line
@@ -150,7 +150,7 @@ def seed_lines(run: RunResult) -> list[str]:
     """Mean and 95 % interval over the placements of the zeros."""
     if run.seeds is None:
         return []
-    cycles, spent, ratio = run.seeds.total_cycles, run.seeds.total_energy_pj, speedup_over_seeds(run)
+    cycles, spent, ratio = run.seeds.total_cycles, run.seeds.total_energy_pj, run.speedup_over_seeds
     spread = [f"{cycles.mean:,.0f} cycles +- {100 * cycles.relative_half_width:.2f} %"]
     if ratio is not None:
         spread.append(f"{ratio.mean:.3f}x +- {100 * ratio.relative_half_width:.2f} %")

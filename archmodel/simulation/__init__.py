@@ -7,7 +7,7 @@ from typing import Any
 from archmodel import config
 from archmodel.accelerators.context import Fidelity
 from archmodel.accelerators.registry import Machine, load_machine
-from archmodel.accelerators.result import RunResult
+from archmodel.accelerators.run_result import RunResult
 from archmodel.errors import SHOWN_CHARACTERS, ConfigError, WorkloadError, one_line
 from archmodel.memory.dram import load_memory
 from archmodel.network.layer import Layer

@@ -11,7 +11,8 @@ from typing import get_args
 
 from archmodel.accelerators.context import Context, Fidelity
 from archmodel.accelerators.registry import Machine, source_name
-from archmodel.accelerators.result import LayerResult, RunResult
+from archmodel.accelerators.result import LayerResult
+from archmodel.accelerators.run_result import RunResult
 from archmodel.accelerators.seeds import SeedRuns
 from archmodel.errors import ConfigError, did_you_mean, show
 from archmodel.memory.dram import IdealMemoryConfig

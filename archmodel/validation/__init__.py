@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from archmodel import config
-from archmodel.accelerators.result import RunResult
+from archmodel.accelerators.run_result import RunResult
 from archmodel.errors import ConfigError, did_you_mean, show
 from archmodel.validation.cambricon_x import measure_cambricon_x
 from archmodel.validation.cnvlutin import cnvlutin_figures, measure_cnvlutin

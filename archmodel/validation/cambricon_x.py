@@ -1,7 +1,8 @@
 """What configs/published/cambricon_x.toml measures: Cambricon-X beside DianNao in time, energy, area and power."""
 
 from archmodel.accelerators.registry import load_machine
-from archmodel.accelerators.result import LayerResult, RunResult
+from archmodel.accelerators.result import LayerResult
+from archmodel.accelerators.run_result import RunResult
 from archmodel.simulation import simulate
 from archmodel.validation.scnn import Measured
 

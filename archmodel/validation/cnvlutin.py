@@ -6,7 +6,7 @@ import numpy as np
 
 from archmodel.accelerators.context import Fidelity
 from archmodel.accelerators.registry import load_machine
-from archmodel.accelerators.result import RunResult
+from archmodel.accelerators.run_result import RunResult
 from archmodel.simulation import simulate
 from archmodel.validation.scnn import Measured
 from archmodel.views.bars import Bar, Bars

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 
 from archmodel.accelerators.context import Fidelity
 from archmodel.accelerators.registry import load_machine
-from archmodel.accelerators.result import LayerResult, RunResult
+from archmodel.accelerators.result import LayerResult
+from archmodel.accelerators.run_result import RunResult
 from archmodel.simulation import simulate
 from archmodel.validation.scnn import Measured
 from archmodel.views.bars import Bar, Bars

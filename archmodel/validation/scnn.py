@@ -7,7 +7,7 @@ import numpy as np
 
 from archmodel.accelerators.context import Context
 from archmodel.accelerators.registry import load_machine
-from archmodel.accelerators.result import RunResult
+from archmodel.accelerators.run_result import RunResult
 from archmodel.memory.dram import load_memory
 from archmodel.network.layer import Layer
 from archmodel.operands.operands import Operands

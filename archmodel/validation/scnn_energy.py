@@ -8,7 +8,7 @@ import math
 from collections.abc import Iterable, Sequence
 
 from archmodel.accelerators.registry import load_machine
-from archmodel.accelerators.result import RunResult
+from archmodel.accelerators.run_result import RunResult
 from archmodel.accelerators.summary import energy
 from archmodel.simulation import simulate
 from archmodel.validation.scnn import STUDY_ROWS, Measured

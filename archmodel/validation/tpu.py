@@ -6,7 +6,7 @@ Statistical runs: the machine is dense, so that its cycles are the same in every
 from collections.abc import Mapping
 
 from archmodel.accelerators.registry import load_machine
-from archmodel.accelerators.result import RunResult
+from archmodel.accelerators.run_result import RunResult
 from archmodel.accelerators.summary import energy
 from archmodel.network.toml_reader import read_network
 from archmodel.simulation import simulate

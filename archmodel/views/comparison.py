@@ -5,8 +5,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from archmodel.accelerators.result import RunResult
-from archmodel.accelerators.summary import CAUSES, energy
+from archmodel.accelerators.columns import CAUSES
+from archmodel.accelerators.run_result import RunResult
+from archmodel.accelerators.summary import energy
 from archmodel.errors import SHOWN_CHARACTERS, ResultError, one_line
 from archmodel.results import MAX_NAME_BYTES, save
 from archmodel.views.deviations import Deviations

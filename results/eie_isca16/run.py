@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from archmodel.accelerators.registry import load_machine
-from archmodel.accelerators.result import RunResult
+from archmodel.accelerators.run_result import RunResult
 from archmodel.memory.energy import cost_of
 from archmodel.validation.eie import SRAM_BITS, load_balance, run
 

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from archmodel import config, simulate
-from archmodel.accelerators.result import RunResult
+from archmodel.accelerators.run_result import RunResult
 from archmodel.errors import WorkloadError
 
 SEEDS = (0, 1, 2)

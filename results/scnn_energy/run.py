@@ -10,7 +10,7 @@ from pathlib import Path
 
 from archmodel import simulate
 from archmodel.accelerators.registry import Machine, load_machine
-from archmodel.accelerators.result import RunResult
+from archmodel.accelerators.run_result import RunResult
 from archmodel.memory.energy import Counts, energy_pj
 from archmodel.memory.technology import Technology
 from archmodel.validation.scnn import STUDY_ROWS

@@ -6,8 +6,7 @@ python results/zero_correlation/run.py     writes compare.md and the runs beside
 from pathlib import Path
 
 from archmodel import simulate
-from archmodel.accelerators.result import RunResult
-from archmodel.accelerators.seeds import speedup_over_seeds
+from archmodel.accelerators.run_result import RunResult
 from archmodel.results import save
 from archmodel.validation.scnn import STUDY_ROWS
 
@@ -81,7 +80,7 @@ def table(network: str) -> tuple[str, list[str]]:
     save(run, FOLDER / f"{NETWORKS[network]}.h5")
     busier = f"correlated:position_spread={MEAN_POSITION_SPREAD}"
     lines.append(row(f"all, position spread {MEAN_POSITION_SPREAD}", run_study(network, busier)))
-    interval = speedup_over_seeds(run)
+    interval = run.speedup_over_seeds
     assert interval is not None
     over_seeds = (
         f"Speed-up of the last row over {NUM_SEEDS} placements: {interval.mean:.2f}, 95 % interval"

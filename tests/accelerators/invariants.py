@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 from archmodel import results
+from archmodel.accelerators.columns import CAUSES
 from archmodel.accelerators.context import Context
 from archmodel.accelerators.registry import load_machine
 from archmodel.accelerators.sampling import WIDEST
-from archmodel.accelerators.summary import CAUSES
 from archmodel.memory.dram import load_memory
 from archmodel.network.toml_reader import read_network
 from archmodel.operands.sources import OperandSource, Source

@@ -5,8 +5,9 @@ import dataclasses
 import numpy as np
 import pytest
 
-from archmodel.accelerators.result import LayerResult, RunResult
-from archmodel.accelerators.summary import CAUSES
+from archmodel.accelerators.columns import CAUSES
+from archmodel.accelerators.result import LayerResult
+from archmodel.accelerators.run_result import RunResult
 from archmodel.memory.dram import Stream
 
 LAYER = LayerResult(

@@ -7,7 +7,7 @@ import statistics
 import numpy as np
 import pytest
 
-from archmodel.accelerators.seeds import Interval, SeedRuns, speedup_over_seeds, student_t
+from archmodel.accelerators.seeds import Interval, SeedRuns, student_t
 from archmodel.errors import ConfigError
 from archmodel.simulation import simulate
 
@@ -59,16 +59,16 @@ def test_every_seed_is_the_run_of_that_seed_alone():
 def test_the_speedup_is_taken_seed_by_seed():
     several = run(seeds=4, baseline="dcnn")
     ratios = [run(seed=seed, baseline="dcnn").speedup for seed in range(4)]
-    assert speedup_over_seeds(several).mean == pytest.approx(statistics.fmean(ratios), rel=1e-12)
-    assert speedup_over_seeds(run(seeds=2)) is None
-    assert speedup_over_seeds(run(baseline="dcnn")) is None
+    assert several.speedup_over_seeds.mean == pytest.approx(statistics.fmean(ratios), rel=1e-12)
+    assert run(seeds=2).speedup_over_seeds is None
+    assert run(baseline="dcnn").speedup_over_seeds is None
 
 
 def test_runs_that_take_no_time_have_no_speedup():
     free = ("ppu.output_words_per_cycle=0", "ppu.halo_words_per_cycle=0", "memory.latency_s=0.0")
     several = run(seeds=2, baseline="dcnn", assignments=free, weights="density=0", activations="density=0")
     assert several.seeds.total_cycles == (0.0, 0.0, 0.0)
-    assert speedup_over_seeds(several) is None
+    assert several.speedup_over_seeds is None
     assert several.as_dict()["seeds"]["speedup"] is None
 
 
