@@ -180,6 +180,18 @@ def test_a_stride_becomes_channels_and_its_empty_cells_cost_cycles():
     assert result.stack["busy"] == result.macs_effectual == result.macs_dense == 55 * 55 * 2 * 363
 
 
+@pytest.mark.parametrize("dot_product", ["flattened", "channels"])
+@pytest.mark.parametrize(("R", "dilation"), [(1, 1), (2, 2)])
+def test_inputs_between_the_strides_that_no_weight_meets_are_not_multiplied(dot_product, R, dilation):
+    # ResNet's shortcut, 1x1 stride 2, and taps as far apart as the stride: one of four phases has weights.
+    layer = Layer("shortcut", "conv", ("x",), (32, 18, 16), 2, R, 1, stride=(2, 2), dilation=(dilation, 1))
+    chosen = machine("ppu.output_words_per_cycle=0", f"pe.dot_product={dot_product}")
+    result = run_layer(chosen, layer, at_densities(layer, 1.0, 1.0), FREE)
+    tile = -(-layer.P // 8) * -(-layer.Q // 8)
+    assert result.cycles == tile * 2 * R * 2  # 32 channels are two steps of 16
+    assert result.macs_issued == result.macs_dense
+
+
 def test_only_the_last_group_of_the_last_image_drains_in_sight():
     layer = Layer("conv", "conv", ("x",), (16, 8, 8), 20)  # 1 output a PE and channel, 20 cycles an image
     operands = at_densities(layer, 1.0, 1.0, batch=3)
