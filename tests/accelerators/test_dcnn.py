@@ -69,7 +69,7 @@ def with_buffers(chosen, **changes):
 
 
 def account(result):
-    return cases.account(result) | {"cycle_map": result.cycle_map.tolist()}
+    return cases.account(result) | {"cycle_map": result.cycle_map.tolist(), "details": dict(result.details)}
 
 
 @pytest.mark.parametrize("block", range(20))

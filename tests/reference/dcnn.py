@@ -56,6 +56,7 @@ def run_layer(config, layer, weights, inputs, output_density, context):
         "operations": dict.fromkeys(("multipliers", "adders"), slots["busy"] if config.pe.zero_gating else multiplied),
         "streams": streams,
         "cycle_map": [work],
+        "details": {"Kc": config.pe.Kc, "sub_planes": num_tiles, "compute_cycles": sum(compute)},
     }
 
 
