@@ -290,7 +290,7 @@ def test_accumulators_must_hold_a_position_of_a_group(Kc, least):
     layer = Layer("narrow", "conv", ("x",), (2, 4, 4), 10, 2, 3, groups=2)
     enough, fewer = (dense(layer, {"pe.Kc": Kc, "pe.accumulator_entries": least - short}) for short in (0, 1))
     assert enough.run().details["Kc"] == (min(Kc, 5) if isinstance(Kc, int) else 1)
-    with pytest.raises(ConfigError, match=rf"^narrow: pe.accumulator_entries = {least - 1}: must be at least {least}, "):
+    with pytest.raises(ConfigError, match=rf"^narrow: pe.accumulator_entries = {least - 1}: .* at least {least}, "):
         fewer.run()
 
 
