@@ -162,13 +162,20 @@ DCNN_PARTS = {
     "halo": (64, 16, 32, 1),
     "accumulators": (128, 24, 1024, 1),
 }
-BARE_SCNN = ("pe.accumulator_entries=100", "pe.queue_depth=0", "ppu.halo_words_per_cycle=0", "ppu.overlap=false")
+BARE_SCNN = ("pe.accumulator_entries=150", "pe.queue_depth=0", "ppu.halo_words_per_cycle=0", "ppu.overlap=false")
 BARE_SCNN_PARTS = {
-    "coordinates": (1024, 7, 1, 1),
-    "crossbar": (64, 26, 1, 1),  # four entries a bank
-    "bank_queues": (2048, 26, 1, 1),  # a register each
-    "accumulators": (2048, 24, 4, 1),
+    "coordinates": (1024, 8, 1, 1),
+    "crossbar": (64, 27, 1, 1),  # five entries a bank
+    "bank_queues": (2048, 27, 1, 1),  # a register each
+    "accumulators": (2048, 24, 5, 1),
     "halo": (64, 24, 8, 1),
+}
+LEAST_SCNN = ("pe.accumulator_entries=1",)
+LEAST_SCNN_PARTS = {
+    "coordinates": (1024, 1, 1, 1),
+    "crossbar": (64, 24, 1, 1),
+    "bank_queues": (2048, 24, 8, 1),
+    "accumulators": (4096, 24, 1, 1),
 }
 BARE_DCNN = ("ppu.output_words_per_cycle=0", "ppu.overlap=false", "buffers.activation_bytes=64")
 BARE_DCNN_PARTS = {
@@ -183,6 +190,7 @@ BARE_DCNN_PARTS = {
     [
         ("scnn", (), SCNN_PARTS),
         ("scnn", BARE_SCNN, SCNN_PARTS | BARE_SCNN_PARTS),
+        ("scnn", LEAST_SCNN, SCNN_PARTS | LEAST_SCNN_PARTS),
         ("dcnn", (), DCNN_PARTS),
         ("dcnn", BARE_DCNN, DCNN_PARTS | BARE_DCNN_PARTS),
     ],
