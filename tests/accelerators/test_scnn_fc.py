@@ -138,6 +138,13 @@ def test_the_largest_tile_of_a_convolution_decides():
     assert machine.fits(outputs, 1.0, 1.0) == (True, False)
 
 
+def test_tiles_of_the_padded_plane_keep_fewer_channels():
+    # 8x8 with a border of one on 8x8 PEs: a tile of 1x1, or of 2x2 where the border is tiled too; 4,096 entries
+    layer = Layer("c", "conv", ("x",), (1025, 8, 8), 1024, 3, 3, padding=(1, 1, 1, 1))
+    assert load().fits(layer, 1.0, 1.0) == (True, True)
+    assert load(tile_plane="padded").fits(layer, 1.0, 1.0) == (False, True)
+
+
 def test_iarams_and_oarams_of_all_pes_keep_feature_maps():
     machine = load(pe__rows=2, pe__cols=3, buffers__iaram_bytes=100, buffers__oaram_bytes=1000)
     assert machine.activation_bytes == 6 * 1100
