@@ -20,6 +20,7 @@ import archmodel
 from archmodel import config
 from archmodel.cli import common, listing, main
 from archmodel.errors import ResultError
+from archmodel.network import read_network
 
 ROOT = Path(__file__).resolve().parents[1]
 ARCHMODEL = [sys.executable, "-c", "import sys; from archmodel.cli.main import run; sys.exit(run())"]
@@ -88,17 +89,49 @@ def test_list_of_all_kinds_has_a_heading_for_each_that_has_names(archmodel_run):
     code, output, _ = archmodel_run("list")
     assert code == 0
     headings = [line[:-1] for line in output.splitlines() if line.endswith(":") and line[0] != " "]
-    assert headings == [name for name, kind in listing.KINDS.items() if config.names(kind)]
+    assert headings == [name for name, kind in listing.ALL_KINDS.items() if config.names(kind)]
 
 
-@pytest.mark.parametrize("arguments", [["list", "--json"], ["list", "memory", "--json"]], ids=" ".join)
+def test_a_kind_without_files_is_not_offered(archmodel_run):
+    empty = {name for name, kind in listing.ALL_KINDS.items() if not config.names(kind)}
+    assert "accelerators" not in empty
+    assert not empty & {heading.rstrip(":") for heading in archmodel_run("list")[1].split()}
+    assert not empty & json.loads(archmodel_run("list", "--json")[1]).keys()
+    offered = archmodel_run("list", "--help")[1].partition("[OPTIONS]")[2].partition("]")[0].strip(" [\n")
+    assert offered.split("|") == list(listing.KINDS)
+    assert "links" not in offered
+    assert all(config.names(listing.ALL_KINDS[name]) for name in offered.split("|"))
+
+
+def test_a_network_is_listed_with_the_densities_that_a_run_takes(archmodel_run):
+    listed = {entry["name"]: entry for entry in json.loads(archmodel_run("list", "networks", "--json")[1])["networks"]}
+    lines = {line.split()[0]: line for line in archmodel_run("list", "networks")[1].splitlines()}
+    for name in ("vgg16", "squeezenet", "squeezenet_pruned", "bert_base"):
+        run = archmodel.simulate("dcnn", name, fidelity="statistical")
+        layers = dict(zip((layer.name for layer in run.layers), run.layers, strict=True))
+        network = read_network(name).compute_layers
+        inputs = sum(layers[one.name].input_density * one.input_words for one in network)
+        weights = sum(layers[one.name].weight_density * one.weight_words for one in network if one.kind != "matmul")
+        inputs /= sum(one.input_words for one in network)
+        weights /= sum(one.weight_words for one in network if one.kind != "matmul")
+        entry = listed[name]
+        assert (entry["weight_density"], entry["input_density"]) == pytest.approx((weights, inputs), rel=1e-6)
+        assert f"  w {weights:.2f}  in {inputs:.2f}  {entry['title']}" in lines[name]
+
+
+@pytest.mark.parametrize(
+    "arguments", [["list", "--json"], ["list", "memory", "--json"], ["list", "networks", "--json"]], ids=" ".join
+)
 def test_list_as_json_is_one_object(archmodel_run, arguments):
     code, output, errors = archmodel_run(*arguments)
     assert (code, errors) == (0, "")
     found = json.loads(output)
-    assert list(found) == (["memory"] if "memory" in arguments else list(listing.KINDS))
-    assert all(entry.keys() == {"name", "title"} for entries in found.values() for entry in entries)
-    assert [entry["name"] for entry in found["memory"]] == config.names("memory")
+    kind = arguments[1]
+    assert list(found) == ([kind] if kind in listing.KINDS else list(listing.KINDS))
+    densities = {"weight_density", "input_density"} if kind == "networks" else set()
+    for name, entries in found.items():
+        assert all(entry.keys() == {"name", "title"} | densities for entry in entries)
+        assert [entry["name"] for entry in entries] == config.names(listing.KINDS[name])
 
 
 @pytest.mark.parametrize(
@@ -154,7 +187,6 @@ def assert_one_line(errors: str) -> None:
         (PermissionError(errno.EACCES, "Permission denied", "out.h5"), 2, "out.h5: Permission denied"),
         (OSError("unable to write"), 2, "unable to write"),
         (MemoryError(), 2, "not enough memory"),
-        (BrokenPipeError(errno.EPIPE, "Broken pipe"), 2, "the reader of the output closed it"),
         (KeyboardInterrupt(), 130, "interrupted"),
         (click.BadParameter("no\nnumber"), 2, "no number"),
         (ModuleNotFoundError("x", name="pandas.core"), 2, "install it with: pip install 'archmodel[plot]'"),
@@ -209,13 +241,28 @@ def test_an_output_that_cannot_be_written_is_one_line():
     assert_one_line(done.stderr)
 
 
-def test_a_closed_pipe_is_one_line():
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["list"],
+        ["list", "--json"],
+        ["show", "scnn"],
+        ["show", "lenet5"],
+        ["sim", "--arch", "scnn", "--net", "alexnet", "--fidelity", "statistical"],
+        ["sim", "--arch", "scnn", "--net", "alexnet", "--fidelity", "statistical", "--json"],
+        ["sim", "--arch", "scnn,dcnn", "--net", "alexnet", "--fidelity", "statistical"],
+    ],
+    ids=" ".join,
+)
+def test_a_reader_that_has_enough_ends_every_verb_in_the_same_way(arguments):
+    """Silent, with 128 + SIGPIPE: what a shell reports of `cat` and `grep` there, so `pipefail` treats all alike."""
     reader, writer = os.pipe()
     os.close(reader)
-    done = listed(writer)
+    done = subprocess.run(
+        [*ARCHMODEL, *arguments], cwd=ROOT, stdout=writer, stderr=subprocess.PIPE, text=True, env=BUFFERED
+    )
     os.close(writer)
-    assert done.returncode == 2
-    assert_one_line(done.stderr)
+    assert (done.returncode, done.stderr) == (128 + signal.SIGPIPE, "")
 
 
 @pytest.mark.parametrize("closing", [">&-", "2>&-", ">&- 2>&-"])

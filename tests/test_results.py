@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import random
+import re
 import signal
 import stat
 import subprocess
@@ -23,6 +24,7 @@ from archmodel.accelerators import summary
 from archmodel.accelerators.result import LayerResult, RunResult
 from archmodel.accelerators.seeds import SeedRuns
 from archmodel.accelerators.summary import CAUSES
+from archmodel.cli.tables import HEADINGS, OTHER
 from archmodel.errors import ResultError
 from archmodel.memory.dram import Stream
 
@@ -194,7 +196,7 @@ def test_every_dataset_explains_itself_and_stands_in_the_document(tmp_path):
             assert dataset.attrs["unit"]
             assert dataset.attrs["description"]
             known = name.removeprefix("baseline/")
-            assert f"`{'cycle_map/<layer>' if known.startswith('cycle_map/') else known}`" in DOCUMENT
+            assert f"`{'cycle_map/<row>' if known.startswith('cycle_map/') else known}`" in DOCUMENT
         for name in file.attrs:
             assert f"`{name}`" in DOCUMENT
 
@@ -203,7 +205,29 @@ def test_the_document_names_no_dataset_that_does_not_exist():
     table = DOCUMENT.partition("## Datasets")[2].partition("The group `baseline`")[0]
     first_cells = [line.split("|")[1] for line in table.splitlines() if line.startswith("| `")]
     named = {name for cell in first_cells for name in cell.split("`")[1::2]}
-    assert named == set(results.SCHEMA) | {"cycle_map/<layer>"}
+    assert named == set(results.SCHEMA) | {"cycle_map/<row>"}
+
+
+def test_the_document_lists_every_cause_with_its_column_of_the_table():
+    section = DOCUMENT.partition("## Causes")[2].partition("\n## ")[0]
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in section.splitlines() if line.startswith("| `")]
+    columns = {"busy": "util", **{cause: heading for cause, heading in HEADINGS.items() if cause != OTHER}}
+    assert [(cause, column) for cause, column, _ in rows] == [(f"`{cause}`", columns[cause]) for cause in CAUSES]
+    assert all(what for _, _, what in rows)
+
+
+def test_the_examples_of_the_document_run(tmp_path, monkeypatch):
+    pytest.importorskip("pandas", reason="pandas is an extra")
+    layers = tuple(a_layer(seed, f"conv{seed}", energy_pj={"iaram": seed + 0.1, "dram": 2.0}) for seed in range(3))
+    run = a_run(layers=layers)
+    saved(tmp_path, run)
+    monkeypatch.chdir(tmp_path)
+    file_example, frame_example = re.findall(r"```python\n(.*?)```", DOCUMENT, re.DOTALL)
+    found = {}
+    exec(compile(file_example, "results.md", "exec"), found)
+    assert found["slots"] == run.stack
+    exec(compile(frame_example, "results.md", "exec"), found)
+    assert found["stalls"].sum().sum() == pytest.approx(run.cycles)
 
 
 def test_columns_have_the_layers_quantities(tmp_path):
@@ -624,6 +648,7 @@ def test_totals_are_sums_by_hand():
     assert totals["stalls"] == {"busy": 15.0, "memory": 25.0}
     assert totals["energy_by_component_pj"] == {"iaram": 30.0, "dram": 200.0}
     assert totals["energy_pj"] == 230.0
+    assert run.energy_pj == {"iaram": 30.0, "dram": 200.0}
 
 
 def test_the_energy_of_a_run_is_unknown_where_that_of_a_layer_is():
@@ -631,7 +656,7 @@ def test_the_energy_of_a_run_is_unknown_where_that_of_a_layer_is():
     document = summary.as_dict(run)
     assert [layer["energy_pj"] for layer in document["layers"]] == [1.0, None]
     assert document["totals"]["energy_pj"] is None
-    assert document["totals"]["energy_by_component_pj"] == {}
+    assert document["totals"]["energy_by_component_pj"] == run.energy_pj == {}
 
 
 def test_a_run_keeps_its_seeds(tmp_path):
@@ -706,6 +731,13 @@ def test_a_data_frame_has_a_row_for_each_layer():
     assert frame.attrs["totals"]["cycles"] == run.cycles
     assert "baseline" not in frame.attrs
     assert copy.deepcopy(frame).attrs == frame.attrs
+
+
+def test_a_data_frame_without_pandas_is_one_line(monkeypatch):
+    monkeypatch.setitem(sys.modules, "pandas", None)
+    with pytest.raises(ResultError) as error:
+        a_run().to_dataframe()
+    assert str(error.value) == "to_dataframe: needs pandas: pip install 'archmodel[plot]'"
 
 
 # Comparison

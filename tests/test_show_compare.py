@@ -11,7 +11,7 @@ import pytest
 
 from archmodel import config, results
 from archmodel.accelerators import summary
-from archmodel.cli import main
+from archmodel.cli import configurations, main
 from archmodel.network import read_network
 from tests.test_results import a_layer, a_run
 
@@ -76,8 +76,9 @@ def assert_numbers_line_up(rows: list[str], heading: str) -> None:
 def test_a_configuration_is_shown_as_it_is_written(archmodel_run, kind, name):
     output = output_of(archmodel_run, "show", name)
     written = (config.folder(kind) / f"{name}.toml").read_text("utf-8")
-    assert output == f"# configs/{kind}/{name}.toml\n\n{written.rstrip()}\n"
-    assert config.parse(output, "") == config.parse(written, "")
+    own, base_line, _ = output.partition("\n# From its base, ")
+    assert own == f"# configs/{kind}/{name}.toml\n\n{written.rstrip()}\n"
+    assert bool(base_line) == ("base" in config.parse(written, ""))
     document = object_of(archmodel_run, "show", name)
     assert document["values"] == config.read(kind, name)[0]
     assert document["kind"] == config.SINGULAR.get(kind, kind.removesuffix("s"))
@@ -86,11 +87,93 @@ def test_a_configuration_is_shown_as_it_is_written(archmodel_run, kind, name):
 
 def test_a_configuration_of_the_users_own_is_a_path(archmodel_run, tmp_path):
     path = tmp_path / "mine.toml"
-    path.write_text("# größer\nmodel = 'scnn'\n", "utf-8")
-    assert output_of(archmodel_run, "show", path) == f"# {path}\n\n# größer\nmodel = 'scnn'\n"
-    assert object_of(archmodel_run, "show", path)["kind"] == "configuration"
-    path.write_text("model = \n")
-    assert_refused(archmodel_run, "line 1, column 9", "show", path)
+    for kind, name in (("accelerators", "scnn"), ("memory", "ideal"), ("technology", "45nm"), ("zeros", "correlated")):
+        text = "# größer\n" + (config.folder(kind) / f"{name}.toml").read_text("utf-8").rstrip()
+        path.write_text(text + "\n", "utf-8")
+        assert output_of(archmodel_run, "show", path) == f"# {path}\n\n{text}\n"
+        assert object_of(archmodel_run, "show", path)["kind"] == config.SINGULAR.get(kind, kind.removesuffix("s"))
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("model = \n", "line 1, column 9"),
+        ("", "mine.toml: is empty; allowed: the keys of network, accelerator, memory, technology, pattern of zeros"),
+        ("# only a comment\n", "mine.toml: is empty"),
+        ("colour = 3\n", "mine.toml: no key that is known; allowed: "),
+        ("base = 'scnn'\n[pe]\nrowz = 3\n", "mine.toml: pe.rowz = 3: unknown key"),
+        ("base = 'ideal'\nlatency = 3\n", "mine.toml: latency = 3: unknown key"),
+        ("base = '45nm'\nnode_nm = 'x'\n", "mine.toml: node_nm = 'x'"),
+        ("base = 'correlated'\nlength = -1\n", "mine.toml: length = -1"),
+        ("base = 'scn'\n", "base = 'scn': allowed: a name of 'archmodel list'; did you mean 'scnn'?"),
+        ("base = ['scnn']\n", "base = ['scnn']: allowed: a name of 'archmodel list'"),
+        ("base = 'dcnn_opt'\n", "base = 'dcnn_opt': has a base itself"),
+        ("model = 'scnn'\n", "mine.toml: "),
+        ("name = 'x'\nbytes_per_s = 1e9\n", "required key is missing"),
+        ("base = 'lenet5'\nlayers = 3\n", "mine.toml: layers = 3"),
+    ],
+)
+def test_a_configuration_that_no_run_takes_is_one_line(archmodel_run, tmp_path, text, expected):
+    path = tmp_path / "mine.toml"
+    path.write_text(text)
+    assert_refused(archmodel_run, expected, "show", path)
+    assert_refused(archmodel_run, expected, "show", path, "--json")
+
+
+def test_a_base_that_two_kinds_have_is_one_line(archmodel_run, tmp_path, monkeypatch):
+    path = tmp_path / "mine.toml"
+    path.write_text("base = 'scnn'\n")
+    monkeypatch.setattr(configurations, "KINDS", ("accelerators", "memory", "accelerators"))
+    assert_refused(archmodel_run, "base = 'scnn': a name in each of accelerators, accelerators", "show", path)
+
+
+BASES = [(kind, name) for kind in ("accelerators", "memory", "technology", "zeros") for name in config.names(kind)]
+BASES = [(kind, name) for kind, name in BASES if "base" not in config.written(kind, name)[0]]
+
+
+def leaves(data: dict, above: tuple[str, ...] = ()) -> dict[tuple[str, ...], object]:
+    """The values below nested sections, by path."""
+    found = {}
+    for key, value in data.items():
+        found |= leaves(value, (*above, key)) if isinstance(value, dict) else {(*above, key): value}
+    return found
+
+
+@pytest.mark.parametrize(("kind", "name"), BASES)
+def test_of_a_base_the_lines_stay_whose_keys_are_not_replaced(kind, name):
+    data, text, _ = config.written(kind, name)
+    every = leaves(data)
+    for path in every:
+        own = {path[-1]: 1}
+        for part in path[-2::-1]:
+            own = {part: own}
+        shown = configurations.still_holds(text, data, own)
+        assert leaves(config.parse(shown, "")) == {key: value for key, value in every.items() if key != path}
+    assert configurations.still_holds(text, data, {}) == text.rstrip()
+    assert {line[:1] for line in configurations.still_holds(text, data, data).splitlines()} <= {"#", ""}
+
+
+def test_a_machine_on_top_of_another_is_shown_with_what_it_has_of_it(archmodel_run, tmp_path):
+    path = tmp_path / "mine.toml"
+    own = "base = 'scnn'  # mine\nname = 'Mine'\n[pe]\nrows = 4\n"
+    path.write_text(own)
+    output = output_of(archmodel_run, "show", path)
+    assert output.startswith(f"# {path}\n\n{own}\n# From its base, configs/accelerators/scnn.toml:\n\n# SCNN: ")
+    below = output.partition("# From its base, ")[2]
+    source = (config.folder("accelerators") / "scnn.toml").read_text("utf-8").splitlines()
+    replaced = [line for line in source if line.startswith(("name =", "rows ="))]
+    assert len(replaced) == 2
+    assert below.splitlines()[2:] == [line for line in source if line not in replaced]
+    document = object_of(archmodel_run, "show", path)
+    assert (document["kind"], document["base"]) == ("accelerator", "configs/accelerators/scnn.toml")
+    assert document["values"] == config.read("accelerators", path)[0]
+
+
+def test_a_network_on_top_of_another_is_a_network(archmodel_run, tmp_path):
+    path = tmp_path / "mine.toml"
+    path.write_text("base = 'lenet5'\ntitle = 'My LeNet'\n")
+    assert output_of(archmodel_run, "show", path).startswith(f"My LeNet ({path})\n")
+    assert object_of(archmodel_run, "show", path)["kind"] == "network"
 
 
 def test_show_of_a_machine_needs_no_arrays():
@@ -388,10 +471,26 @@ def test_a_clock_is_compared_once(archmodel_run, file):
 
 
 def test_many_differences_are_cut_with_their_number(archmodel_run, file):
-    changed = {"memory": {f"key{index}": index for index in range(30)}, "technology": {"name": "16 nm"}}
-    other = a_run(1, config=changed)
-    output = output_of(archmodel_run, "compare", file(a_run(1), "a.h5"), file(other, "b.h5"))
-    assert "... and 23 more keys: see --json\n" in output
+    run = a_run(1)
+    changed = {**run.config, "accelerator": {**run.config["accelerator"], **{f"key{index}": 1 for index in range(30)}}}
+    output = output_of(archmodel_run, "compare", file(run, "a.h5"), file(a_run(1, config=changed), "b.h5"))
+    assert output.count(": None in a, 1 in b\n") == 8
+    assert output.endswith("... and 22 more keys: see --json\n")
+
+
+def test_what_differs_stands_below_the_table_and_a_part_by_its_name(archmodel_run, file):
+    run = a_run(1)
+    nodes = [{"technology": {"name": f"{node} nm", "node_nm": node, "supply_v": node / 20}} for node in (16, 28)]
+    runs = [dataclasses.replace(run, config=run.config | node) for node in nodes]
+    paths = [file(one, f"{index}.h5") for index, one in enumerate(runs)]
+    lines = output_of(archmodel_run, "compare", *paths).splitlines()
+    at = lines.index("technology.name: '16 nm' in a, '28 nm' in b")
+    assert at > next(index for index, line in enumerate(lines) if line.startswith("total of both"))
+    assert lines[at + 1 :] == ["... and 2 more keys: see --json"]
+    assert "node_nm" not in "".join(lines)
+    same_name = {"technology": {**nodes[0]["technology"], "supply_v": 1.0}}
+    changed = file(dataclasses.replace(run, config=run.config | same_name), "c.h5")
+    assert "technology.supply_v: 0.8 in a, 1.0 in b\n" in output_of(archmodel_run, "compare", paths[0], changed)
 
 
 def test_different_networks_are_compared_where_layers_share_a_name(archmodel_run, file):

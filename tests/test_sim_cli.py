@@ -25,7 +25,6 @@ from archmodel.accelerators import dcnn, summary
 from archmodel.accelerators.summary import CAUSES
 from archmodel.cli import main, tables
 from archmodel.cli.tables import joules
-from archmodel.network.toml_reader import read_network
 
 LENET = ["--arch", "scnn", "--net", "lenet5"]
 FAST = [*LENET, "--layers", "ip2"]
@@ -180,7 +179,7 @@ def test_slots_lost_in_a_row_and_the_utilization_are_all_slots():
             assert 98 < sum(shares) < 102, line
 
 
-@pytest.mark.parametrize("columns", [80, 100, 160])
+@pytest.mark.parametrize("columns", [50, 60, 80, 100, 160])
 @pytest.mark.parametrize(
     ("net", "layers", "memory"),
     [
@@ -193,21 +192,50 @@ def test_slots_lost_in_a_row_and_the_utilization_are_all_slots():
 )
 def test_a_table_fits_its_terminal_and_cuts_no_number(monkeypatch, columns, net, layers, memory):
     monkeypatch.setenv("COLUMNS", str(columns))
+    monkeypatch.setenv("NO_COLOR", "1")
     rate = ["--set", f"memory.bytes_per_s={memory}"]
     output = succeeded("--arch", "scnn", "--net", net, "--layers", layers, "--baseline", "dcnn", *rate)
     assert max(len(line) for line in output.splitlines()) <= columns
+    assert "…" not in output
     run = archmodel.simulate("scnn", net, layers=layers, assignments=(f"memory.bytes_per_s={memory}",))
-    rows = rows_of(output)
-    lines = list(rows.values())
-    for layer, line in zip(run.layers, lines, strict=False):
+    rows = list(rows_of(output).values())
+    (heading,) = [line.rstrip() for line in output.splitlines() if line.startswith("layer ")]
+    for layer, line in zip(run.layers, rows, strict=False):
         name, *cells = line.split()
+        assert name == layer.name
         assert f"{layer.cycles:,}" in cells
-        assert not any("…" in cell for cell in cells)
-        head, _, tail = name.partition("…")
-        assert layer.name.startswith(head)
-        assert layer.name.endswith(tail)
-        assert columns < 160 or name == layer.name
-    assert len(rows) >= len(run.layers) + 1  # names that fit differ from one another
+    assert all(len(line.rstrip()) == len(heading) for line in rows)
+    every = ["layer", "MACs", "w", "in", "cycles", "util", *map(tables.HEADINGS.get, CAUSES[1:]), "other"]
+    every += ["DRAM", "vs base"]
+    shown = [one for one in every if re.search(rf"(^| ){one}( |$)", heading)]
+    _, no_room, left_out = " ".join(output.splitlines()).partition("no room for ")
+    assert bool(no_room) == (shown[-1] != "vs base")
+    missing = left_out.partition(": a wider terminal has them, and --json")[0].split(", ") if no_room else []
+    assert [one for one in every if one in shown or one in missing] == shown + missing
+
+
+def test_a_narrow_terminal_loses_columns_before_cycles_and_no_cause(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "50")
+    layers = ["--arch", "scnn", "--net", "googlenet", "--layers", "inception_3b/*", "--baseline", "dcnn"]
+    output = succeeded(*layers)
+    assert output.endswith("no room for util, other, DRAM, vs base: a wider\nterminal has them, and --json\n")
+    run = archmodel.simulate("scnn", "googlenet", layers="inception_3b/*")
+    (lost,) = re.findall(r"^lost +in % of all slots: ((?:.+\n)(?: .+\n)*)", output, re.M)
+    shares = dict(part.split() for part in lost.split(","))
+    losses = {cause: slots / run.total("slots") for cause, slots in run.stack.items() if cause != "busy"}
+    shown = {tables.HEADINGS[cause]: f"{100 * share:.1f}" for cause, share in losses.items() if share >= 0.0005}
+    assert shares == shown
+    monkeypatch.setenv("COLUMNS", "160")
+    assert "\nlost " not in succeeded(*layers)
+
+
+def test_the_words_of_the_totals_and_other_are_explained_where_they_stand(monkeypatch):
+    for columns, has_other in (("80", True), ("160", False)):
+        monkeypatch.setenv("COLUMNS", columns)
+        output = succeeded(*LENET)
+        for word in ("oracle: ", "dense-equivalent: ", "effectual: "):
+            assert word in output
+        assert ("other: slots lost to causes without a column" in " ".join(output.split())) == has_other
 
 
 def test_energy_and_area_have_the_share_of_every_component(monkeypatch):
@@ -272,16 +300,6 @@ def test_the_largest_causes_have_a_column_and_one_stands_for_the_rest():
         assert shown == [cause for cause in losses if cause in shown]
 
 
-def test_names_that_do_not_fit_still_differ():
-    names = [layer.name for layer in read_network("googlenet").compute_layers]
-    for room in range(17, 24):
-        shown = tables.shortened(names, room)
-        assert len(set(shown)) == len(names)
-        assert max(map(len, shown)) <= room
-        assert all(short == name for short, name in zip(shown, names, strict=True) if len(name) <= room)
-    assert tables.shortened(names, 30) == names
-
-
 @pytest.mark.parametrize(
     ("value", "text"),
     [
@@ -326,6 +344,14 @@ def test_a_name_of_several_lines_stays_on_one(tmp_path):
     text = (config.folder("memory") / "ideal.toml").read_text()
     path.write_text(text.replace('"Ideal DRAM, 50 GB/s"', r'"two\nlines \u001b[31m"'))
     assert r"two lines \x1b[31m" in succeeded(*FAST, "--memory", str(path)).splitlines()[0]
+
+
+def test_help_says_that_a_layer_alone_can_differ_and_the_layer_does():
+    text = " ".join(succeeded("--help").split())
+    assert "Tensors of layers left out go through DRAM: a layer alone can differ from the same layer in its" in text
+    alone, whole = (archmodel.simulate("scnn", "lenet5", layers=layers) for layers in ("conv2", None))
+    assert alone.layers[0].name == whole.layers[1].name == "conv2"
+    assert alone.layers[0].dram_bytes > whole.layers[1].dram_bytes
 
 
 # JSON

@@ -14,7 +14,7 @@ from archmodel.errors import ArchmodelError, WorkloadError
 from archmodel.network.toml_reader import read_network
 from archmodel.operands.correlated import load_zeros
 from archmodel.operands.sources import OperandSource
-from archmodel.simulation import study
+from archmodel.simulation import simulate_machines, study
 
 LENET = ("conv1", "conv2", "ip1", "ip2")
 
@@ -358,3 +358,36 @@ def test_a_statistical_run_has_no_pattern():
         simulate("scnn", "lenet5", fidelity="statistical", zeros="correlated")
     allowed = "allowed with --fidelity exact or sampled"
     assert str(error.value) == f"--zeros 'correlated': statistical runs know densities only; {allowed}"
+
+
+def test_layers_can_be_a_list_of_globs():
+    spelt, listed = (timeless(simulate("scnn", "lenet5", layers=layers)) for layers in ("conv*,ip2", ["conv*", "ip2"]))
+    assert listed == spelt
+    (one,) = simulate_machines(("eie",), "lenet5", layers=("ip2",))
+    assert [layer.name for layer in one.layers] == ["ip2"]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"assignments": "pe.rows=4"}, "assignments = 'pe.rows=4': expected a list of 'section.key=value'"),
+        ({"assignments": [("pe.rows", 4)]}, "assignments = [('pe.rows', 4)]: expected a list of"),
+        ({"assignments": {"pe.rows": 4}}, "assignments = {'pe.rows': 4}: expected a list of"),
+        ({"baseline": "dcnn", "baseline_assignments": "pe.rows=4"}, "baseline_assignments = 'pe.rows=4': expected"),
+        ({"layers": ["conv1", 2]}, "layers = ['conv1', 2]: expected a list of globs of layer names"),
+        ({"layers": 3}, "layers = 3: expected a list of globs of layer names"),
+        ({"layers": []}, "no layer matches ''"),
+    ],
+)
+def test_a_parameter_of_the_wrong_type_is_one_line(wrong, message):
+    with pytest.raises(ArchmodelError) as error:
+        simulate("scnn", "lenet5", **wrong)
+    assert message in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_machines_are_a_list():
+    with pytest.raises(ArchmodelError, match=r"^archs = 'scnn': expected a list of names of machines, for instance"):
+        simulate_machines("scnn", "lenet5")
+    with pytest.raises(ArchmodelError, match=r"^assignments = 'memory.bytes_per_s=1': expected a list"):
+        simulate_machines(["scnn"], "lenet5", assignments="memory.bytes_per_s=1")

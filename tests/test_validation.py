@@ -337,6 +337,19 @@ def test_a_report_passes_no_judgement():
     assert verdict(1e9, kind="report") == "-"
 
 
+def test_what_was_fitted_to_is_no_check():
+    stated = {"kind": "fitted", "published": 1.33}
+    assert [verdict(ours, **stated) for ours in (1.0, 1.33)] == ["-", "-"]
+    assert row(**stated).limits is None
+
+
+def test_the_row_that_the_calibration_is_fitted_to_is_called_so():
+    rows = {row.id: row for name in TABLES for row in TABLES[name].rows if row.kind == "fitted"}
+    assert list(rows) == ["dense"]
+    assert rows["dense"].published == scnn_energy.DENSE_RATIO
+    assert "pe.scatter_energy_calibration" in rows["dense"].reason
+
+
 def test_nothing_measured_is_a_miss():
     assert verdict(math.nan, published=2.0, tolerance=0.1) == "FAIL"
 
@@ -360,6 +373,7 @@ def test_the_deviation_is_relative_to_the_published_value():
         {"kind": "band", "published": 2.0},
         {"kind": "band", "low": 1.0, "high": 3.0},
         {"kind": "identity"},
+        {"kind": "fitted"},
         {"kind": "exact", "published": 2.0},
         {"published": 2.0, "tolerance": 1.1},
         {"published": 2.0, "tolerance": -0.1},
@@ -372,9 +386,12 @@ def test_a_row_without_exactly_one_band_is_refused(stated):
         row(**stated)
 
 
-@pytest.mark.parametrize(("kind", "failed"), [("gate", True), ("identity", True), ("band", False), ("report", False)])
+FAILING = [("gate", True), ("identity", True), ("band", False), ("fitted", False), ("report", False)]
+
+
+@pytest.mark.parametrize(("kind", "failed"), FAILING)
 def test_a_missed_gate_or_identity_fails_the_table(kind, failed):
-    stated = {"kind": kind, "published": 2.0} | ({} if kind in ("identity", "report") else {"tolerance": 0.1})
+    stated = {"kind": kind, "published": 2.0} | ({"tolerance": 0.1} if kind in ("gate", "band") else {})
     good = Check("test", row(published=1.0, tolerance=0.1), 1.0)
     table = PublishedTable(title="t", citation="c", folder="t", rows=())
     assert Validation("test", table, (good, Check("test", row(**stated), 3.0)), {}).failed is failed

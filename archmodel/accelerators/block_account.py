@@ -6,7 +6,8 @@ from typing import Protocol
 
 import numpy as np
 
-from archmodel.accelerators.context import Context, layer_cycles
+from archmodel.accelerators.account import Clocked, layer_account
+from archmodel.accelerators.context import Context
 from archmodel.accelerators.output_blocks import Buffers, Int64, Positions, in_steps, plan, streams_of
 from archmodel.accelerators.result import LayerResult
 from archmodel.memory.energy import Counts
@@ -17,16 +18,8 @@ Also = Callable[[int, int, int], Counts]
 """What a machine counts besides, from products, synapses brought to SB, and neurons read from NBin."""
 
 
-class BlockMachine(Protocol):
+class BlockMachine(Clocked, Protocol):
     """What the account asks of a configuration."""
-
-    @property
-    def clock_hz(self) -> float:
-        """Cycles of a second."""
-
-    @property
-    def num_multipliers(self) -> int:
-        """Multipliers of the machine."""
 
     @property
     def memories(self) -> Buffers:
@@ -78,7 +71,6 @@ def account(
     chosen = plan(positions, buffers, weight_bytes, work.resident.reshape(by_group))
     streams = streams_of(chosen, buffers, weight_bytes, (neurons * positions.count).reshape(by_group), context)
     compute = [0, *in_steps(work.block_cycles.reshape(by_group), chosen.depth_blocks).ravel().tolist()]
-    cycles = layer_cycles(compute, streams, context, config.clock_hz)
     computing, lanes = int(work.block_cycles.sum()), config.num_multipliers // buffers.num_pes
     busy_slots = int(work.pe_cycles.sum()) * lanes
     stored = in_steps(work.stored.reshape(by_group), chosen.depth_blocks)
@@ -87,21 +79,19 @@ def account(
     candidates = depth * positions.count * neurons.size
     outputs = layer.output_words * operands.batch
     more = also(work.issued, loaded, candidates)
-    return LayerResult.of(
+    return layer_account(
+        config,
         layer,
         operands,
-        context.check,
-        num_multipliers=config.num_multipliers,
-        cycles=cycles,
-        stack={
-            "busy": effectual,
-            "stored_zero": work.issued - effectual,
+        context,
+        compute,
+        streams,
+        effectual=effectual,
+        issued=work.issued,
+        lost={
             "fragmentation": busy_slots - work.issued,
             "imbalance": computing * config.num_multipliers - busy_slots,
-            "memory": (cycles - computing) * config.num_multipliers,
         },
-        macs_effectual=effectual,
-        macs_issued=work.issued,
         words_read={
             "nbin": candidates,
             "nbout": outputs * chosen.passes,
@@ -117,13 +107,11 @@ def account(
             **more.words_written,
         },
         operations={"multipliers": work.issued, "adders": work.issued, **more.operations},
-        streams=streams,
         cycle_map=work.pe_cycles,
         details={
             "tile_rows": chosen.tile[0],
             "tile_cols": chosen.tile[1],
             "blocks_together": chosen.depth_blocks,
             "outer_loop": "blocks" if chosen.blocks_outer else "tiles",
-            "compute_cycles": computing,
         },
     )

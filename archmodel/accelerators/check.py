@@ -1,5 +1,6 @@
 """The reference that `--check` compares a machine's outputs with, and values where only masks are known."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,15 @@ LARGEST_FILL = 127  # int8 magnitudes: no sum of products of a layer overflows
 EXACT_IN_FLOAT64 = 2**53
 
 Outputs = npt.NDArray[np.int64]
+
+
+def check_images(
+    layer: Layer, operands: Operands, seed: int, through: Callable[[Values, Values], Outputs]
+) -> None:
+    """Raise ResultError unless `through` gives the outputs of every image: weights, image -> int64[K, P, Q]."""
+    weights, inputs = values_of(layer, operands, seed)
+    for image in inputs:
+        compare_outputs(layer, through(weights, image), reference_outputs(layer, weights, image))
 
 
 def values_of(layer: Layer, operands: Operands, seed: int) -> tuple[Values, Values]:

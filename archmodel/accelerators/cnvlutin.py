@@ -7,17 +7,18 @@ cycle. The lanes meet at the end of a window. Layers that read an image run as i
 
 import zlib
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
 
 from archmodel.accelerators import dadiannao
-from archmodel.accelerators.check import compare_outputs, reference_outputs, values_of
+from archmodel.accelerators.check import check_images
 from archmodel.accelerators.cnvlutin_bricks import Bricks, coverage
 from archmodel.accelerators.cnvlutin_config import Config
 from archmodel.accelerators.cnvlutin_expected import expected_windows
 from archmodel.accelerators.context import Context
-from archmodel.accelerators.dadiannao import Windows, account, is_image, stored_neurons
+from archmodel.accelerators.dadiannao import Windows, account, broadcasts, is_image, stored_neurons
 from archmodel.accelerators.result import LayerResult
 from archmodel.accelerators.sampling import Expectation
 from archmodel.errors import ConfigError
@@ -39,7 +40,7 @@ def run_layer(config: Config, layer: Layer, operands: Operands, context: Context
         return with_dispatcher(dadiannao.run_layer(config, layer, operands, context), 0, 0)
     operands = pruned(config, layer, operands, context)
     if context.check:
-        check(config, layer, operands, context)
+        check_images(layer, operands, context.seed, partial(skipped_outputs, config, layer))
     windows = walked_windows(config, layer, operands, context)
     return skipping(config, layer, operands, context, windows, effectual_macs(layer, operands))
 
@@ -67,8 +68,8 @@ def skipping(
 ) -> LayerResult:
     """The account of a layer whose zeros are skipped."""
     result = account(config, layer, operands, context, effectual, windows)
-    broadcasts = result.words_read["nm"] // (operands.batch * stored_neurons(layer)) if result.words_read["nm"] else 0
-    return with_dispatcher(result, result.words_read["nm"], windows.neurons * broadcasts)
+    times = broadcasts(config, layer)
+    return with_dispatcher(result, operands.batch * stored_neurons(layer) * times, windows.neurons * times)
 
 
 def with_dispatcher(result: LayerResult, written: int, read: int) -> LayerResult:
@@ -139,13 +140,6 @@ def needs_values(layer: Layer) -> ConfigError:
         f"{layer.name}: pruning.threshold needs the values of the activations, which masks and densities do not have;"
         " allowed: --activations with an npz file of values, or pruning.share"
     )
-
-
-def check(config: Config, layer: Layer, operands: Operands, context: Context) -> None:
-    """Raise ResultError unless what the lanes multiply gives the layer's outputs."""
-    weights, inputs = values_of(layer, operands, context.seed)
-    for image in inputs:
-        compare_outputs(layer, skipped_outputs(config, layer, weights, image), reference_outputs(layer, weights, image))
 
 
 def skipped_outputs(config: Config, layer: Layer, weights: Values, image: Values) -> Int64:

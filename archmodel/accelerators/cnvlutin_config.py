@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from archmodel.accelerators.dadiannao_config import NodeConfig
 from archmodel.config import FrozenModel
@@ -16,6 +16,13 @@ class DispatchConfig(FrozenModel):
     offset_bits: Annotated[int, Field(ge=1, le=8)]
     brick_buffers: Annotated[int, Field(ge=1, le=1024)]
     assignment: Literal["slab", "dealt"]
+
+    @model_validator(mode="after")
+    def _an_offset_names_every_place(self) -> "DispatchConfig":
+        if self.brick_neurons > 1 << self.offset_bits:
+            needed = (self.brick_neurons - 1).bit_length()
+            raise ValueError(f"brick_neurons = {self.brick_neurons}: offset_bits must be at least {needed}")
+        return self
 
 
 class PruningConfig(FrozenModel):
@@ -36,6 +43,11 @@ class Config(NodeConfig):
     def neuron_bits(self) -> int:
         """A value and its offset."""
         return self.buffers.word_bits + self.dispatch.offset_bits
+
+    @property
+    def nm_row_words(self) -> int:
+        """A brick, which a bank delivers in a cycle."""
+        return self.dispatch.brick_neurons
 
     @property
     def components(self) -> tuple[Component, ...]:

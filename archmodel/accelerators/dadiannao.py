@@ -6,13 +6,15 @@ as much as other values. Cnvlutin (cnvlutin.py) shares all but the order in whic
 """
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from archmodel.accelerators.check import Outputs, compare_outputs, exact_type, reference_outputs, values_of
-from archmodel.accelerators.context import Context, layer_cycles
+from archmodel.accelerators.account import layer_account, share
+from archmodel.accelerators.check import Outputs, check_images, exact_type
+from archmodel.accelerators.context import Context
 from archmodel.accelerators.dadiannao_config import Config, NodeConfig
 from archmodel.accelerators.result import LayerResult
 from archmodel.memory.dram import Stream
@@ -47,7 +49,7 @@ class Windows:
 def run_layer(config: NodeConfig, layer: Layer, operands: Operands, context: Context) -> LayerResult:
     """Exact cycles and counts of a conv or fc layer, over all images."""
     if context.check:
-        check(config, layer, operands, context)
+        check_images(layer, operands, context.seed, partial(stepped_outputs, config, layer))
     effectual = effectual_macs(layer, operands)
     return account(config, layer, operands, context, effectual, dense_windows(config, layer, operands))
 
@@ -102,67 +104,68 @@ def account(
     provided = passes * array.filters_a_pass  # filters that a neuron meets, those that the layer does not have too
     streams, num_tiles = moved(config, layer, batch, context)
 
-    def of_compute(cycles: int) -> tuple[int, int]:
-        compute = [share(cycles, tile, num_tiles) for tile in range(num_tiles)]
+    def of_tiles(cycles: int) -> list[int]:
+        compute = [share(passes * cycles, tile, num_tiles) for tile in range(num_tiles)]
         compute[-1] += array.pipeline_cycles
-        return sum(compute), layer_cycles(compute, streams, context, config.clock_hz)
+        return compute
 
-    (compute, cycles), (_, low), (_, high) = (of_compute(passes * one) for one in windows.cycles)
+    compute, *ends = map(of_tiles, windows.cycles)
     issued = windows.neurons * filters
-    stack = {cause: lane_cycles * provided for cause, lane_cycles in windows.lost.items()}
-    stack["fragmentation"] += windows.neurons * (provided - filters)
-    stack |= {
-        "busy": effectual,
-        "stored_zero": issued - effectual,
-        "drain": array.pipeline_cycles * config.num_multipliers,
-        "memory": (cycles - compute) * config.num_multipliers,
-    }
-    return LayerResult.of(
+    lost = {cause: lane_cycles * provided for cause, lane_cycles in windows.lost.items()}
+    lost["fragmentation"] += windows.neurons * (provided - filters)
+    lost["drain"] = array.pipeline_cycles * config.num_multipliers
+    return layer_account(
+        config,
         layer,
         operands,
-        context.check,
-        num_multipliers=config.num_multipliers,
-        cycles=cycles,
-        stack=stack,
-        macs_effectual=effectual,
-        macs_issued=issued,
+        context,
+        compute,
+        streams,
+        effectual=effectual,
+        issued=issued,
+        lost=lost,
+        ends=ends,
         operations=dict.fromkeys(("multipliers", "adders"), issued),
-        streams=streams,
-        details={"passes": passes, "tiles": num_tiles, "compute_cycles": compute},
-        cycles_ci95=(low, high) if context.sampled else None,
+        details={"passes": passes, "tiles": num_tiles},
         **buffer_words(config, layer, batch, windows, context),
     )
 
 
 def buffer_words(
     config: NodeConfig, layer: Layer, batch: int, windows: Windows, context: Context
-) -> dict[str, dict[str, int]]:
-    """Words read and written. A window stays in NBin while as many passes follow as NBout has entries for."""
-    array, portions = config.array, weight_portions(config, layer)
+) -> dict[str, Any]:
+    """Words read and written."""
+    array, times = config.array, broadcasts(config, layer)
     filters = layer.K // layer.groups
     passes = -(-filters // array.filters_a_pass)
     in_last_pass = filters - (passes - 1) * array.filters_a_pass
     listeners = (passes - 1) * array.units + min(array.units, in_last_pass)  # a pass deals its filters to the units
-    broadcasts = max(-(-passes // config.buffers.nbout_entries), portions)
     summed = windows.sums * filters
-    loaded = 0 if context.input_on_chip else batch * layer.input_words * portions
+    loaded = 0 if context.input_on_chip else batch * layer.input_words * weight_portions(config, layer)
+    outputs = batch * layer.output_words
     fetched = layer.weight_words
     if config.buffers.weights_preloaded:
         fetched = max(0, fetched - 8 * config.weight_bytes // config.buffers.word_bits)
     return {
         "words_read": {
-            "nm": batch * stored_neurons(layer) * broadcasts,
+            "nm": batch * stored_neurons(layer) * times + (0 if context.output_on_chip else outputs),
             "nbin": windows.neurons * listeners,
             "sb": windows.neurons * filters,
             "nbout": summed,
         },
         "words_written": {
-            "nm": layer.output_words * batch + loaded,
-            "nbin": windows.stored * broadcasts * min(array.units, filters),
+            "nm": outputs + loaded,
+            "nbin": windows.stored * times * min(array.units, filters),
             "sb": fetched,
             "nbout": summed,
         },
     }
+
+
+def broadcasts(config: NodeConfig, layer: Layer) -> int:
+    """Times that a window is read from the NM: it stays in NBin for as many passes as NBout has entries for."""
+    passes = -(-(layer.K // layer.groups) // config.array.filters_a_pass)
+    return max(-(-passes // config.buffers.nbout_entries), weight_portions(config, layer))
 
 
 def weight_portions(config: NodeConfig, layer: Layer) -> int:
@@ -194,18 +197,6 @@ def moved(config: NodeConfig, layer: Layer, batch: int, context: Context) -> tup
             part = share(outputs, portion * planes + plane, portions * planes)
             streams.append(Stream("output", "write", part, tile))
     return tuple(stream for stream in streams if stream.num_bytes), portions * tiles
-
-
-def share(total: int, part: int, num_parts: int) -> int:
-    """What one of nearly equal parts has of a total; the parts sum to it."""
-    return total * (part + 1) // num_parts - total * part // num_parts
-
-
-def check(config: NodeConfig, layer: Layer, operands: Operands, context: Context) -> None:
-    """Raise ResultError unless the cycles of the windows, step by step, give the layer's outputs."""
-    weights, inputs = values_of(layer, operands, context.seed)
-    for image in inputs:
-        compare_outputs(layer, stepped_outputs(config, layer, weights, image), reference_outputs(layer, weights, image))
 
 
 def stepped_outputs(config: NodeConfig, layer: Layer, weights: Values, image: Values) -> Outputs:

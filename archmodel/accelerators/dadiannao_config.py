@@ -4,7 +4,7 @@ import math
 from functools import partial
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from archmodel.config import FrozenModel
 from archmodel.memory.energy import Component
@@ -52,6 +52,18 @@ class NodeConfig(FrozenModel):
     array: ArrayConfig
     buffers: BufferConfig
 
+    @model_validator(mode="after")
+    def _a_row_in_every_bank(self) -> "NodeConfig":
+        buffers = self.buffers
+        for name, size, row_words, whose in (
+            ("sb_bytes", buffers.sb_bytes, self.array.lanes * self.array.filters, "a synapse for each lane and filter"),
+            ("nm_bytes", buffers.nm_bytes, buffers.nm_banks * self.nm_row_words, "a row of neurons for each bank"),
+        ):
+            least = math.ceil(row_words * buffers.word_bits / 8)
+            if size < least:
+                raise ValueError(f"buffers.{name} = {size}: must be at least {least}, {whose}")
+        return self
+
     @property
     def num_multipliers(self) -> int:
         """Multipliers of the node."""
@@ -73,6 +85,11 @@ class NodeConfig(FrozenModel):
         return self.buffers.word_bits
 
     @property
+    def nm_row_words(self) -> int:
+        """Neurons that one access of an NM bank reads or writes: those of a cycle."""
+        return self.array.lanes
+
+    @property
     def components(self) -> tuple[Component, ...]:
         """What the node is built of; each lane of a unit has an SB bank of its own, whose row is a synapse a filter."""
         array, buffers = self.array, self.buffers
@@ -84,11 +101,11 @@ class NodeConfig(FrozenModel):
             area_factor=buffers.edram_area_factor,
         )
         registers = partial(Component, kind="register_file", instances=array.units)
-        sb_words = max(array.filters, 8 * buffers.sb_bytes // (word * per_unit))
-        nm_words = max(array.lanes, 8 * buffers.nm_bytes // (word * buffers.nm_banks))
+        sb_words = 8 * buffers.sb_bytes // (word * per_unit)
+        nm_row, nm_words = self.nm_row_words, 8 * buffers.nm_bytes // (word * buffers.nm_banks)
         return (
             edram("sb", instances=array.units * per_unit, bits=word, words=sb_words, words_per_row=array.filters),
-            edram("nm", instances=buffers.nm_banks, bits=self.neuron_bits, words=nm_words, words_per_row=array.lanes),
+            edram("nm", instances=buffers.nm_banks, bits=self.neuron_bits, words=nm_words, words_per_row=nm_row),
             registers("nbin", bits=self.neuron_bits, words=buffers.nbin_entries * array.lanes),
             registers("nbout", bits=buffers.psum_bits, words=buffers.nbout_entries * array.filters),
             Component("multipliers", "multiplier", self.num_multipliers, word),

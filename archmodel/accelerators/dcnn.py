@@ -5,11 +5,13 @@ of one output, zeros included. Stride is moved into channels as in SCNN. A PE re
 as part of the dot product. Fully connected layers deal the output neurons to the PEs.
 """
 
+from functools import partial
+
 import numpy as np
 import numpy.typing as npt
 
 from archmodel.accelerators.account import layer_account, share
-from archmodel.accelerators.check import Outputs, compare_outputs, exact_type, reference_outputs, values_of
+from archmodel.accelerators.check import Outputs, check_images, exact_type
 from archmodel.accelerators.context import Context
 from archmodel.accelerators.dcnn_config import Config
 from archmodel.accelerators.planar import (
@@ -34,8 +36,7 @@ Int64 = npt.NDArray[np.int64]
 def run_layer(config: Config, layer: Layer, operands: Operands, context: Context) -> LayerResult:
     """Exact cycles and counts of a conv or fc layer, over all images; zeros cost as much time as other values."""
     if context.check:
-        conv = unit_stride(layer) if layer.kind == "conv" else None
-        check(config, layer, conv, operands, context)
+        check_images(layer, operands, context.seed, partial(tiled_outputs, config, layer))
     return account(config, layer, operands, effectual_macs(layer, operands), context)
 
 
@@ -179,22 +180,14 @@ def activation_streams(
     return tuple(stream for stream in streams if stream.num_bytes)
 
 
-def check(
-    config: Config, layer: Layer, conv: UnitStrideConv | None, operands: Operands, context: Context
-) -> None:
-    """Raise ResultError unless the dot products over the space-to-depth operands give the layer's outputs."""
-    weights, inputs = values_of(layer, operands, context.seed)
-    for image in inputs:
-        expected = reference_outputs(layer, weights, image)
-        if conv is None:
-            outputs = weights[:, :, 0, 0].astype(np.int64) @ image[:, 0, 0].astype(np.int64)
-            compare_outputs(layer, outputs.reshape(-1, 1, 1), expected)
-        else:
-            compare_outputs(layer, tiled_outputs(config, layer, conv, weights, image), expected)
+def tiled_outputs(config: Config, layer: Layer, weights: Values, image: Values) -> Outputs:
+    """Outputs PE by PE: each takes its tile of outputs and the space-to-depth inputs under it, halo included.
 
-
-def tiled_outputs(config: Config, layer: Layer, conv: UnitStrideConv, weights: Values, image: Values) -> Outputs:
-    """Outputs PE by PE: each takes its tile of outputs and the inputs under it, halo included.  int64[K, P, Q]"""
+    The neurons of an fc layer are whole dot products.  int64[K, P, Q]
+    """
+    if layer.kind == "fc":
+        return (weights[:, :, 0, 0].astype(np.int64) @ image[:, 0, 0].astype(np.int64)).reshape(-1, 1, 1)
+    conv = unit_stride(layer)
     exact = exact_type(layer, weights, image)
     kernels = unfold_weights(layer, conv, weights).astype(exact)
     around = ((0, 0), (conv.pad_top, conv.R), (conv.pad_left, conv.S))

@@ -11,7 +11,7 @@ import numpy as np
 from pydantic import Field
 
 from archmodel.accelerators.block_account import Work, account, neurons_of_blocks
-from archmodel.accelerators.check import Outputs, compare_outputs, exact_type, reference_outputs, values_of
+from archmodel.accelerators.check import Outputs, check_images, exact_type
 from archmodel.accelerators.context import Context
 from archmodel.accelerators.dot_operands import candidate_neurons, synapse_rows
 from archmodel.accelerators.output_blocks import Buffers, Positions
@@ -147,9 +147,7 @@ def check(config: Config, layer: Layer, operands: Operands, context: Context) ->
     """Raise ResultError unless blocks of Tn x Ti products give the outputs, in the cycles that are counted."""
     if len(taken_together(config, layer)) != dot_cycles(config, layer):
         raise ResultError(f"{layer.name}: --check: the modelled dataflow takes other cycles than counted")
-    weights, inputs = values_of(layer, operands, context.seed)
-    for image in inputs:
-        compare_outputs(layer, block_outputs(config, layer, weights, image), reference_outputs(layer, weights, image))
+    check_images(layer, operands, context.seed, partial(block_outputs, config, layer))
 
 
 def taken_together(config: Config, layer: Layer) -> list[slice]:

@@ -12,7 +12,8 @@ import math
 import numpy as np
 import numpy.typing as npt
 
-from archmodel.accelerators.context import Context, layer_cycles
+from archmodel.accelerators.account import layer_account
+from archmodel.accelerators.context import Context
 from archmodel.accelerators.eie_batches import Batches, Work, num_pointers, storage_counts
 from archmodel.accelerators.eie_check import check
 from archmodel.accelerators.eie_config import Config
@@ -98,31 +99,25 @@ def account(
     compute = [span + overhead for span in work.spans]
     fetches = weight_fetches(config, work, batch)
     streams = vector_streams(config, layer, batch, context) + weight_streams(config, layer, parts, work, fetches)
-    cycles = layer_cycles(compute, streams, context, config.clock_hz)
-    stack = {
-        "busy": effectual,
-        "stored_zero": work.issued - effectual,
-        "fragmentation": work.empty,
-        "imbalance": sum(work.spans) * num_pes - work.issued - work.empty,
-        "drain": overhead * batch * num_pes,
-        "memory": (cycles - sum(compute)) * num_pes,
-    }
-    return LayerResult.of(
+    return layer_account(
+        config,
         layer,
         operands,
-        context.check,
-        num_multipliers=num_pes,
-        cycles=cycles,
-        stack=stack,
-        macs_effectual=effectual,
-        macs_issued=work.issued,
+        context,
+        compute,
+        streams,
+        effectual=effectual,
+        issued=work.issued,
+        lost={
+            "fragmentation": work.empty,
+            "imbalance": sum(work.spans) * num_pes - work.issued - work.empty,
+            "drain": overhead * batch * num_pes,
+        },
         **storage_counts(config, layer, parts, work, batch, fetches, context),
         operations={"multipliers": work.issued, "adders": work.issued},
-        streams=streams,
         cycle_map=work.cycle_map,
         details={
             "batches": len(parts.rows) * len(parts.columns),
-            "compute_cycles": sum(compute),
             "stored_entries": work.stored_entries,
             "weights_resident": int(fits_on_chip(config, work)),
         },

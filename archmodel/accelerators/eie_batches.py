@@ -84,7 +84,7 @@ def words_of(parts: list[range]) -> int:
 
 def storage_counts(
     config: Config, layer: Layer, parts: Batches, work: Work, batch: int, fetches: int, context: Context
-) -> dict[str, dict[str, Any]]:
+) -> dict[str, Any]:
     """Words read and written by component, over all images; `fetches` is how often the weights come from DRAM."""
     loaded, saved = words_of(parts.loaded(context)) * batch, words_of(parts.saved(context)) * batch
     received = 0 if context.input_on_chip else layer.C * batch

@@ -142,6 +142,12 @@ class RunResult:
         return {cause: slots for cause, slots in sums.items() if any(cause in layer.stack for layer in self.layers)}
 
     @property
+    def energy_pj(self) -> dict[str, float]:
+        """Energy by component over all layers, then leakage and dram; empty where that of a layer is not known."""
+        parts: dict[str, float] = summary.energy(self.layers)["energy_by_component_pj"]
+        return parts
+
+    @property
     def speedup(self) -> float | None:
         """Baseline cycles over cycles, at each machine's clock; None if a run takes no time."""
         return None if self.baseline is None else summary.speedup(self.baseline.time_s, self.time_s)
@@ -155,5 +161,5 @@ class RunResult:
         return summary.as_dict(self)
 
     def to_dataframe(self) -> Any:
-        """A pandas.DataFrame with one row for each layer; needs the extra `plot`."""
+        """A pandas.DataFrame with one row for each layer; ResultError without pandas."""
         return summary.to_dataframe(self)

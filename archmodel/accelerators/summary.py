@@ -216,8 +216,14 @@ def compare(first: "RunResult", second: "RunResult") -> list[dict[str, Any]]:
 
 
 def to_dataframe(run: "RunResult") -> Any:
-    """A pandas.DataFrame: one row for each layer, units in the names of the columns; `attrs` has run and totals."""
-    pandas = import_module("pandas")  # of the extra `plot`
+    """A pandas.DataFrame: one row for each layer, units in the names of the columns; `attrs` has run and totals.
+
+    ResultError without pandas.
+    """
+    try:
+        pandas = import_module("pandas")
+    except ModuleNotFoundError:
+        raise ResultError("to_dataframe: needs pandas: pip install 'archmodel[plot]'") from None
     document = as_dict(run)
     layers = document.pop("layers")
     for layer in layers:

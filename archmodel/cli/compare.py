@@ -6,16 +6,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from archmodel.cli.common import console, json_option, print_json
+from archmodel.cli.common import WIDE, console, gap, json_option, print_json
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from archmodel.accelerators.result import RunResult
 
-WIDE = 120  # columns of a terminal that has room for wide gaps, and for the inputs that differ
 LEAST_TEXT = 8  # columns that are left of a text that is cut
 MOST_DIFFERENCES = 8  # lines of what two runs were asked differently
+NAMED_PARTS = ("memory", "technology", "zeros")  # of a run's configuration
 INPUTS = ("kind", "macs_dense", "macs_effectual", "weight_density", "input_density", "output_density")
 ASKED = ("arch", "net", "fidelity", "seed", "batch", "clock_hz")
 
@@ -112,14 +112,8 @@ def print_runs(out: "Console", files: Sequence[str], runs: Sequence["RunResult"]
 def print_pair(out: "Console", letter: str, pair: Mapping[str, Any]) -> None:
     """The layers of run a and of run `letter`, and the energy of those that both have."""
     from archmodel.cli.tables import joules
-    from archmodel.errors import show
 
     out.print()
-    asked_differently = list(pair["differences"].items())
-    for key, (a, b) in asked_differently[:MOST_DIFFERENCES]:
-        out.print(f"{key}: {show(a)} in a, {show(b)} in {letter}", soft_wrap=True)
-    if len(asked_differently) > MOST_DIFFERENCES:
-        out.print(f"... and {len(asked_differently) - MOST_DIFFERENCES} more keys: see --json", soft_wrap=True)
     headings = ["layer"]
     headings += [f"{quantity} {run}" for quantity in ("cycles", "util", "DRAM") for run in ("a", letter)]
     headings.insert(3, "speed-up")
@@ -142,6 +136,20 @@ def print_pair(out: "Console", letter: str, pair: Mapping[str, Any]) -> None:
         spent = f"{joules(first)} in a, {joules(second)} in {letter}: {first / second:,.3f}x"
         out.print(f"energy of the layers in both: {spent}", soft_wrap=True)
     out.print(f"speed-up: time in a over time in {letter}; util: effectual MACs in % of slots")
+    print_differences(out, letter, pair["differences"])
+
+
+def print_differences(out: "Console", letter: str, found: Mapping[str, tuple[object, object]]) -> None:
+    """What runs a and `letter` were asked differently; a part with another name is told by it, the rest by `--json`."""
+    from archmodel.errors import show
+
+    renamed = [part for part in NAMED_PARTS if f"{part}.name" in found]
+    told = [key for key in found if key.partition(".")[0] not in renamed or key.endswith(".name")][:MOST_DIFFERENCES]
+    for key in told:
+        a, b = found[key]
+        out.print(f"{key}: {show(a)} in a, {show(b)} in {letter}", soft_wrap=True)
+    if len(found) > len(told):
+        out.print(f"... and {len(found) - len(told)} more keys: see --json", soft_wrap=True)
 
 
 def pair_cells(row: Mapping[str, Any]) -> list[str]:
@@ -176,17 +184,16 @@ def print_columns(
     """
     from rich.table import Table
 
-    gap = 2 if out.width >= WIDE else 1
     lines = [list(row) for row in rows]
     widths = [max(len(line[index]) for line in (headings, *lines)) for index in range(len(headings))]
-    gaps = gap * (len(widths) - 1)
+    gaps = gap(out) * (len(widths) - 1)
     while sum(widths) + gaps > out.width:
-        longest = max(flexible, key=lambda index: widths[index])
-        if widths[longest] <= LEAST_TEXT:
+        longest = max(flexible, key=lambda index: widths[index], default=None)
+        if longest is None or widths[longest] <= LEAST_TEXT:
             out.width = sum(widths) + gaps  # a line that a terminal wraps is better than a number without its end
         else:
             widths[longest] -= 1
-    table = Table(box=None, pad_edge=False, padding=(0, gap, 0, 0))
+    table = Table(box=None, pad_edge=False, padding=(0, gap(out), 0, 0))
     for index, (heading, width) in enumerate(zip(headings, widths, strict=True)):
         is_text = index < num_texts or (index in flexible and index > 0)
         table.add_column(heading, justify="left" if is_text else "right", no_wrap=True, min_width=width)

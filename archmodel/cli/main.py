@@ -24,7 +24,7 @@ class Verb(NamedTuple):
 
 VERBS = {
     "sim": Verb("archmodel.cli.sim", "sim", "Run a network on a machine: cycles, stalls and traffic per layer."),
-    "list": Verb("archmodel.cli.listing", "list_names", "Names of machines, networks, memories, links and systems."),
+    "list": Verb("archmodel.cli.listing", "list_names", "Names of machines, networks, memories, nodes and zeros."),
     "show": Verb("archmodel.cli.show", "show", "Describe a machine, a network or a result file."),
     "compare": Verb("archmodel.cli.compare", "compare", "Compare result files layer by layer."),
     "validate": Verb("archmodel.cli.validate", "validate", "Set published tables beside the model's values."),
@@ -35,6 +35,11 @@ EXTRAS = {"matplotlib": "plot", "pandas": "plot", "optuna": "explore", "dask": "
 
 EXIT_ERROR = 2
 EXIT_INTERRUPTED = 130  # 128 + SIGINT, as a shell reports it
+EXIT_UNREAD = 141  # 128 + SIGPIPE, in the same way
+
+
+class UnreadError(Exception):
+    """The reader of the output has closed it, as `head` does when it has enough."""
 
 
 class LazyGroup(click.Group):
@@ -65,13 +70,13 @@ class LazyGroup(click.Group):
             formatter.write_dl([(name, verb.summary) for name, verb in VERBS.items()])
 
     def invoke(self, ctx: click.Context) -> object:
-        # click would answer these two itself: a blank line for the first, a silent exit code 1 for the second.
+        # click would answer these two itself: a blank line for the first, exit code 1 for the second.
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt:
             raise click.Abort from None
         except BrokenPipeError:
-            raise click.ClickException("the reader of the output closed it") from None
+            raise UnreadError from None
 
 
 @click.group(cls=LazyGroup, invoke_without_command=True, subcommand_metavar="VERB ...")
@@ -97,6 +102,8 @@ def run(arguments: Sequence[str] | None = None) -> int:
             stream.flush()
     except (click.Abort, KeyboardInterrupt):
         return _fail("interrupted", EXIT_INTERRUPTED)
+    except (UnreadError, BrokenPipeError):
+        return _end_unread()
     except click.ClickException as error:
         return _fail(_click_message(error))
     except ArchmodelError as error:
@@ -121,6 +128,13 @@ def _fail(message: str, code: int = EXIT_ERROR) -> int:
     for stream in _open_streams():
         _drop_unwritten(stream)
     return code
+
+
+def _end_unread() -> int:
+    """End in silence: a reader that has enough is no error."""
+    for stream in _open_streams():
+        _drop_unwritten(stream)
+    return EXIT_UNREAD
 
 
 def _open_streams() -> list[TextIO]:
@@ -148,6 +162,4 @@ def _click_message(error: click.ClickException) -> str:
 
 def _os_message(error: OSError) -> str:
     reason = error.strerror or str(error)
-    if isinstance(error, BrokenPipeError):
-        reason = "the reader of the output closed it"
     return f"{error.filename}: {reason}" if error.filename else reason

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from archmodel import config, errors
-from archmodel.cli.common import console, json_option, print_json
+from archmodel.cli.common import WIDE, console, json_option, print_json
+from archmodel.cli.configurations import KINDS, kind_of_file, show_file
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -15,10 +16,7 @@ if TYPE_CHECKING:
     from archmodel.accelerators.result import RunResult
     from archmodel.network import Layer, Network
 
-# In this order: the first that has the name is meant.
-KINDS = ("accelerators", "workloads", "memory", "links", "devices", "systems", "technology", "zeros")
 RESULT_SUFFIXES = (".h5", ".hdf5")
-WIDE = 120  # columns of a terminal that has room for every column of a network
 WORD_BITS = 16  # of the words whose bytes are shown: those of the machines' arithmetic
 DENSITIES = ("weight_density", "input_density", "output_density")
 MOST_ORIGINS = 2  # different origins of one kind that are spelt out
@@ -30,7 +28,8 @@ MOST_ORIGINS = 2  # different origins of one kind that are spelt out
 def show(name: str, *, as_json: bool) -> None:
     """Describe a machine, a network, a memory, or the result in a file.
 
-    NAME is a name of `archmodel list`, or the path of a .h5 or .toml file.
+    NAME is a name of `archmodel list`, or the path of a .h5 or .toml file. A file with a base is shown with the lines
+    of the base that still hold; a file of your own is checked.
     """
     kind = kind_of(name)
     if kind == "result":
@@ -42,33 +41,18 @@ def show(name: str, *, as_json: bool) -> None:
 
 
 def kind_of(name: str) -> str:
-    """A kind of archmodel.config, or for a path `configuration` or `result`; ConfigError with the nearest name."""
+    """A kind of archmodel.config, or `result`; ConfigError with the nearest name."""
     known = {kind: config.names(kind) for kind in KINDS}
     for kind, names in known.items():
         if name in names:
             return kind
     if name.endswith(".toml"):
-        data, _ = config.read("workloads", name)
-        return "workloads" if "layers" in data else "configuration"
+        return kind_of_file(name)
     if name.endswith(RESULT_SUFFIXES) or "/" in name:
         return "result"
     allowed = "a name of 'archmodel list', the path of a .h5 or .toml file"
     nearest = errors.did_you_mean(name, [one for names in known.values() for one in names])
     raise errors.ConfigError(f"{errors.show(name)}: unknown name; allowed: {allowed}{nearest}")
-
-
-# Configurations
-
-
-def show_file(kind: str, name: str, as_json: bool) -> None:
-    """Print a configuration as it is written: its comments are the sources of its values."""
-    folder = kind if kind in KINDS else KINDS[0]  # where a path is not looked for
-    data, source = config.read(folder, name)
-    if as_json:
-        print_json({"kind": config.SINGULAR.get(kind, kind.removesuffix("s")), "file": source, "values": data})
-        return
-    path, _ = config.locate(folder, name)
-    click.echo(f"# {source}\n\n{path.read_text('utf-8-sig').rstrip()}")
 
 
 # Networks

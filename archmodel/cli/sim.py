@@ -1,12 +1,8 @@
 """`archmodel sim`: run a network on a machine."""
 
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 import click
 
-from archmodel.cli.common import console, json_option, print_json
+from archmodel.cli.common import console, json_option, print_json, progress_bar
 
 
 @click.command()
@@ -23,7 +19,9 @@ from archmodel.cli.common import console, json_option, print_json
 @click.option("--seed", default=0, show_default=True, metavar="S", help="Placement of the zeros.")
 @click.option("--seeds", default=1, show_default=True, metavar="N",
               help="Placements of the zeros; more than one gives mean and 95 % interval.")
-@click.option("--layers", metavar="GLOBS", help="Only these layers, for instance 'conv3_*,conv4_*'.")
+@click.option("--layers", metavar="GLOBS",
+              help="Only these, for instance 'conv3_*,conv4_*'. Tensors of layers left out go through DRAM: a layer"
+              " alone can differ from the same layer in its network.")
 @click.option("--weights", default="network", show_default=True, metavar="SOURCE",
               help="network, density=0.3, or FILE.npz with '<layer>.weights'.")
 @click.option("--activations", default="network", show_default=True, metavar="SOURCE",
@@ -31,13 +29,14 @@ from archmodel.cli.common import console, json_option, print_json
 @click.option("--zeros", default="uniform", show_default=True, metavar="PATTERN",
               help="uniform; correlated, as measured; 'correlated:length=3,channel_spread=0.3'; FILE.toml.")
 @click.option("--set", "assignments", multiple=True, metavar="SECTION.KEY=VALUE",
-              help="Change the machine, or memory.KEY of the memory; repeatable.")
+              help="Change the machine, or memory.KEY of the memory, which is all for several machines; repeatable.")
 @click.option("--set-baseline", "baseline_assignments", multiple=True, metavar="SECTION.KEY=VALUE",
               help="Change the baseline; repeatable.")
 @click.option("--threads", type=int, metavar="N", help="Worker threads, all cores by default; numbers do not change.")
 @click.option("--skip-unsupported", is_flag=True, help="Leave out layers that a machine does not run.")
 @click.option("--check", is_flag=True, help="Compare the outputs of the modelled dataflow with a reference.")
-@click.option("-o", "--output", metavar="FILE.h5", help="Write the result; nothing is written without it.")
+@click.option("-o", "--output", metavar="FILE.h5|FOLDER",
+              help="Write the result; of several machines, MACHINE.h5 of each into a folder. Nothing without it.")
 @json_option
 def sim(output: str | None, as_json: bool, **arguments: object) -> None:
     """Run a network on a machine and show where its cycles go.
@@ -52,7 +51,7 @@ def sim(output: str | None, as_json: bool, **arguments: object) -> None:
     arch = str(arguments["arch"])
     if arch == machines.ALL or "," in arch:
         del arguments["arch"]
-        machines.run(arch, as_json, {**arguments, "output": output})
+        machines.run(arch, output, as_json, arguments)
         return
     from archmodel import results, simulation
     from archmodel.cli.tables import print_run
@@ -67,21 +66,3 @@ def sim(output: str | None, as_json: bool, **arguments: object) -> None:
         print_json(run.as_dict())
     else:
         print_run(run, console())
-
-
-@contextmanager
-def progress_bar(quiet: bool) -> Iterator[object]:
-    """A bar with the time left on a terminal's stderr, None where nobody watches."""
-    if quiet or not sys.stderr.isatty():
-        yield None
-        return
-    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-
-    columns = (TextColumn("{task.description:24}"), BarColumn(), TimeElapsedColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console(stderr=True), transient=True) as bar:
-        task = bar.add_task("compiling kernels", total=None)
-
-        def advance(layer: str, macs: int, all_macs: int) -> None:
-            bar.update(task, description=layer, total=all_macs, advance=macs)
-
-        yield advance

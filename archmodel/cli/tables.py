@@ -9,14 +9,12 @@ from rich.table import Table
 from archmodel.accelerators.result import LayerResult, RunResult
 from archmodel.accelerators.seeds import speedup_over_seeds
 from archmodel.accelerators.summary import energy
+from archmodel.cli.common import UNBROKEN, WIDE, gap, left_out_line, num_fitting, print_wrapped
 from archmodel.errors import SHOWN_CHARACTERS, one_line
 
-WIDE = 120  # columns of a terminal that has room for every cause
-NARROW_CAUSES = (3, 2, 1)  # causes with a column of their own on a narrower one: as many as leave the names whole
-SHORTEST_NAME = 8
-NARROW = 80  # columns of the lines below the table
+NARROW_CAUSES = (3, 2, 1, 0)  # causes with a column of their own on a narrower terminal: as many as have room
+NARROW = 80  # columns of the lines below the table, at most
 INDENT = 13 * " "  # of their values
-UNBROKEN = "\xa0"  # a space at which a line is not wrapped
 OTHER = "other"
 ROUNDS_UP = 0.9995  # of the next prefix: what three digits would show as 1000 of the one below
 HEADINGS = {
@@ -66,41 +64,29 @@ def shown_causes(run: RunResult, most: int | None) -> list[str]:
 
 
 def print_run(run: RunResult, console: Console) -> None:
-    """Print the layers of a run, its totals and its speed-up."""
-    gap = 2 if console.width >= WIDE else 1
+    """Print the layers of a run, its totals and its speed-up; nothing is cut, columns without room are named."""
     for most in (None, *NARROW_CAUSES) if console.width >= WIDE else NARROW_CAUSES:
         causes = shown_causes(run, most)
-        headings = ["MACs", "w", "in", "cycles", "util", *(HEADINGS[cause] for cause in causes), "DRAM"]
+        headings = ["layer", "MACs", "w", "in", "cycles", "util", *(HEADINGS[cause] for cause in causes), "DRAM"]
         if run.baseline is not None:
             headings.append("vs base")
         rows, sections = body(run, causes)
-        columns = zip(headings, *(row for _, row in rows), strict=True)
-        widths = [max(len(cell) for cell in column) for column in columns]
-        room = max(SHORTEST_NAME, console.width - sum(widths) - gap * (len(widths) + 1))
-        if all(len(name) <= room for name, _ in rows):
+        lines = [[name, *row] for name, row in rows]
+        count = num_fitting(console, headings, lines)
+        if count == len(headings):
             break
-    table = Table(box=None, pad_edge=False, padding=(0, gap, 0, 0))
-    table.add_column("layer", no_wrap=True)
-    for heading, width in zip(headings, widths, strict=True):
-        table.add_column(heading, justify="right", no_wrap=True, min_width=width)
-    names = shortened([name for name, _ in rows], room)
-    for index, (name, (_, row)) in enumerate(zip(names, rows, strict=True)):
-        table.add_row(name, *row, style="bold" if index >= sections else None)
-    console.print(title(run))
-    console.print(table)
-    for line in summary(run):
-        console.print(line, soft_wrap=True)
-
-
-def shortened(names: Sequence[str], room: int) -> list[str]:
-    """Names that fit and still differ: a part near the middle is left out, the same in all that are too long."""
-
-    def cut(name: str, tail: int) -> str:
-        return name if len(name) <= room else name[: room - 1 - tail] + "…" + name[len(name) - tail :]
-
-    middle = room // 2
-    cuts = [[cut(name, tail) for name in names] for tail in sorted(range(room), key=lambda tail: abs(tail - middle))]
-    return max(cuts, key=lambda shown: len(set(shown)))
+    table = Table(box=None, pad_edge=False, padding=(0, gap(console), 0, 0))
+    for index, heading in enumerate(headings[:count]):
+        width = max(len(line[index]) for line in (headings, *lines))
+        table.add_column(heading, justify="right" if index else "left", no_wrap=True, min_width=width)
+    for index, line in enumerate(lines):
+        table.add_row(*line[:count], style="bold" if index >= sections else None)
+    print_wrapped(console, title(run))
+    console.print(table, soft_wrap=True)
+    for text in summary(run, headings[:count], min(console.width, NARROW)):
+        print_wrapped(console, text, INDENT)
+    if count < len(headings):
+        print_wrapped(console, left_out_line(headings[count:]))
 
 
 def body(run: RunResult, causes: list[str]) -> tuple[list[tuple[str, list[str]]], int]:
@@ -174,16 +160,15 @@ def seed_lines(run: RunResult) -> list[str]:
     return [f"seeds        mean of {count} placements and 95 % interval:", INDENT + ", ".join(spread)]
 
 
-def zeros_lines(run: RunResult) -> list[str]:
+def zeros_lines(run: RunResult, width: int) -> list[str]:
     """The pattern of zeros that were placed, where it is not uniform: `zeros  Correlated: length 2.4, ...`."""
     parameters = dict(run.config.get("zeros", {}))
     name = parameters.pop("name", "")
     spelt = ", ".join(f"{key}{UNBROKEN}{value:g}" for key, value in parameters.items())
-    lines = wrap(f"{'zeros':12} {name}: {spelt}", NARROW, subsequent_indent=INDENT) if spelt else []
-    return [line.replace(UNBROKEN, " ") for line in lines]
+    return wrap(f"{'zeros':12} {name}: {spelt}", width, subsequent_indent=INDENT) if spelt else []
 
 
-def energy_lines(run: RunResult) -> list[str]:
+def energy_lines(run: RunResult, width: int) -> list[str]:
     """Energy and area, each with the share of every component in %, the largest first."""
     known = energy(run.layers)
     if not known["energy_pj"] or not run.area_mm2:
@@ -198,8 +183,7 @@ def energy_lines(run: RunResult) -> list[str]:
                            (f"area         {sum(run.area_mm2.values()):.3g} mm2", run.area_mm2)):  # fmt: skip
         whole, largest = sum(parts.values()), sorted(parts, key=lambda name: -parts[name])
         shares = [f"{name}{UNBROKEN}{share}" for name in largest if (share := percent(parts[name], whole))]
-        below = wrap("in %: " + ", ".join(shares), NARROW, initial_indent=INDENT, subsequent_indent=INDENT)
-        lines += [heading, *(line.replace(UNBROKEN, " ") for line in below)]
+        lines += [heading, *wrap("in %: " + ", ".join(shares), width, initial_indent=INDENT, subsequent_indent=INDENT)]
     return lines
 
 
@@ -211,8 +195,8 @@ def joules(energy_pj: float) -> str:
     return f"{energy_pj:.3g} pJ"
 
 
-def summary(run: RunResult) -> list[str]:
-    """Totals with units, and how to read the columns."""
+def summary(run: RunResult, headings: Sequence[str], width: int) -> list[str]:
+    """Totals with units, and how to read the columns that are shown and the words of the totals."""
     effectual, dense = run.total("macs_effectual"), run.total("macs_dense")
     multipliers = run.layers[0].num_multipliers
     oracle = sum(-(-layer.macs_effectual // multipliers) for layer in run.layers)
@@ -222,17 +206,44 @@ def summary(run: RunResult) -> list[str]:
         f"time         {seconds(run.time_s)}, {run.cycles:,} cycles{plus_minus(run)} at {si(run.clock_hz, 'Hz')}",
         f"work         {si(effectual)} effectual of {si(dense)} MACs; {rate} dense-equivalent",
         f"utilization  {utilization} % of {multipliers:,} multipliers; the oracle needs {oracle:,} cycles",
+        *([lost_line(run)] if not {HEADINGS[cause] for cause in shown_causes(run, None)} <= set(headings) else []),
         f"DRAM         {si(run.total('dram_bytes'), 'B')}",
-        *energy_lines(run),
-        "columns      w, in: densities; util: effectual MACs in % of multiplier-slots;",
-        "             then the slots lost, in %, by cause",
+        *energy_lines(run, width),
+        *legend(headings, width),
     ]
     if run.speedup is not None and run.baseline is not None:
         lines.insert(1, f"speed-up     {run.speedup:.2f}x over {run.baseline.arch}, {seconds(run.baseline.time_s)}")
     if run.unsupported:
         names = f"{len(run.unsupported)} layers that a machine does not run: {', '.join(run.unsupported)}"
         lines.append(f"left out     {one_line(names, 4 * SHOWN_CHARACTERS)}")
-    lines += [*zeros_lines(run), *seed_lines(run)]
+    lines += [*zeros_lines(run, width), *seed_lines(run)]
     if all(layer.checked for layer in run.layers):
         lines.append("check        outputs of the modelled dataflow equal the reference, bit for bit")
     return [*lines, f"simulated    in {seconds(run.wall_s)}"]
+
+
+def lost_line(run: RunResult) -> str:
+    """The slots of the whole run that were lost, in %, every cause by name, the largest first."""
+    causes = sorted(shown_causes(run, None), key=lambda cause: -run.stack[cause])
+    shares = [(HEADINGS[cause], percent(run.stack[cause], run.total("slots"))) for cause in causes]
+    spelt = ", ".join(f"{name}{UNBROKEN}{share}" for name, share in shares if share)
+    return f"lost         in % of all slots: {spelt}"
+
+
+def legend(headings: Sequence[str], width: int) -> list[str]:
+    """How to read the columns that are shown, and the words of the totals."""
+    columns = ["w, in: densities", "util: effectual MACs in % of multiplier-slots"]
+    if set(headings) & set(HEADINGS.values()) - {OTHER}:
+        columns.append("then the slots lost, in %, by cause")
+    if OTHER in headings:
+        columns.append("other: slots lost to causes without a column")
+    words = [
+        "effectual: of two non-zeros",
+        "oracle: these on all multipliers in every cycle",
+        "dense-equivalent: all MACs over the time",
+    ]
+    return [
+        line
+        for name, texts in (("columns", columns), ("words", words))
+        for line in wrap(f"{name:12} {'; '.join(texts)}", width, subsequent_indent=INDENT, break_on_hyphens=False)
+    ]

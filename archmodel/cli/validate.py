@@ -23,6 +23,7 @@ def validate(tables: tuple[str, ...], *, output: str | None, as_json: bool) -> i
     \b
     gate      a miss fails          band    a miss is shown
     identity  equal to the digit    report  nothing published, or a difference explained
+    fitted    no prediction: a constant was fitted to this value
     """
     from archmodel import validation
     from archmodel.views.comparison import check_folder, write_comparison

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from archmodel.config.files import FOLDERS, MAX_FILE_BYTES, SINGULAR, folder, locate, names, parse, read
+from archmodel.config.files import FOLDERS, MAX_FILE_BYTES, SINGULAR, folder, locate, names, parse, read, written
 from archmodel.config.overrides import SET, Assignment, override
 from archmodel.config.validation import FrozenModel, Model, validate
 
@@ -26,6 +26,7 @@ __all__ = [
     "parse",
     "read",
     "validate",
+    "written",
 ]
 
 

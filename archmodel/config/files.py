@@ -60,18 +60,23 @@ def read(kind: str, name_or_path: str | Path) -> tuple[dict[str, Any], str]:
 
     A file with the key ``base``, a bare name of its kind, holds only what differs from that file.
     """
-    path, source = locate(kind, name_or_path)
-    data = parse(_file_text(path, source), source)
+    data, _, source = written(kind, name_or_path)
     if "base" not in data:
         return data, source
     base, known = data.pop("base"), names(kind)
     if base not in known:
         raise ConfigError(f"{source}: base = {show(base)}: allowed: {', '.join(known)}{did_you_mean(str(base), known)}")
-    base_path, base_source = locate(kind, base)
-    below = parse(_file_text(base_path, base_source), base_source)
+    below, _, _ = written(kind, base)
     if "base" in below:
         raise ConfigError(f"{source}: base = {show(base)}: has a base itself")
     return _merged(below, data), source
+
+
+def written(kind: str, name_or_path: str | Path) -> tuple[dict[str, Any], str, str]:
+    """What stands in the one file that is meant, its base apart: parsed, as text, and how messages call the file."""
+    path, source = locate(kind, name_or_path)
+    text = _file_text(path, source)
+    return parse(text, source), text, source
 
 
 def _merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:

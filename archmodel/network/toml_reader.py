@@ -104,7 +104,6 @@ class WeightedEntry(MultiplyingEntry):
     bias: bool = True
     weight_nonzeros: int | None = None
     weight_mask: str | None = None
-    structure: str | None = None
 
     def layer(self, inputs: tuple[str, ...], shape: Shape, tensors: Mapping[str, Shape]) -> Layer:
         return Layer(self.name, self.kind, inputs, shape, self.K, bias=self.bias)
@@ -116,6 +115,7 @@ class ConvEntry(WeightedEntry):
     padding: Sides = (0, 0, 0, 0)
     dilation: Pair = (1, 1)
     groups: int = 1
+    structure: str | None = None
 
     def layer(self, inputs: tuple[str, ...], shape: Shape, tensors: Mapping[str, Shape]) -> Layer:
         R, S = self.kernel

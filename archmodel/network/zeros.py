@@ -13,10 +13,10 @@ STRUCTURE_PATTERN = r"space_to_depth:[1-9]\d{0,4}(,[1-9]\d{0,4}){2}"
 class Zeros:
     """What is published or stated about the non-zeros of a layer that multiplies; ``source`` says by whom or why.
 
-    At most one of ``weight_nonzeros`` (a count), ``weight_density`` and ``weight_mask`` ("file.npz:key", the
-    numpy.packbits of the flattened K, C, R, S mask). Densities are fractions of non-zeros; ``output_density`` is
-    after the activation, before any pooling. ``structure`` = "space_to_depth:R,S,stride" says that the layer is an
-    R x S kernel with a stride, rearranged to stride 1: only weights of that kernel exist.
+    At most one of ``weight_nonzeros`` (a count), ``weight_density`` and ``weight_mask`` ("file.npz:key", the mask as
+    booleans [K, C/groups, R, S] or the numpy.packbits of its flattened cells). Densities are fractions of non-zeros;
+    ``output_density`` is after the activation, before any pooling. ``structure`` = "space_to_depth:R,S,stride" says
+    that the layer is an R x S kernel with a stride, rearranged to stride 1: only weights of that kernel exist.
     """
 
     source: str

@@ -64,7 +64,10 @@ class Archive:
         if len(data) != num_bytes:
             amount = "more" if len(data) > num_bytes else "fewer"
             raise WorkloadError(f"{where}: holds {amount} than the {num_bytes} bytes of its shape")
-        return np.frombuffer(data, dtype).reshape(shape, order="F" if fortran_order else "C")
+        array = np.frombuffer(data, dtype)
+        if dtype.kind == "f" and not np.isfinite(array).all():
+            raise WorkloadError(f"{where}: NaN or infinity; allowed: finite numbers")
+        return array.reshape(shape, order="F" if fortran_order else "C")
 
 
 def mask_and_values(array: npt.NDArray[np.generic]) -> tuple[Mask, Values | None]:
@@ -76,10 +79,13 @@ def mask_and_values(array: npt.NDArray[np.generic]) -> tuple[Mask, Values | None
 
 
 def packed_mask(path: Path, key: str, shape: tuple[int, ...]) -> Mask:
-    """A mask stored as `numpy.packbits` of its flattened cells."""
+    """A mask stored as `numpy.packbits` of its flattened cells, or as booleans in its own `shape`."""
     size = math.prod(shape)
-    archive, num_bytes = Archive(path), -(-size // 8)
-    stored = archive.read(key, f"({num_bytes},), one bit a weight", [(num_bytes,)])
-    if stored.dtype != np.uint8:
-        raise WorkloadError(f"{archive.name}: {one_line(key)}: type {stored.dtype}; allowed: uint8, packed bits")
-    return np.unpackbits(stored.view(np.uint8), count=size).reshape(shape)
+    archive, packed = Archive(path), (-(-size // 8),)
+    stored = archive.read(key, f"{packed}, one bit a weight, or {shape}", [packed, shape])
+    expected, what = (np.uint8, "uint8, packed bits") if stored.shape == packed else (np.bool_, "booleans")
+    if stored.dtype != expected:
+        raise WorkloadError(f"{archive.name}: {one_line(key)}: type {stored.dtype}; allowed: {what}")
+    if stored.shape == packed:
+        return np.unpackbits(stored.view(np.uint8), count=size).reshape(shape)
+    return np.ascontiguousarray(stored).view(np.uint8)

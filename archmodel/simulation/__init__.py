@@ -11,9 +11,10 @@ from archmodel.accelerators.result import RunResult
 from archmodel.errors import SHOWN_CHARACTERS, ConfigError, WorkloadError, one_line
 from archmodel.memory.dram import load_memory
 from archmodel.network.layer import Layer
-from archmodel.simulation.study import Progress, Study
+from archmodel.simulation.study import Progress, Study, check_texts
 
 MEMORY_PREFIX = "memory."
+ASSIGNMENTS = "'section.key=value', for instance ['pe.rows=4']"
 
 
 def simulate(
@@ -27,7 +28,7 @@ def simulate(
     batch: int = 1,
     seed: int = 0,
     seeds: int = 1,
-    layers: str | None = None,
+    layers: str | Sequence[str] | None = None,
     assignments: Sequence[str] = (),
     baseline_assignments: Sequence[str] = (),
     weights: str = "network",
@@ -46,7 +47,8 @@ def simulate(
     technology : a node for all machines; None for the one that each machine's file names
     fidelity : 'exact'; 'sampled', a random part of each layer with confidence intervals; 'statistical', densities only
     seeds : placements of the zeros; with more than one, the result has mean and 95 % interval over seed, seed + 1, ...
-    layers : comma-separated globs of layer names; all when None. Tensors of layers left out are in DRAM
+    layers : globs of layer names, a list or comma-separated; all when None. Tensors of layers left out go through DRAM,
+        so a layer alone can differ from the same layer in its network
     assignments : 'section.key=value' for the machine, 'memory.key=value' for the memory
     weights, activations : 'network' for what the network's file states, 'density=0.4', or the path of an npz file
     zeros : 'uniform', 'correlated' (as measured) or the path of a TOML file; ':key=value,...' behind changes it
@@ -56,6 +58,8 @@ def simulate(
 
     Raises ConfigError, WorkloadError or ResultError with one line that says what is wrong and what is allowed.
     """
+    check_texts("assignments", assignments, ASSIGNMENTS)
+    check_texts("baseline_assignments", baseline_assignments, ASSIGNMENTS)
     if baseline is None and baseline_assignments:
         raise ConfigError(f"--set-baseline {one_line(baseline_assignments[0], SHOWN_CHARACTERS)}: needs --baseline")
     of_memory, of_machine = split_assignments(assignments)
@@ -100,6 +104,8 @@ def simulate_machines(
     A machine leaves out the layers that it does not run (`run.unsupported`), and a machine that runs none of them has
     no result, unless no machine has one: then WorkloadError.
     """
+    check_texts("archs", archs, "names of machines, for instance ['scnn', 'dcnn']")
+    check_texts("assignments", assignments, ASSIGNMENTS)
     of_memory, of_machine = split_assignments(assignments)
     if of_machine:
         raise ConfigError(

@@ -55,7 +55,7 @@ class Study:
         batch: int = 1,
         seed: int = 0,
         seeds: int = 1,
-        layers: str | None = None,
+        layers: str | Sequence[str] | None = None,
         weights: str = "network",
         activations: str = "network",
         zeros: str = "uniform",
@@ -70,6 +70,9 @@ class Study:
                 f"--zeros {show(zeros)}: statistical runs know densities only; allowed with --fidelity exact or sampled"
             )
         check_limits(batch, seed, seeds, threads)
+        if layers is not None and not isinstance(layers, str):
+            check_texts("layers", layers, "globs of layer names, for instance ['conv*', 'fc6']")
+            layers = ",".join(layers)
         network = read_network(net)
         chosen = network.compute_layers if layers is None else network.select(layers)
         chosen = tuple(layer for layer in chosen if layer.is_compute)
@@ -206,6 +209,12 @@ def check_limits(batch: int, seed: int, seeds: int, threads: int | None) -> None
             raise ConfigError(f"{option} {show(value)}: must be at least {least}")
         if value is not None and most is not None and value > most:
             raise ConfigError(f"{option} {show(value)}: must be at most {most}")
+
+
+def check_texts(parameter: str, value: object, items: str) -> None:
+    """Raise ConfigError unless `value`, given to a function for `parameter`, is a list of texts: `items`."""
+    if isinstance(value, str) or not isinstance(value, Sequence) or not all(isinstance(text, str) for text in value):
+        raise ConfigError(f"{parameter} = {show(value)}: expected a list of {items}")
 
 
 def available_cores() -> int:

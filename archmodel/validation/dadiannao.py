@@ -18,7 +18,7 @@ def measure_dadiannao() -> Measured:
     values = {
         "fc7": 1 / run.time_s,
         "multipliers": fc7.num_multipliers,
-        "capacity": 8 * edram_bytes / buffers["word_bits"] / 1e6,
+        "capacity": 8 * edram_bytes / buffers["word_bits"] / 2**20,
         "peak": 2 * fc7.num_multipliers * run.clock_hz / 1e12,
         "area": sum(machine.area_mm2.values()),
         "power": chip_pj * 1e-12 / run.time_s,

@@ -7,13 +7,14 @@ from pydantic import Field, model_validator
 
 from archmodel.config import FrozenModel, folder
 
-Kind = Literal["gate", "band", "identity", "report"]
+Kind = Literal["gate", "band", "identity", "fitted", "report"]
 
 
 class PublishedRow(FrozenModel):
     """One published value and the band in which ours is accepted.
 
     gate : a miss fails `validate`; band : a miss is shown; identity : equal to the last digit, a miss fails;
+    fitted : the value that a constant was fitted to, so that ours is no prediction; `reason` names the constant;
     report : nothing is published, or a difference is explained by `reason`
     """
 
@@ -35,14 +36,14 @@ class PublishedRow(FrozenModel):
             self.published is None or (len(bounds), self.tolerance is not None) not in bands or bounds != sorted(bounds)
         ):
             raise ValueError(f"{self.id}: a {self.kind} needs published, and either tolerance or low <= high")
-        if self.kind == "identity" and self.published is None:
-            raise ValueError(f"{self.id}: an identity needs published")
+        if self.kind in ("identity", "fitted") and self.published is None:
+            raise ValueError(f"{self.id}: {self.kind} needs published")
         return self
 
     @property
     def limits(self) -> tuple[float, float] | None:
         """Lowest and highest accepted value; None where everything is."""
-        if self.kind == "report" or self.published is None:
+        if self.kind in ("fitted", "report") or self.published is None:
             return None
         if self.kind == "identity":
             return self.published, self.published

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 
 Row = Mapping[str, Any]
 
-MARKS = {"gate": "o", "band": "D", "identity": "s", "report": "^"}
+MARKS = {"gate": "o", "band": "D", "identity": "s", "fitted": "v", "report": "^"}
+NO_CHECK = ("fitted", "report")  # kinds that nothing is demanded of; their marks are hollow
 LABEL_CHARACTERS = 33
 LABEL_POINTS = 6.2
 ROWS_OF_A_COLUMN = 30  # longer tables take two
@@ -179,8 +180,8 @@ def _draw_row(axes: "Axes", row: Row, middle: float, factor: float) -> None:
         arrow = ">" if ratio > 1 else "<"
         axes.plot(within, middle, marker=arrow, color="black", markersize=4, clip_on=False, zorder=3)
         within **= 0.84  # beside the arrow
-    face = MISSED if _missed(row) else "white" if row["kind"] == "report" else OURS
-    edge = "0.35" if row["kind"] == "report" else "black"
+    face = MISSED if _missed(row) else "white" if row["kind"] in NO_CHECK else OURS
+    edge = "0.35" if row["kind"] in NO_CHECK else "black"
     axes.plot(within, middle, MARKS[row["kind"]], color=face, mec=edge, mew=0.6, clip_on=False, zorder=3)
 
 
@@ -208,7 +209,7 @@ def _legend(rows: Sequence[Row]) -> list[Any]:
     from matplotlib.patches import Patch
 
     kinds = [kind for kind in MARKS if any(row["kind"] == kind for row in rows)]
-    looks = {kind: ("white", "0.35") if kind == "report" else (OURS, "black") for kind in kinds}
+    looks = {kind: ("white", "0.35") if kind in NO_CHECK else (OURS, "black") for kind in kinds}
     handles: list[Any] = [
         Line2D([], [], ls="", marker=MARKS[kind], mfc=face, mec=edge, mew=0.6, label=kind)
         for kind, (face, edge) in looks.items()

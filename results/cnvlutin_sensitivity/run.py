@@ -12,6 +12,12 @@ Variant = tuple[str, tuple[str, ...], tuple[str, ...]]  # name, --set, --set-bas
 CHANNELS = ("array.image_layers=channels",)
 DEALT = ("dispatch.assignment=dealt",)
 
+
+def bricks_of(neurons: int) -> tuple[str, ...]:
+    """Bricks of another size, with offsets that name their places."""
+    return f"dispatch.brick_neurons={neurons}", f"dispatch.offset_bits={(neurons - 1).bit_length()}"
+
+
 ZEROS = {
     "44 % zeros in every layer": (STATED, "uniform"),
     "44 % zeros in every layer, correlated": (STATED, "correlated"),
@@ -22,8 +28,8 @@ RULES: list[Variant] = [
     ("default", (), ()),
     ("first layers along the channels", CHANNELS, CHANNELS),
     ("bricks dealt to the lanes", DEALT, ()),
-    *((f"bricks of {n}, slabs", (f"dispatch.brick_neurons={n}",), ()) for n in (4, 64)),
-    *((f"bricks of {n}, dealt", (f"dispatch.brick_neurons={n}", *DEALT), ()) for n in (4, 8, 64)),
+    *((f"bricks of {n}, slabs", bricks_of(n), ()) for n in (4, 64)),
+    *((f"bricks of {n}, dealt", (*bricks_of(n), *DEALT), ()) for n in (4, 8, 64)),
     *((f"{n} NM banks", (f"buffers.nm_banks={n}",), ()) for n in (8, 4, 2)),
     ("every layer's weights from DRAM", ("buffers.weights_preloaded=false",), ("buffers.weights_preloaded=false",)),
     *((f"{share:.0%} of the non-zeros pruned", (f"pruning.share={share}",), ()) for share in (0.1, 0.2, 0.3)),

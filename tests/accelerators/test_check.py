@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from archmodel import simulate
-from archmodel.accelerators import dcnn, scnn_check, scnn_fc
+from archmodel.accelerators import check, dcnn, scnn_check, scnn_fc
 from archmodel.accelerators.check import compare_outputs, reference_outputs, values_of
 from archmodel.accelerators.context import Context
 from archmodel.accelerators.registry import load_machine
@@ -176,7 +176,7 @@ def test_a_dataflow_that_gets_its_sums_wrong_is_found(monkeypatch):
 
 @pytest.mark.parametrize(
     ("arch", "module", "layer"),
-    [("dcnn", dcnn, "conv1"), ("dcnn", dcnn, "ip2"), ("scnn", scnn_check, "conv1"), ("scnn", scnn_fc, "ip2")],
+    [("dcnn", check, "conv1"), ("dcnn", check, "ip2"), ("scnn", scnn_check, "conv1"), ("scnn", scnn_fc, "ip2")],
     ids=str,
 )
 def test_a_difference_in_the_last_image_of_any_kind_of_layer_is_found(monkeypatch, arch, module, layer):

@@ -253,7 +253,8 @@ def test_more_zeros_never_cost_cycles():
 @pytest.mark.parametrize("density", [0.05, 0.5, 0.9, 1.0])
 def test_the_expected_cycles_are_the_mean_over_placements(assignment, banks, density):
     options = (f"dispatch.assignment={assignment}", f"buffers.nm_banks={banks}")
-    for layer, batch in ((conv(70, height=7), 4), (Layer("ip", "fc", ("x",), (600, 1, 1), 4), 40)):
+    skewed = Layer("conv", "conv", ("x",), (70, 9, 7), 4, 3, 2, (2, 1), (1, 0, 0, 2), (1, 3))
+    for layer, batch in ((skewed, 4), (Layer("ip", "fc", ("x",), (600, 1, 1), 4), 40)):
         runs = [run("cnvlutin", layer, at_densities(layer, 0.5, density, batch, seed), *options) for seed in range(60)]
         densities = Densities(batch, 0.5, density, 0.5)
         expected = cnvlutin.expect_layer(machine("cnvlutin", *options), layer, densities, FREE)
@@ -263,14 +264,14 @@ def test_the_expected_cycles_are_the_mean_over_placements(assignment, banks, den
             assert expected.stack[cause] == pytest.approx(measured, abs=0.01 * expected.slots)
 
 
-@pytest.mark.parametrize("arch", ["dadiannao", "cnvlutin"])
-def test_expected_layers_without_chance_are_exact(arch):
-    for layer in (*layers_of_many_shapes(), conv(3)):
+def test_expected_layers_without_chance_are_exact():
+    for seed in range(60):
+        arch, chosen, layer, operands, context = random_case(seed)
         for density in (0.0, 1.0):
-            exact = run(arch, layer, at_densities(layer, 1.0, density))
-            densities = Densities(1, 1.0, density, 0.5)
-            expected = MODULES[arch].expect_layer(machine(arch), layer, densities, FREE)
-            assert account(expected) == account(exact)
+            exact = MODULES[arch].run_layer(chosen, layer, at_densities(layer, 1.0, density, operands.batch), context)
+            densities = Densities(operands.batch, 1.0, density, 0.5)
+            expected = MODULES[arch].expect_layer(chosen, layer, densities, context)
+            assert account(expected) == account(exact), (seed, density)
 
 
 # Pruning
@@ -283,7 +284,9 @@ def test_a_threshold_prunes_smaller_magnitudes():
     for threshold, kept in ((0, 4), (2, 4), (3, 2), (4, 1), (6, 0)):
         result = run("cnvlutin", layer, operands, f"pruning.threshold={threshold}")
         assert result.macs_effectual == kept
-        assert ("pruned" in result.origins.get("inputs", "")) == (threshold > 0)
+        assert result.origins.get("inputs", "") == (f"; pruned: below {threshold}" if threshold else "")
+    both = run("cnvlutin", layer, operands, "pruning.threshold=3", "pruning.share=1")
+    assert both.origins["inputs"] == "; pruned: below 3 and 1 of the non-zeros"
 
 
 def test_a_threshold_needs_values():
@@ -300,9 +303,10 @@ def test_a_share_of_the_non_zeros_is_pruned():
     whole, pruned = (run("cnvlutin", layer, operands, f"pruning.share={share}") for share in (0.0, 0.25))
     assert pruned.input_density == pytest.approx(0.75 * whole.input_density, rel=0.02)
     assert pruned.cycles < whole.cycles
+    assert pruned.origins["inputs"] == "; pruned: 0.25 of the non-zeros"
     densities = Densities(1, 1.0, 0.5, 0.5)
     expected = cnvlutin.expect_layer(machine("cnvlutin", "pruning.share=0.25"), layer, densities, FREE)
-    assert expected.input_density == 0.375
+    assert (expected.input_density, expected.origins) == (0.375, dict(pruned.origins))
     assert expected.cycles == pytest.approx(pruned.cycles, rel=0.02)
     assert run("cnvlutin", layer, operands, "pruning.share=1").macs_effectual == 0
 
@@ -324,13 +328,43 @@ def test_offsets_and_brick_buffers_are_the_area_of_cnvlutin():
     assert skipping["sb"] == dense["sb"]
 
 
-def test_the_edram_holds_what_it_should():
+def test_memories_hold_what_they_should():
     parts = {component.name: component for component in machine("dadiannao").components}
     for name, size in (("sb", 32 * 2**20), ("nm", 4 * 2**20)):
         assert parts[name].instances * parts[name].words * parts[name].bits == 8 * size
     assert parts["nbin"].words == 16 * 16
+    assert (parts["nbout"].instances, parts["nbout"].words, parts["nbout"].bits) == (16, 64 * 16, 32)
     (dispatcher,) = (one for one in machine("cnvlutin").components if one.name == "dispatcher")
     assert (dispatcher.instances, dispatcher.words, dispatcher.bits) == (16, 16, 20)
+
+
+def test_a_row_of_a_neuron_memory_bank_is_what_a_cycle_takes_from_it():
+    for arch, option in (("dadiannao", "array.lanes=8"), ("cnvlutin", "dispatch.brick_neurons=8")):
+        (nm,) = (component for component in machine(arch, option).components if component.name == "nm")
+        assert nm.words_per_row == 8
+        assert nm.instances * nm.words == 2**21
+
+
+@pytest.mark.parametrize(
+    ("arch", "key", "least", "options"),
+    [
+        ("dadiannao", "sb_bytes", 16 * 8 * 2, ["array.filters=8"]),
+        ("dadiannao", "nm_bytes", 4 * 16 * 2, ["buffers.nm_banks=4"]),
+        ("cnvlutin", "nm_bytes", 16 * 8 * 2, ["dispatch.brick_neurons=8"]),
+    ],
+)
+def test_every_bank_holds_a_row(arch, key, least, options):
+    parts = machine(arch, f"buffers.{key}={least}", *options).components
+    assert {part.words / part.words_per_row for part in parts if part.name == key[:2]} == {1.0}
+    with pytest.raises(ConfigError, match=f"buffers.{key} = {least - 1}: must be at least {least}, a "):
+        machine(arch, f"buffers.{key}={least - 1}", *options)
+
+
+def test_offsets_name_every_place_of_a_brick():
+    for neurons, bits in ((16, 4), (17, 5), (256, 8)):
+        machine("cnvlutin", f"dispatch.brick_neurons={neurons}", f"dispatch.offset_bits={bits}")
+        with pytest.raises(ConfigError, match=f"brick_neurons = {neurons}: offset_bits must be at least {bits}$"):
+            machine("cnvlutin", f"dispatch.brick_neurons={neurons}", f"dispatch.offset_bits={bits - 1}")
 
 
 def test_inputs_and_outputs_share_the_neuron_memory():
@@ -379,11 +413,34 @@ def test_skipped_neurons_save_synapse_reads():
 
 
 @pytest.mark.parametrize("arch", ["dadiannao", "cnvlutin"])
+def test_what_comes_from_dram_is_written_to_the_neuron_memory_and_what_leaves_is_read_from_it(arch):
+    layer = conv(32, height=5, K=7)
+    inside, outside = (
+        run(arch, layer, at_densities(layer, batch=2), context=dataclasses.replace(FREE, **where))
+        for where in ({}, {"input_on_chip": False, "output_on_chip": False})
+    )
+    assert outside.words_written["nm"] - inside.words_written["nm"] == 2 * layer.input_words
+    assert outside.words_read["nm"] - inside.words_read["nm"] == 2 * layer.output_words
+    for name in ("nbin", "nbout", "sb", *(["dispatcher"] if arch == "cnvlutin" else [])):
+        assert outside.words_read[name] == inside.words_read[name]
+        assert outside.words_written[name] == inside.words_written[name]
+
+
+@pytest.mark.parametrize("arch", ["dadiannao", "cnvlutin"])
 def test_check_notices_a_wrong_output(arch, monkeypatch):
     layer = conv(20)
-    monkeypatch.setattr(MODULES[arch], "reference_outputs", lambda layer, *_: np.ones(layer.output_shape, int))
+    ones = np.ones(layer.output_shape, int)
+    monkeypatch.setattr("archmodel.accelerators.check.reference_outputs", lambda *_: ones)
     with pytest.raises(ResultError, match="--check"):
         run(arch, layer, at_densities(layer), context=dataclasses.replace(FREE, check=True))
+
+
+def test_check_walks_as_many_steps_as_a_window_takes():
+    for seed in range(60):
+        _, chosen, layer, _, _ = random_case(seed)
+        steps = dadiannao.steps(chosen, layer)
+        assert len(steps) == dadiannao.window_steps(chosen, layer)
+        assert max(map(len, steps)) <= chosen.array.lanes
 
 
 @pytest.mark.parametrize("banks", [16, 3])

@@ -2,6 +2,8 @@
 
 import functools
 import math
+import re
+from pathlib import Path
 
 import pytest
 
@@ -74,17 +76,35 @@ def test_leakage_is_power_times_time(arch):
         assert layer.energy_pj["leakage"] == pytest.approx(leakage_mw * 1e-3 * time_s * 1e12)
 
 
-# The nodes of the papers; SCNN and its baselines: 16 nm.
-SYSTOLIC = tuple(name for name in MACHINES if name.startswith(("systolic", "tpu")))
-NODES = dict.fromkeys(("cnvlutin", "dadiannao", "eie_256", *SYSTOLIC), "28 nm")
-NODES |= {"cambricon_x": "65 nm", "diannao": "65 nm", "eie": "45 nm"}
-
-
 @pytest.mark.parametrize("arch", MACHINES)
-def test_a_machine_names_the_node_of_its_paper(arch):
-    assert load_machine(arch).technology.name == NODES.get(arch, "16 nm")
+def test_a_machine_is_on_the_node_of_its_file_unless_asked(arch):
+    stated = config.read("accelerators", arch)[0]["technology"]
+    assert load_machine(arch).technology.name.replace(" ", "") == stated
     assert load_machine(arch, (), "45nm").technology.name == "45 nm"
     assert load_machine(arch, ("technology='28nm'",)).technology.name == "28 nm"
+
+
+WHOLE = {
+    "SCNN, PE array": "scnn",
+    "DCNN, PE array": "dcnn",
+    "EIE, 64 PEs at 45 nm": "eie",
+    "Cambricon-X": "cambricon_x",
+    "DianNao": "diannao",
+    "DaDianNao, a node": "dadiannao",
+}
+
+
+@pytest.mark.parametrize("machine", WHOLE)
+def test_the_pages_have_the_areas_that_the_library_gives(machine):
+    area_mm2 = sum(load_machine(WHOLE[machine]).area_mm2.values())
+    (ours,) = re.findall(rf"^\| {machine}\b.*\|[^|]*?([\d.]+) mm2[^|]*\|$", page("docs/energy.md"), re.MULTILINE)
+    assert ours == f"{area_mm2:.3g}"
+    short = machine.partition(",")[0]
+    assert set(re.findall(rf"\b{short} ([\d.]+) of [\d.]+", page("README.md"))) <= {ours}
+
+
+def page(name):
+    return (Path(__file__).resolve().parents[2] / name).read_text("utf-8")
 
 
 @pytest.mark.parametrize(

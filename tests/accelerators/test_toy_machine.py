@@ -21,10 +21,12 @@ from tests.accelerators.invariants import INVARIANTS, results_survive_a_file
 GUIDE = Path(__file__).resolve().parents[2] / "docs" / "new_machine.md"
 
 
-def block(language):
-    """The listing of the guide in a language."""
-    (text,) = re.findall(rf"```{language}\n(.*?)```", GUIDE.read_text("utf-8"), re.DOTALL)
-    return text
+def blocks(language):
+    """The listings of the guide in a language."""
+    return re.findall(rf"```{language}\n(.*?)```", GUIDE.read_text("utf-8"), re.DOTALL)
+
+
+(TOML,), (SPARSE, DENSE) = blocks("toml"), blocks("python")
 
 
 @pytest.fixture(scope="module")
@@ -33,12 +35,21 @@ def toy(tmp_path_factory):
     return write(tmp_path_factory.mktemp("machines"))
 
 
+@pytest.fixture(scope="module")
+def dense(tmp_path_factory):
+    """The path of the TOML file of the toy that ignores zeros: its functions replace the toy's of the same names."""
+    folder = tmp_path_factory.mktemp("dense")
+    path = write(folder)
+    (folder / "toy.py").write_text(f"{SPARSE}\n\n{DENSE}")
+    return path
+
+
 def write(folder, old="", new="", model="toy.py"):
     """The toy with a part of its module replaced; the path of its TOML file."""
-    code = block("python")
+    code = SPARSE
     assert old in code
     (folder / "toy.py").write_text(code.replace(old, new, 1) if old else code)
-    (folder / "toy.toml").write_text(block("toml").replace('"toy.py"', f'"{model}"'))
+    (folder / "toy.toml").write_text(TOML.replace('"toy.py"', f'"{model}"'))
     return str(folder / "toy.toml")
 
 
@@ -47,8 +58,23 @@ def test_what_holds_of_every_machine_holds_of_the_toy(toy, invariant):
     invariant(toy)
 
 
+@pytest.mark.parametrize("invariant", INVARIANTS, ids=lambda invariant: invariant.__name__)
+def test_what_holds_of_every_machine_holds_of_the_toy_that_ignores_zeros(dense, invariant):
+    invariant(dense)
+
+
 def test_its_results_survive_a_file(toy, tmp_path):
     results_survive_a_file(toy, tmp_path)
+
+
+def test_zeros_change_no_cycle_of_the_toy_that_ignores_them(toy, dense):
+    found = set()
+    for weights, fidelity in (("0.1", "exact"), ("0.9", "exact"), ("0.9", "sampled"), ("0.9", "statistical")):
+        stated = {"weights": f"density={weights}", "activations": "density=0.5", "fidelity": fidelity}
+        unlimited = ("memory.bytes_per_s=1e15", "memory.latency_s=0.0")
+        found.add(simulate(dense, "lenet5", assignments=unlimited, **stated).cycles)
+        assert simulate(toy, "lenet5", assignments=unlimited, **stated).cycles < max(found)
+    assert len(found) == 1
 
 
 def test_it_takes_what_its_fullest_kernel_takes(toy):
@@ -183,8 +209,9 @@ def test_its_own_parameters_are_checked_like_any_others(toy):
     ("old", "new", "expected"),
     [
         ('words_read={"activations"', 'words_read={"activatons"', "ValueError: counted, but no component: activatons"),
-        ('"busy": effectual', '"busy": effectual + 1', "ValueError: conv1: the stack"),
-        ("    return LayerResult.of(", "    LayerResult.of(", "TypeError: the machine returned NoneType"),
+        ("config.pes - issued}", "config.pes}", "ValueError: conv1: the stack"),
+        ('lost={"imbalance"', 'lost={"waiting"', "ValueError: conv1: unknown causes ['waiting']; allowed: busy"),
+        ("    return layer_account(", "    layer_account(", "TypeError: the machine returned NoneType"),
         ("positions = layer.P", "positions = layer.rows", "AttributeError: 'Layer' object has no attribute 'rows'"),
         ('"sram", 1', '"srams", 1', "ValueError: component activations: kind 'srams'"),
         ("words=words", "words=0", "ValueError: component activations: words"),

@@ -345,8 +345,18 @@ def test_floats_and_booleans_give_a_mask_and_no_values(dtype):
     assert values is None
 
 
-def test_a_float_is_non_zero_however_small_or_undefined():
-    assert mask_and_values(np.array([5e-324, np.nan, -np.inf, -0.0]))[0].tolist() == [1, 1, 1, 0]
+def test_a_float_is_non_zero_however_small():
+    assert mask_and_values(np.array([5e-324, -5e-324, -0.0]))[0].tolist() == [1, 1, 0]
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("dtype", ["f2", "f4", ">f8", "g"])
+def test_a_float_that_is_no_number_is_refused(path, dtype, value):
+    array = ARRAY.astype(dtype)
+    array[1, 2] = value
+    np.savez(path, **{"conv1.weights": array})
+    text = refusal(read, path, "conv1.weights")
+    assert text == "x.npz: conv1.weights: NaN or infinity; allowed: finite numbers"
 
 
 @pytest.mark.parametrize("dtype", ["i1", "u1", ">i2", "i4", "u4", "i8", "u8"])
@@ -396,9 +406,20 @@ def test_a_packed_mask_is_unpacked(path, shape):
 def test_a_packed_mask_of_another_size_or_type_is_refused(path):
     np.savez(path, short=np.zeros(2, np.uint8), long=np.zeros(4, np.uint8), wide=np.zeros(3, np.int16))
     shape = (1, 17, 1, 1)
-    assert refusal(packed_mask, path, "short", shape) == "x.npz: short: shape (2,); allowed: (3,), one bit a weight"
-    assert refusal(packed_mask, path, "long", shape) == "x.npz: long: shape (4,); allowed: (3,), one bit a weight"
+    allowed = "allowed: (3,), one bit a weight, or (1, 17, 1, 1)"
+    assert refusal(packed_mask, path, "short", shape) == f"x.npz: short: shape (2,); {allowed}"
+    assert refusal(packed_mask, path, "long", shape) == f"x.npz: long: shape (4,); {allowed}"
     assert refusal(packed_mask, path, "wide", shape) == "x.npz: wide: type int16; allowed: uint8, packed bits"
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_a_mask_may_be_booleans_in_the_layers_shape(path, order):
+    mask = np.random.default_rng(2).integers(0, 2, (4, 2, 3, 2), np.uint8)
+    np.savez(path, a=np.asarray(mask == 1, order=order), counts=mask)
+    found = packed_mask(path, "a", mask.shape)
+    assert (found.dtype, found.flags.c_contiguous) == (np.uint8, True)
+    assert np.array_equal(found, mask)
+    assert refusal(packed_mask, path, "counts", mask.shape) == "x.npz: counts: type uint8; allowed: booleans"
 
 
 def test_a_mask_that_is_not_in_the_file_is_named():

@@ -145,7 +145,7 @@ def finished(config, layer, batch, context, slots, totals, skips):
     weight_words = layer.K * layer.weight_shape[1] * layer.R * layer.S
     held = capacity * 8 // buffers.word_bits if buffers.weights_preloaded else 0
     read = {
-        "nm": totals["read"] * broadcasts,
+        "nm": totals["read"] * broadcasts + (0 if context.output_on_chip else batch * words["output"]),
         "nbin": totals["neurons"] * sum(map(len, listening)),
         "sb": totals["neurons"] * filters,
         "nbout": sums * filters,
@@ -158,7 +158,7 @@ def finished(config, layer, batch, context, slots, totals, skips):
         "nbout": sums * filters,
     }
     if config.model == "cnvlutin":
-        written["dispatcher"] = read["nm"] if skips else 0
+        written["dispatcher"] = totals["read"] * broadcasts if skips else 0
         read["dispatcher"] = totals["stored"] * broadcasts if skips else 0
     issued = slots["busy"] + slots["stored_zero"]
     return {

@@ -64,6 +64,13 @@ def test_a_mark_stands_at_ours_over_published_and_tells_kind_and_miss():
     assert [colour == MISSED for _, _, colour in found] == [False, True, False, True]
 
 
+def test_the_marks_of_rows_that_check_nothing_are_hollow():
+    kinds = ("gate", "band", "fitted", "report")
+    found = marks(drawn(Deviations(table(*((kind, kind, 2.0, 2.02) for kind in kinds))["rows"])))
+    assert [colour == "white" for _, _, colour in found] == [False, False, True, True]
+    assert len({mark for _, mark, _ in found}) == 4
+
+
 def test_the_deviation_is_written_and_a_miss_is_crossed():
     shown = texts(
         drawn(Deviations(table(("a", "gate", 2.0, 2.1), ("b", "band", 2.0, 1.0), ("c", "report", 1.0, 8.0))["rows"]))
