@@ -51,7 +51,7 @@ def account(
     """The layer's account, of which zeros decide only what is gated and what DRAM carries compressed."""
     pe, batch = config.pe, operands.batch
     conv = unit_stride(layer) if layer.kind == "conv" else None
-    depth = layer.C if conv is None else conv.C // conv.groups * conv.R * conv.S
+    depth = layer.C if conv is None else tapped_channels(conv) // conv.groups * conv.R * conv.S
     dots = dot_cycles(config, conv, depth)
     outputs = outputs_of_pes(config, layer)
     drains = exposed_drains(config, layer, int(outputs.max()), batch)
@@ -97,7 +97,12 @@ def dot_cycles(config: Config, conv: UnitStrideConv | None, depth: int) -> int:
     """Cycles of one output: its dot product of length `depth`, along everything or along C for each kernel position."""
     if conv is None or config.pe.dot_product == "flattened":
         return -(-depth // config.pe.multipliers)
-    return -(-(conv.C // conv.groups) // config.pe.multipliers) * conv.R * conv.S
+    return -(-(tapped_channels(conv) // conv.groups) // config.pe.multipliers) * conv.R * conv.S
+
+
+def tapped_channels(conv: UnitStrideConv) -> int:
+    """Channels of the unit-stride form that take part in dot products: no kernel has a weight in the others."""
+    return conv.C // conv.phases * conv.tapped_phases
 
 
 def activation_reads(config: Config, layer: Layer, depth: int, most_outputs: int) -> int:
@@ -126,7 +131,7 @@ def halo_reads(config: Config, layer: Layer, conv: UnitStrideConv) -> int:
         pairs *= int(inside.sum())
         local *= int((inside & (owner == output // tile)).sum())
     groups_of_channels = -(-(layer.K // layer.groups) // config.pe.Kc)
-    return (pairs - local) * conv.C * groups_of_channels
+    return (pairs - local) * tapped_channels(conv) * groups_of_channels
 
 
 def outputs_of_pes(config: Config, layer: Layer) -> Int64:

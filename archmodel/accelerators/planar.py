@@ -38,6 +38,7 @@ class UnitStrideConv:
     own_top: int
     own_left: int
     phases: int  # channels that one channel of the layer became
+    tapped_phases: int  # of them, those with a tap: a stride beyond the kernel leaves some without
 
     @property
     def plane(self) -> tuple[int, int]:
@@ -74,7 +75,13 @@ def unit_stride(layer: Layer, pad_inputs: bool = False) -> UnitStrideConv:
         own_top=min(own_top, taps_v - 1),
         own_left=min(own_left, taps_h - 1),
         phases=phases,
+        tapped_phases=_tapped(layer.R, stride_v, layer.dilation[0]) * _tapped(layer.S, stride_h, layer.dilation[1]),
     )
+
+
+def _tapped(num_taps: int, stride: int, dilation: int) -> int:
+    """Phases of a stride, along one axis, in which a tap is."""
+    return len({tap * dilation % stride for tap in range(num_taps)})
 
 
 def unfold_inputs(layer: Layer, conv: UnitStrideConv, image: Array) -> Array:

@@ -38,7 +38,7 @@ def run_layer(config: Config, layer: Layer, operands: Operands, context: Context
     conv = unit_stride(layer, config.tile_plane == "padded")
     stored = config.stored(operands)
     planes = [unfold_inputs(layer, conv, image) for image in stored.inputs]
-    cut = cut_layer(config, conv, operands.output_density, partial(fits_iaram, config, planes))
+    cut = cut_layer(config, layer.name, conv, operands.output_density, partial(fits_iaram, config, planes))
     weights = compress_weights(config, conv, unfold_weights(layer, conv, stored.weights), cut.Kc, context)
     pairs = context.start(lambda: nonzero_pairs(layer, conv, operands))
     effectual = context.start(lambda: effectual_macs(layer, operands))

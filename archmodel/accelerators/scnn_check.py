@@ -58,8 +58,8 @@ def add_part(
             outside_v, outside_h = max(0, -top), max(0, -left)
             target = outputs[
                 first_k : first_k + group_kernels,
-                top + outside_v : max(top + accumulators.height, 0),
-                left + outside_h : max(left + accumulators.width, 0),
+                top + outside_v : top + accumulators.height,
+                left + outside_h : left + accumulators.width,
             ]
             held = by_pe[:, row, column].reshape(-1, accumulators.height, accumulators.width)
             target += held[

@@ -59,7 +59,7 @@ class GroupWork:
 
 @dataclass(frozen=True)
 class Part:
-    """One conv group on one sub-plane: compressed operands and what the PEs did with them."""
+    """One conv group on one sub-plane: compressed operands, and the accumulators that their products meet in."""
 
     sub_plane: SubPlane
     conv_group: int

@@ -39,7 +39,7 @@ def expect_layer(config: Config, layer: Layer, densities: Densities, context: Co
     conv = unit_stride(layer, config.tile_plane == "padded")
     cells = Cells.of(layer, conv)
     inputs = RandomInputs(config, cells, densities)
-    cut = cut_layer(config, conv, densities.output_density, inputs.fit)
+    cut = cut_layer(config, layer.name, conv, densities.output_density, inputs.fit)
     weights = RandomWeights.of(config, cells, cut, densities.weight_density)
     sub_planes = list(cut.tiling.sub_planes()) * densities.batch
     known: dict[tuple[object, float], ExpectedPart] = {}

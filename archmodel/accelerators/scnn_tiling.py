@@ -24,8 +24,10 @@ class Cut:
     through_dram: bool
 
 
-def cut_layer(config: Config, conv: UnitStrideConv, output_density: float, fits_iaram: FitsIaram) -> Cut:
-    """The fewest sub-planes whose tiles fit the accumulators, the IARAM and the OARAM of every PE.
+def cut_layer(
+    config: Config, layer: str, conv: UnitStrideConv, output_density: float, fits_iaram: FitsIaram
+) -> Cut:
+    """The fewest sub-planes of the layer of this name whose tiles fit accumulators, IARAM and OARAM of every PE.
 
     The IARAM holds the stored entries of a tile of all channels, the OARAM the expected non-zeros of its outputs.
     Where nothing fits, the finest tiling is used and streams through the RAMs.
@@ -34,8 +36,8 @@ def cut_layer(config: Config, conv: UnitStrideConv, output_density: float, fits_
     least_Kc = min(pe.Kc, conv.K // conv.groups) if isinstance(pe.Kc, int) else 1
     if least_Kc * conv.R * conv.S > pe.accumulator_entries:
         raise ConfigError(
-            f"pe.accumulator_entries = {pe.accumulator_entries}: one position of {least_Kc} output channel(s) with a"
-            f" {conv.R}x{conv.S} kernel needs {least_Kc * conv.R * conv.S}"
+            f"{layer}: pe.accumulator_entries = {pe.accumulator_entries}: must be at least"
+            f" {least_Kc * conv.R * conv.S}, for one position of Kc = {least_Kc} with {conv.R}x{conv.S} taps"
         )
     most_entries = 8 * config.buffers.iaram_bytes // config.compression.activation_bits
     through_dram, chosen = False, None

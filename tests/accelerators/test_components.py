@@ -160,6 +160,67 @@ def test_a_larger_part_costs_area_and_energy(arch, assignment, component):
     assert after > before
 
 
+SCNN_PARTS = {  # instances, bits, words of an instance, words of a row
+    "iaram": (64, 20, 4096, 4),  # 10 KB of 16 + 4 bits
+    "activation_registers": (64, 20, 4, 1),
+    "weight_fifo": (64, 20, 200, 1),  # 50 vectors of 4
+    "multipliers": (1024, 16, 1, 1),
+    "coordinates": (1024, 10, 1, 1),  # addresses of 1,024 accumulators
+    "crossbar": (64, 29, 1, 1),  # a sum of 24 bits and one of the 32 entries of a bank
+    "bank_queues": (2048, 29, 8, 1),
+    "accumulators": (4096, 24, 32, 1),  # twice 32 banks a PE
+    "adders": (2048, 24, 1, 1),
+    "halo": (64, 24, 32, 1),  # 4 words for each of 8 neighbours
+    "oaram": (64, 20, 4096, 4),
+}
+DCNN_PARTS = {
+    "activation_sram": (64, 16, 16384, 16),  # 2 MB in 64 parts
+    "activation_registers": (64, 16, 16, 1),
+    "weight_fifo": (64, 16, 200, 1),
+    "multipliers": (1024, 16, 1, 1),
+    "adders": (1024, 24, 1, 1),
+    "halo": (64, 16, 32, 1),
+    "accumulators": (128, 24, 1024, 1),
+}
+BARE_SCNN = ("pe.accumulator_entries=150", "pe.queue_depth=0", "ppu.halo_words_per_cycle=0", "ppu.overlap=false")
+BARE_SCNN_PARTS = {
+    "coordinates": (1024, 8, 1, 1),
+    "crossbar": (64, 27, 1, 1),  # five entries a bank
+    "bank_queues": (2048, 27, 1, 1),  # a register each
+    "accumulators": (2048, 24, 5, 1),
+    "halo": (64, 24, 8, 1),
+}
+LEAST_SCNN = ("pe.accumulator_entries=1",)
+LEAST_SCNN_PARTS = {
+    "coordinates": (1024, 1, 1, 1),
+    "crossbar": (64, 24, 1, 1),
+    "bank_queues": (2048, 24, 8, 1),
+    "accumulators": (4096, 24, 1, 1),
+}
+BARE_DCNN = ("ppu.output_words_per_cycle=0", "ppu.overlap=false", "buffers.activation_bytes=64")
+BARE_DCNN_PARTS = {
+    "activation_sram": (64, 16, 16, 16),  # at least a row
+    "halo": (64, 16, 8, 1),
+    "accumulators": (64, 24, 1024, 1),
+}
+
+
+@pytest.mark.parametrize(
+    ("arch", "assignments", "parts"),
+    [
+        ("scnn", (), SCNN_PARTS),
+        ("scnn", BARE_SCNN, SCNN_PARTS | BARE_SCNN_PARTS),
+        ("scnn", LEAST_SCNN, SCNN_PARTS | LEAST_SCNN_PARTS),
+        ("dcnn", (), DCNN_PARTS),
+        ("dcnn", BARE_DCNN, DCNN_PARTS | BARE_DCNN_PARTS),
+    ],
+)
+def test_the_parts_of_scnn_and_dcnn_by_hand(arch, assignments, parts):
+    components = load_machine(arch, assignments).config.components
+    assert {one.name: (one.instances, one.bits, one.words, one.words_per_row) for one in components} == parts
+    assert {one.ports for one in components if one.kind == "crossbar"} <= {(16, 32)}
+
+
 @pytest.mark.parametrize("arch", ["scnn", "dcnn"])
 def test_one_port_and_single_accumulators_save_area(arch):
     whole = sum(load_machine(arch).area_mm2.values())

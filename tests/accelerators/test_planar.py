@@ -107,6 +107,8 @@ def test_the_unit_stride_form_computes_the_convolution(layer, pad_inputs):
     assert kernels.shape == (form.K, form.C // form.groups, form.R, form.S)
     assert (form.P, form.Q) == (layer.P, layer.Q)
     assert form.phases == layer.stride[0] * layer.stride[1]
+    taps = unfold_weights(layer, form, np.ones(layer.weight_shape, np.uint8))[0]
+    assert form.tapped_phases == int(taps[: form.phases].any(axis=(1, 2)).sum())
     assert np.array_equal(scattered(form, kernels, inputs), direct(layer, weights, image))
 
 

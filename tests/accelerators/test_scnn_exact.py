@@ -11,7 +11,8 @@ from archmodel import config
 from archmodel.accelerators.context import Context
 from archmodel.accelerators.planar import tilings, unit_stride
 from archmodel.accelerators.scnn import Config, run_layer
-from archmodel.accelerators.scnn_tiling import accumulators_per_channel
+from archmodel.accelerators.scnn_tiling import accumulators_per_channel, plane_fits
+from archmodel.errors import ConfigError
 from archmodel.memory.dram import IdealMemoryConfig
 from archmodel.network.layer import Layer
 from archmodel.operands.operands import Operands
@@ -143,6 +144,11 @@ def account(result):
 
 
 @functools.cache
+def result_of(seed):
+    return random_case(seed).run()
+
+
+@functools.cache
 def expected(seed):
     return expected_of(random_case(seed))
 
@@ -157,8 +163,7 @@ def expected_of(case):
 @pytest.mark.parametrize("block", range(30))
 def test_a_layer_is_its_naive_twin(block):
     for seed in range(block * LAYERS_A_TEST, (block + 1) * LAYERS_A_TEST):
-        case = random_case(seed)
-        result, twin = account(case.run()), expected(seed)
+        result, twin = account(result_of(seed)), expected(seed)
         for quantity in ("cycles", "stack", "effectual", "issued", "streams", "cycle_map", "details"):
             assert result[quantity] == twin[quantity], (seed, quantity)
 
@@ -167,7 +172,7 @@ def test_a_layer_is_its_naive_twin(block):
 @pytest.mark.parametrize("block", range(30))
 def test_words_of_every_buffer_are_those_of_the_twin(block, quantity):
     for seed in range(block * LAYERS_A_TEST, (block + 1) * LAYERS_A_TEST):
-        assert account(random_case(seed).run())[quantity] == expected(seed)[quantity], seed
+        assert account(result_of(seed))[quantity] == expected(seed)[quantity], seed
 
 
 def test_the_random_layers_reach_every_policy():
@@ -179,7 +184,7 @@ def test_the_random_layers_reach_every_policy():
     assert len([c for c in cases if c.layer.groups > 1]) >= 30
     assert len([c for c in cases if c.layer.stride != (1, 1)]) >= 60
     assert len([c for c in cases if c.layer.dilation != (1, 1)]) >= 60
-    results = [case.run() for case in cases]
+    results = [result_of(seed) for seed in range(30 * LAYERS_A_TEST)]
     assert len([r for r in results if r.details["tiled_through_dram"]]) >= 30
     assert len([r for r in results if r.details["sub_planes"] > 1]) >= 30
     for cause in ("stored_zero", "out_of_range", "fragmentation", "bank_conflict", "weight_stall", "drain", "memory"):
@@ -272,6 +277,25 @@ def test_a_long_thin_plane_is_cut_until_it_fits_the_accumulators():
     layer = Layer("signal", "conv", ("x",), (1, 1, 20000), 1, 1, 3)
     result = dense(layer, {"buffers.iaram_bytes": 65536, "buffers.oaram_bytes": 65536}).run()
     assert result.details["sub_planes"] == 3
+
+
+def test_explicit_zeros_take_room_in_the_fullest_iaram():
+    # Two PEs with 8 columns each; the only non-zero is the last of PE 0, behind seven zeros: three explicit ones.
+    plane = np.zeros((1, 1, 16), np.uint8)
+    plane[0, 0, 7] = 1
+    machine = load("pe.rows=1", "pe.cols=2", "compression.index_bits=1")
+    [tiling] = [tiling for tiling in tilings((1, 16), 1, 2) if tiling.splits_h == 1]
+    assert [plane_fits(machine, tiling, plane, most) for most in (3, 4)] == [False, True]
+
+
+@pytest.mark.parametrize(("Kc", "least"), [("published", 6), (4, 24), (5, 30), (100, 30)])
+def test_accumulators_must_hold_a_position_of_a_group(Kc, least):
+    # five output channels of a group; 2x3 taps
+    layer = Layer("narrow", "conv", ("x",), (2, 4, 4), 10, 2, 3, groups=2)
+    enough, fewer = (dense(layer, {"pe.Kc": Kc, "pe.accumulator_entries": least - short}) for short in (0, 1))
+    assert enough.run().details["Kc"] == (min(Kc, 5) if isinstance(Kc, int) else 1)
+    with pytest.raises(ConfigError, match=rf"^narrow: pe.accumulator_entries = {least - 1}: .* at least {least}, "):
+        fewer.run()
 
 
 def test_a_dense_pointwise_layer_by_hand():

@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import random
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -234,6 +235,16 @@ def test_a_group_that_is_not_walked_has_room_for_its_stalls(cycles, waiting, sta
     assert work.stalls.tolist() == [[10, 10], stalls]
     assert work.emptying.tolist() == [[5, 5], emptying]
     assert work.work.tolist() == [[115, 115], [100 + a + b for a, b in zip(stalls, emptying, strict=True)]]
+
+
+@pytest.mark.parametrize(("K", "short"), [(24, False), (22, True)])
+def test_groups_are_expected_from_what_all_pes_issue_and_only_a_short_last_one_is_always_walked(K, short):
+    # Three groups of up to four channels on two PEs; the slowest PEs issue 3 + 2 + 2 of all 10.
+    conv, part = SimpleNamespace(K=K, groups=2), SimpleNamespace(accumulators=SimpleNamespace(Kc=4))
+    expected = scnn_walk.expect_groups(conv, [part], [np.array([[1, 3], [2, 2], [0, 2]])])
+    assert expected.work.tolist() == pytest.approx([2.8, 2.8, 1.4])
+    assert expected.least.tolist() == [2, 2, 1]
+    assert expected.certain.tolist() == [False, False, short]
 
 
 @pytest.mark.parametrize("seed", range(10))

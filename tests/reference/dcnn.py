@@ -56,6 +56,7 @@ def run_layer(config, layer, weights, inputs, output_density, context):
         "operations": dict.fromkeys(("multipliers", "adders"), slots["busy"] if config.pe.zero_gating else multiplied),
         "streams": streams,
         "cycle_map": [work],
+        "details": {"Kc": config.pe.Kc, "sub_planes": num_tiles, "compute_cycles": sum(compute)},
     }
 
 
@@ -63,7 +64,8 @@ def conv_steps(config, layer):
     """Steps of one output's dot product: lists of cells (channel of the group, kernel row, kernel column) or None."""
     stride_v, stride_h = layer.stride
     rows, columns = taps(layer.R, layer.dilation[0], stride_v), taps(layer.S, layer.dilation[1], stride_h)
-    phases = list(product(range(layer.C // layer.groups), range(stride_v), range(stride_h)))
+    held_v, held_h = with_a_tap(rows, stride_v), with_a_tap(columns, stride_h)
+    phases = list(product(range(layer.C // layer.groups), held_v, held_h))
     along_c = {
         (r, s): [
             (c, rows[r * stride_v + v], columns[s * stride_h + h])
@@ -84,6 +86,11 @@ def taps(size, dilation, stride):
     while len(spread) % stride:
         spread.append(None)
     return spread
+
+
+def with_a_tap(spread, stride):
+    """Phases of a stride that hold a weight; the inputs of the others are never fetched."""
+    return [phase for phase in range(stride) if any(tap is not None for tap in spread[phase::stride])]
 
 
 def fc_steps(config, layer):
@@ -135,15 +142,15 @@ def operand_words(config, layer, steps, shares):
     P, Q = output_plane(layer)
     residencies = math.ceil(layer.K // layer.groups / config.pe.Kc) * layer.groups
     padded = layer.stride != (1, 1) or any(
-        before >= (taps - 1) * dilation + 1
-        for before, taps, dilation in zip(layer.padding[::2], (layer.R, layer.S), layer.dilation, strict=True)
+        before >= (num_taps - 1) * dilation + 1
+        for before, num_taps, dilation in zip(layer.padding[::2], (layer.R, layer.S), layer.dilation, strict=True)
     )
     sides = []
-    for axis, (outputs, size, taps, pes) in enumerate(
+    for axis, (outputs, size, num_taps, pes) in enumerate(
         ((P, layer.H, layer.R, config.pe.rows), (Q, layer.W, layer.S, config.pe.cols))
     ):
         stride, before, after = layer.stride[axis], layer.padding[2 * axis], layer.padding[2 * axis + 1]
-        reach = math.ceil(((taps - 1) * layer.dilation[axis] + 1) / stride)
+        reach = math.ceil(((num_taps - 1) * layer.dilation[axis] + 1) / stride)
         rows = math.ceil((size + before + after) / stride) if padded else size
         shift = 0 if padded else before
         own = min(before // stride, reach - 1) if padded else 0
@@ -155,7 +162,10 @@ def operand_words(config, layer, steps, shares):
                 side[owner == output // tile] += 1
         sides.append(side)
     everything = sum(sides[0].values()) * sum(sides[1].values())
-    phases = layer.stride[0] * layer.stride[1]
+    phases = math.prod(
+        len(with_a_tap(taps(size, dilation, stride), stride))
+        for size, dilation, stride in zip((layer.R, layer.S), layer.dilation, layer.stride, strict=True)
+    )
     remote = everything - sides[0][True] * sides[1][True]
     return P * Q * width * residencies, remote * layer.C * phases * residencies // layer.groups
 
