@@ -125,7 +125,7 @@ def survives(tree: Path, tests: list[str], environment: dict[str, str], timeout_
 
 def trials(module: Path, tests: list[str], tree: Path) -> Iterator[tuple[list[str], dict[str, str]]]:
     """Tests and environment of each trial that a mutant must survive, the cheapest first."""
-    environment = os.environ | {"PYTHONPATH": str(tree), "HYPOTHESIS_DATABASE_FILE": str(tree / "hypothesis")}
+    environment = os.environ | {"PYTHONPATH": str(tree)}
     if module.parent.name == "kernels":
         of_kernels = [test for test in tests if "tests/kernels" in test]
         if of_kernels:
