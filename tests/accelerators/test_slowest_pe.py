@@ -77,6 +77,26 @@ def test_steps_keep_the_mean_and_the_spread_of_random_blocks():
     assert steps.num_steps[1] / steps.total == pytest.approx(25 / square, abs=0.01)
 
 
+def test_a_sum_that_is_hardly_ever_more_than_nothing():
+    rare = Count(np.array([1 - 1e-6, 1e-6]))
+    summed = sum_of_steps(Steps([1], 1.0), Own(1, [rare]))
+    assert np.sort(summed)[-2:] == pytest.approx([1e-6, 1 - 1e-6], rel=1e-6)
+    assert slowest_work([Broadcast.of(1, always(5))], [Own(10, [rare])]) == pytest.approx(5 * 10 * 1e-6, rel=1e-4)
+
+
+def test_a_step_of_some_phase_is_one_of_each_as_often_as_there_are():
+    mixed = Steps([1, 3], 2.0).mixture(Own(1, [DIE, COIN]))
+    assert mixed.probability == pytest.approx([3 / 8, 1 / 24 + 3 / 8, *[1 / 24] * 5])
+
+
+def test_less_than_a_broadcast_vector_is_some_work():
+    phases, own = [Broadcast.of(1, COIN)], Own(3, [always(4)])
+    assert (Steps.of(phases).num_steps, Steps.of(phases).vectors) == ([1], 0.5)
+    assert slowest_work(phases, [own]) == pytest.approx(2.0)
+    assert activity(Steps.of(phases), own) == 1.0
+    assert Steps.of([Broadcast.of(1, always(0))]).vectors == 0.0
+
+
 def test_one_block_is_one_step():
     steps = Steps.of([Broadcast.of(1, DIE)])
     assert (steps.num_steps, steps.vectors) == ([1], 3.5)
@@ -148,6 +168,7 @@ LARGE_BLOCKS = (0.0,) * 16 + (0.2, 0.3, 0.3, 0.2)  # a 5x5 kernel
         (64, 96, (0.0, 0.3, 0.4, 0.3), LARGE_BLOCKS, 25, 5),
         (16, 200, (0.5, 0.5), SMALL_BLOCKS, 20, 2),
         (49, 400, (0.9, 0.1), (0.3, 0.5, 0.2), 50, 1),
+        (49, 100, (0.5, *(0.0,) * 9, 0.5), (0.0, 1.0), 20, 5),  # PEs with ten vectors or none
     ],
 )
 def test_a_group_takes_as_long_as_the_exact_kernel_finds(num_pes, num_blocks, own, weights, entries, per_cycle):
