@@ -132,6 +132,23 @@ def test_without_nonzeros_all_is_certain(seed, weights, inputs):
     assert (expected.streams, expected.macs_issued) == (exact.streams, 0)
 
 
+@pytest.mark.parametrize("seed", range(30))
+@pytest.mark.parametrize(("weights", "inputs"), [(1, 1), (0, 1), (1, 0), (0, 0)])
+def test_an_fc_layer_of_equal_operands_is_counted_as_it_is_walked(seed, weights, inputs):
+    """Also where zeros are stored; only the queues are uncertain."""
+    machine, layer, operands, surroundings = test_scnn_fc.random_case(seed)
+    no_explicit_zeros = machine.compression.model_copy(update={"index_bits": 16})
+    machine = machine.model_copy(update={"compression": no_explicit_zeros})
+    operands = filled(layer, weights, inputs, operands.batch)
+    exact = run_layer(machine, layer, operands, dataclasses.replace(surroundings, check=False))
+    expected = expect_layer(machine, layer, known(operands), surroundings)
+    assert expected.macs_issued == exact.macs_issued
+    assert (expected.words_read, expected.words_written) == (exact.words_read, exact.words_written)
+    assert (expected.operations, expected.streams) == (exact.operations, exact.streams)
+    for cause in set(exact.stack) - set(QUEUED):
+        assert expected.stack[cause] == exact.stack[cause], cause
+
+
 LAYERS = {
     "3x3": (conv(64, 28, 64, 3), 0.35, 0.5),
     "1x1": (conv(192, 14, 64, 1), 0.4, 0.5),
