@@ -105,7 +105,7 @@ def group_works(parts: list[list[ExpectedGroup]]) -> list[GroupWork]:
 
 
 def whole(values: list[Float64] | list[float], *, upwards: bool = False) -> Int64:
-    """Integers near the values, none negative, whose sum is that of the values to the nearest integer, or the next one above."""
+    """Integers near the values, none negative, whose sum is theirs to the nearest integer, or the next one above."""
     exact = np.asarray(values, np.float64)
     ends = np.cumsum(exact.ravel())
     total = float(ends[-1]) if ends.size else 0.0

@@ -128,7 +128,9 @@ def test_one_accumulator_gets_every_product():
     assert not Banks.of(Accumulators(1, 1, 1, 1, 1, 2, "linear"), np.zeros(1), np.ones(1)).shares.any()
 
 
-@pytest.mark.parametrize(("num_issues", "stalls"), [(0, 0.0), (1, 0.0), (2, 5.0), (3, 25 / 3), (4, 10.0), (200, 2980 / 200)])
+@pytest.mark.parametrize(
+    ("num_issues", "stalls"), [(0, 0.0), (1, 0.0), (2, 10 / 2), (3, 25 / 3), (4, 40 / 4), (200, 2980 / 200)]
+)
 def test_a_queue_that_fills_up_stalls_from_then_on(num_issues, stalls):
     """Sixteen products an issue to one bank: 15 wait after the first, 20 fit, and from then on 15 too many come."""
     queues = random_queues(FULL, FULL, even(1), 20)

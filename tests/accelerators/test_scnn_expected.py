@@ -306,7 +306,8 @@ def group(issuing, stalls, emptying, slowest, waiting=0.0):
 
 
 def test_groups_without_barriers_add_up_and_end_once():
-    first, last = group([10.0, 30.0], [1.0, 3.0], [2.0, 5.0], 60.0, 4.0), group([20.0, 0.0], [2.0, 0.0], [1.0, 0.0], 25.0)
+    first = group([10.0, 30.0], [1.0, 3.0], [2.0, 5.0], 60.0, 4.0)
+    last = group([20.0, 0.0], [2.0, 0.0], [1.0, 0.0], 25.0)
     together = ExpectedGroup.without_barriers([(2, first), (1, last)], 70.0)
     assert together.issuing.tolist() == [40.0, 60.0]
     assert together.stalls.tolist() == [4.0, 6.0]

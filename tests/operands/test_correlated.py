@@ -323,7 +323,7 @@ def test_a_pattern_is_the_file_with_what_is_changed():
 
 def test_the_spreads_of_weights_may_leave_a_tenth_to_chance():
     assert pattern(weight_filter_spread=0.9).weight_filter_spread == 0.9
-    with pytest.raises(ValueError, match="must add up to at most 0.9"):
+    with pytest.raises(ValueError, match=r"must add up to at most 0\.9"):
         pattern(weight_filter_spread=0.9, weight_channel_spread=1e-9)
 
 

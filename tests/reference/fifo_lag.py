@@ -9,11 +9,8 @@ def expected_cycles(steps, num_pes, num_steps, vectors, entries, per_cycle):
         begin = 0.0
         to_free = (step + 1) * vectors - entries
         if vectors > entries:
-            begin = arrived + 1 / per_cycle
-            if step == 0:
-                begin = max(begin, 0.0)
-            else:
-                begin = max(begin, done[step] - entries + 1)
+            met = done[step] - entries + 1 if step else 0.0
+            begin = max(arrived + 1 / per_cycle, met)
             arrived = begin + (vectors - 1) / per_cycle
         elif to_free > 0:
             block = 0
