@@ -56,11 +56,12 @@ def test_totals_are_sums_over_the_layers():
 
 
 def test_a_concat_adds_channels_and_a_fully_connected_layer_flattens():
-    shapes = {"a": (3, 5, 5), "b": (4, 5, 5)}
-    assert joined_shape("x", "concat", ("a", "b", "a"), shapes) == (10, 5, 5)
-    assert joined_shape("x", "fc", ("a",), shapes) == (75, 1, 1)
-    assert joined_shape("x", "conv", ("b",), shapes) == (4, 5, 5)
-    assert joined_shape("x", "add", ("a", "a"), shapes) == (3, 5, 5)
+    shapes = {"a": (3, 5, 6), "b": (4, 5, 6)}
+    assert joined_shape("x", "concat", ("a", "b", "a"), shapes) == (10, 5, 6)
+    assert joined_shape("x", "fc", ("a",), shapes) == (90, 1, 1)
+    assert joined_shape("x", "lstm", ("a",), shapes) == (18, 5, 1)
+    assert joined_shape("x", "conv", ("b",), shapes) == (4, 5, 6)
+    assert joined_shape("x", "add", ("a", "a"), shapes) == (3, 5, 6)
 
 
 def test_planes_that_do_not_join_are_refused():
