@@ -140,3 +140,9 @@ def test_a_queue_that_fills_up_stalls_from_then_on(num_issues, stalls):
 @pytest.mark.parametrize(("num_issues", "longest"), [(0, 15), (1, 15), (2, 20), (3, 20)])
 def test_a_group_ends_with_what_its_last_issues_left(num_issues, longest):
     assert random_queues(FULL, FULL, even(1), 20).emptying(num_issues) == (pytest.approx(longest), pytest.approx(0.0))
+
+
+def test_the_last_activation_vector_is_met_by_as_many_issues_as_a_block_has_weight_vectors():
+    """One bank: a full issue leaves 15, the one that ends a channel brings four products and takes one."""
+    few = Fills(FULL.every, np.array([0.0, 1.0, 0, 0, 0]))
+    assert random_queues(FULL, few, even(1), 20).emptying(2) == (pytest.approx(18.0), pytest.approx(0.0))

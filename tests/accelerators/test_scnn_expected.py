@@ -1,5 +1,6 @@
 """Statistical SCNN layers: equal to exact where nothing is random, near their mean elsewhere, and always consistent."""
 
+import bisect
 import dataclasses
 import functools
 import itertools
@@ -12,11 +13,14 @@ import pytest
 from archmodel import config, simulate
 from archmodel.accelerators.context import Context
 from archmodel.accelerators.planar import PlanarTiling, tilings, unit_stride
+from archmodel.accelerators.random_blocks import Count
+from archmodel.accelerators.random_queues import Banks, Fills, random_queues
 from archmodel.accelerators.scnn import Config, expect_layer, run_layer
 from archmodel.accelerators.scnn_cells import Cells
 from archmodel.accelerators.scnn_expected import RandomInputs, banks_of, log_normal_cdf
 from archmodel.accelerators.scnn_expected_work import ExpectedGroup, group_works, whole
 from archmodel.accelerators.scnn_tiling import Cut
+from archmodel.accelerators.slowest_pe import Broadcast, Own
 from archmodel.network.layer import Layer
 from archmodel.operands.operands import Densities, Operands
 from archmodel.operands.synthetic import place
@@ -305,6 +309,18 @@ def group(issuing, stalls, emptying, slowest, waiting=0.0):
     return ExpectedGroup(np.array(issuing), np.array(stalls), np.array(emptying), slowest, waiting)
 
 
+def test_a_stalled_issue_takes_longer_for_the_slowest_pe_too():
+    """One bank for vectors of four by four: 15 cycles more for each of 10 blocks of 2 by 3 vectors."""
+    full = Fills(np.eye(5)[4], np.eye(5)[4])
+    queues = random_queues(full, full, Banks(np.array([32]), np.ones(1)), 0)
+    phases, own = [Broadcast(10, 2.0, 4.0)], Own(2, [Count(np.eye(4)[3])])
+    stalled = ExpectedGroup.of(phases, [own], np.zeros(2, np.int64), queues, (0, 0))
+    assert stalled.issuing == pytest.approx([60.0, 60.0])
+    assert stalled.stalls == pytest.approx([900.0, 900.0])
+    assert stalled.slowest == pytest.approx(960.0)
+    assert (stalled.emptying.tolist(), stalled.waiting) == ([0.0, 0.0], 0.0)
+
+
 def test_groups_without_barriers_add_up_and_end_once():
     first = group([10.0, 30.0], [1.0, 3.0], [2.0, 5.0], 60.0, 4.0)
     last = group([20.0, 0.0], [2.0, 0.0], [1.0, 0.0], 25.0)
@@ -346,7 +362,7 @@ def smallest_fit(layer, density, pes=1, batch=1):
     conv_ = unit_stride(layer, False)
     inputs = RandomInputs(machine, Cells.of(layer, conv_), Densities(batch, 1.0, density, 1.0))
     tiling = PlanarTiling(conv_.plane, pes, 1)
-    return next(most for most in itertools.count() if inputs.fit(tiling, most))
+    return bisect.bisect_left(range(layer.input_words + 1), True, key=lambda most: inputs.fit(tiling, most))
 
 
 def median_of_fullest(num_cells, density, num_tiles):
