@@ -157,6 +157,7 @@ def ends(sizes):
 
 
 SMALL_BLOCKS = (0.0, 0.0, 0.0, 0.0, 0.1, 0.2, 0.25, 0.2, 0.15, 0.1)  # vectors of weights: about a 3x3 kernel of Kc = 8
+FORTY_OR_NONE = (0.5, *(0.0,) * 39, 0.5)
 LARGE_BLOCKS = (0.0,) * 16 + (0.2, 0.3, 0.3, 0.2)  # a 5x5 kernel
 
 
@@ -170,7 +171,7 @@ LARGE_BLOCKS = (0.0,) * 16 + (0.2, 0.3, 0.3, 0.2)  # a 5x5 kernel
         (64, 96, (0.0, 0.3, 0.4, 0.3), LARGE_BLOCKS, 25, 5),
         (16, 200, (0.5, 0.5), SMALL_BLOCKS, 20, 2),
         (49, 400, (0.9, 0.1), (0.3, 0.5, 0.2), 50, 1),
-        (49, 25, (0.5, *(0.0,) * 19, 0.5), (0.0, 1.0), 9, 5),  # PEs with twenty vectors or none
+        (49, 100, FORTY_OR_NONE, (0.0, 1.0), 9, 5),
     ],
 )
 def test_a_group_takes_as_long_as_the_exact_kernel_finds(num_pes, num_blocks, own, weights, entries, per_cycle):
@@ -181,6 +182,14 @@ def test_a_group_takes_as_long_as_the_exact_kernel_finds(num_pes, num_blocks, ow
     assert slowest == pytest.approx(span - waiting, rel=0.04)
     assert slowest + waits == pytest.approx(span, rel=0.05)
     assert waits == pytest.approx(waiting, abs=0.05 * span)
+
+
+def test_a_pe_with_much_work_or_none_is_waited_for_within_a_deviation():
+    """100 blocks of 20 on average with a deviation of 200; the FIFO holds 9, which is 180."""
+    _, waiting = walked(49, 100, FORTY_OR_NONE, (0.0, 1.0), 9, 5)
+    phases, owns = [Broadcast.of(100, always(1))], [Own(49, [Count(np.array(FORTY_OR_NONE))])]
+    assert waiting_for_weights(phases, owns, (9, 5)) == pytest.approx(waiting, rel=0.5)
+    assert waiting > 50
 
 
 def test_the_waits_of_these_groups_are_not_small():
