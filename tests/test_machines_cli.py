@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 
@@ -51,6 +52,14 @@ def test_rates_by_hand():
     assert rates["dense_ops_per_j"] * rates["energy_pj"] * 1e-12 == pytest.approx(2 * one.total("macs_dense"))
     assert rates["limit"] == "memory"
     assert one.stack["memory"] == max(one.stack.values())
+
+
+def test_a_machine_that_takes_no_time_and_energy_has_no_rates():
+    one = simulate("dcnn", "lenet5", layers="ip1", **DENSITIES)
+    free = replace(one.layers[0], cycles=0, stack={"busy": 0}, energy_pj={"dram": 0.0})
+    rates = comparison.rates(replace(one, layers=(free,)))
+    assert rates["time_s"] == 0.0
+    assert {rates[key] for key in rates if key.startswith(("dense_ops", "effectual_ops"))} == {0.0}
 
 
 def test_the_table_has_a_line_for_each_machine_and_names_the_gaps():

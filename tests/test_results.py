@@ -427,11 +427,22 @@ def test_an_impossible_target_is_one_line(tmp_path, name, expected):
     assert sorted(tmp_path.iterdir()) == before
 
 
-@pytest.mark.parametrize(("kind", "expected"), [("folder", "no permission"), ("file", "write-protected")])
-def test_missing_permissions_are_noticed_before_the_run(tmp_path, monkeypatch, kind, expected):
+@pytest.mark.parametrize(
+    ("kind", "right", "expected"),
+    [
+        ("folder", os.W_OK, "no permission"),
+        ("folder", os.X_OK, "no permission"),
+        ("file", os.W_OK, "write-protected"),
+    ],
+)
+def test_missing_permissions_are_noticed_before_the_run(tmp_path, monkeypatch, kind, right, expected):
     path = saved(tmp_path, a_run())
     denied = str(tmp_path if kind == "folder" else path)
-    monkeypatch.setattr(results.os, "access", lambda asked, _: str(asked) != denied)  # root may write everywhere
+
+    def access(asked, mode):  # root may write everywhere
+        return str(asked) != denied or not mode & right
+
+    monkeypatch.setattr(results.os, "access", access)
     with pytest.raises(ResultError, match=expected):
         results.check_writable(path)
 
@@ -511,6 +522,11 @@ def test_a_count_of_more_than_64_bits_is_one_line(tmp_path):
     with pytest.raises(ResultError, match="too large"):
         results.save(a_run(batch=2**64), tmp_path / "out.h5")
     assert os.listdir(tmp_path) == []
+
+
+def test_letters_are_stored_as_letters(tmp_path):
+    with h5py.File(saved(tmp_path, a_run(config={"name": "Öresund"}))) as file:
+        assert file.attrs["config"] == '{"name": "Öresund"}'
 
 
 def test_no_infinity_gets_into_a_file(tmp_path):

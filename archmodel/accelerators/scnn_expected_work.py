@@ -105,11 +105,11 @@ def group_works(parts: list[list[ExpectedGroup]]) -> list[GroupWork]:
 
 
 def whole(values: list[Float64] | list[float], *, upwards: bool = False) -> Int64:
-    """Integers near the values, whose sum is that of the values to the nearest integer, or the next one above."""
+    """Integers near the values, none negative, whose sum is theirs to the nearest integer, or the next one above."""
     exact = np.asarray(values, np.float64)
     ends = np.cumsum(exact.ravel())
     total = float(ends[-1]) if ends.size else 0.0
     slack = ROUNDING * max(1.0, total)
     steps = np.zeros(ends.size + 1, np.int64)
-    steps[1:] = np.minimum(np.ceil(ends - slack), math.ceil(total - slack)) if upwards else np.round(ends + slack)
+    steps[1:] = np.ceil(ends - slack) if upwards else np.round(ends + slack)
     return (steps[1:] - steps[:-1]).reshape(exact.shape)

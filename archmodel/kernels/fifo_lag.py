@@ -98,7 +98,6 @@ def expected_coupled_cycles(steps, num_pes, num_steps, vectors_per_step, entries
                 for cell in range(1, last - shift + 1):
                     following[kind, cell] = following[kind, cell + shift]
                 following[kind, 0] = lowest
-                following[kind, last - shift + 1 : last + 1] = 0.0
             origin += shift
             last -= shift
         probability, following = following, probability

@@ -14,23 +14,13 @@ def compute_consumers(network: Network, tensor: str) -> tuple[Layer, ...]:
     consumes its first input; its second one is its kernels.
     """
     reached = reached_tensors(network, tensor)
-    return tuple(layer for layer in network.compute_layers if not reached.isdisjoint(data_inputs(layer)))
+    return tuple(layer for layer in network.compute_layers if layer.inputs[0] in reached)
 
 
 def kernel_consumers(network: Network, tensor: str) -> tuple[Layer, ...]:
     """The matmuls whose kernels `tensor` is, directly or through layers that machines apply on the way, in order."""
     reached = reached_tensors(network, tensor)
-    return tuple(layer for layer in network.compute_layers if not reached.isdisjoint(kernel_inputs(layer)))
-
-
-def data_inputs(layer: Layer) -> set[str]:
-    """The inputs that a layer multiplies with its kernels."""
-    return set(layer.inputs[:1] if layer.kind == "matmul" else layer.inputs)
-
-
-def kernel_inputs(layer: Layer) -> set[str]:
-    """The inputs that are the kernels of a layer: the second one of a matmul."""
-    return set(layer.inputs[1:] if layer.kind == "matmul" else ())
+    return tuple(layer for layer in network.compute_layers if not reached.isdisjoint(layer.inputs[1:]))
 
 
 def reached_tensors(network: Network, tensor: str) -> set[str]:

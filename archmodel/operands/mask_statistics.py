@@ -165,6 +165,5 @@ def weight_spreads(weights: AnyMask) -> tuple[float, float, float]:
     variance = density_variance(weights)
     if R * S == 1 or not variance or K * channels == 1:
         return filters, inputs, 0.0
-    kernels = weights.mean(axis=(2, 3), dtype=np.float64)
     both = row_spread(weights.reshape(K * channels, -1))
-    return filters, inputs, both - filters - inputs if kernels.size > 1 else 0.0
+    return filters, inputs, both - filters - inputs

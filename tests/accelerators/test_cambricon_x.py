@@ -221,6 +221,7 @@ def test_synapses_that_fit_stay_and_one_more_comes_for_every_tile():
         layer = Layer("conv", "conv", ("x",), (depth, 8, 8), 1)
         result = run("cambricon_x", chosen, layer, at_densities(layer, 1.0, 1.0))
         assert result.words_written["sb"] == depth * tiles
+        assert (result.details["tile_rows"], result.details["tile_cols"]) == (1, 2)
 
 
 @pytest.mark.parametrize(("depth", "fetches"), [(31, 1), (32, 1), (33, 2)])
@@ -229,6 +230,8 @@ def test_neurons_that_fit_stay_for_all_blocks(depth, fetches):
     layer = Layer("ip", "fc", ("x",), (depth, 1, 1), 64)
     result = run("cambricon_x", machine("cambricon_x", *small), layer, at_densities(layer, 1.0, 1.0))
     assert result.words_written["nbin"] == fetches * depth
+    assert result.details["outer_loop"] == ("tiles" if fetches == 1 else "blocks")
+    assert result.details["blocks_together"] == fetches  # ties go to the fewest
 
 
 # Buffers and tiles

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from archmodel import simulate
 from archmodel.accelerators import check, dcnn, scnn_check, scnn_fc
-from archmodel.accelerators.check import compare_outputs, reference_outputs, values_of
+from archmodel.accelerators.check import compare_outputs, exact_type, reference_outputs, values_of
 from archmodel.accelerators.context import Context
 from archmodel.accelerators.registry import load_machine
 from archmodel.errors import ResultError
@@ -232,3 +232,11 @@ def test_strides_dilation_groups_and_asymmetric_padding_are_computed_right(tmp_p
     path.write_text(STRIDED)
     run = simulate("scnn", str(path), assignments=(policy,), baseline="dcnn", check=True, batch=2)
     assert [layer.checked for layer in run.layers] == [True] * 4
+
+
+@pytest.mark.parametrize(("largest", "expected"), [(2**26 - 1, np.float64), (2**26, np.int64)])
+def test_sums_are_of_floats_as_long_as_these_hold_them(largest, expected):
+    layer = Layer("ip", "fc", ("x",), (2, 1, 1), 1)
+    weights, image = (np.array([largest, -largest], np.int32).reshape(shape) for shape in ((1, 2, 1, 1), (2, 1, 1)))
+    assert exact_type(layer, weights, image) is expected  # two products of 2**52 are 2**53
+    assert reference_outputs(layer, weights, image).tolist() == [[[2 * largest**2]]]

@@ -60,6 +60,9 @@ def test_a_layers_energy_is_its_actions_times_their_cost(arch):
         assert {name: layer.energy_pj[name] for name in by_hand} == pytest.approx(by_hand)
         assert layer.energy_pj["clock"] == pytest.approx(0.2573 * sum(by_hand.values()))
         assert layer.energy_pj["dram"] == pytest.approx(8 * layer.dram_bytes * MEMORY.pj_per_bit)
+        parts = machine.config.components
+        leakage_w = sum(part.instances * cost_of(machine.technology, part).leakage_mw for part in parts) / 1000
+        assert layer.energy_pj["leakage"] == pytest.approx(leakage_w * layer.cycles / machine.config.clock_hz * 1e12)
         assert set(layer.energy_pj) == {*by_hand, "clock", "leakage", "dram"}
         assert all(math.isfinite(part) and part >= 0 for part in layer.energy_pj.values())
 

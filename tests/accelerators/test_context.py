@@ -59,6 +59,14 @@ def test_as_many_tasks_run_at_once_as_there_are_threads(threads):
     assert most == threads
 
 
+@pytest.mark.parametrize("threads", THREADS)
+def test_a_started_task_runs_beside_the_caller_where_there_are_threads(threads):
+    ran = []
+    outcome = context(threads=threads).start(lambda: ran.append(threading.current_thread()) or len(ran))
+    assert outcome() == 1
+    assert (ran == [threading.current_thread()]) == (threads == 1)
+
+
 def test_one_thread_is_the_callers():
     assert set(context().run(lambda _: threading.current_thread(), range(3))) == {threading.current_thread()}
 

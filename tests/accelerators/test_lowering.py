@@ -414,6 +414,16 @@ def test_a_recurrent_layer_takes_as_long_as_its_steps_one_by_one(arch):
     assert result.energy_pj == pytest.approx(energy)
 
 
+def test_values_go_onto_the_folded_plane_with_their_masks():
+    line = Layer("c", "conv", ("x",), (2, 6, 1), 3)
+    operands = operands_of(line, 2)
+    values = np.arange(24, dtype=np.int32).reshape(2, 2, 6, 1)
+    placed = lowering.on_plane(replace(operands, input_values=values), lowering.folded(line))
+    assert placed.inputs.tolist() == operands.inputs.reshape(2, 2, 2, 3).tolist()
+    assert placed.input_values.tolist() == values.reshape(2, 2, 2, 3).tolist()
+    assert lowering.on_plane(operands, lowering.folded(line)).input_values is None
+
+
 def test_a_folded_line_uses_all_columns_of_pes():
     machine = load_machine("dcnn")
     line = Layer("c", "conv", ("x",), (16, 64, 1), 16)

@@ -32,6 +32,11 @@ def test_an_empty_block_has_no_vector():
     assert not block.last_fill.any()
 
 
+def test_a_block_smaller_than_a_vector_still_has_a_place_for_full_ones():
+    block = RandomBlock.of(np.array([0.25]), 15, 4)
+    assert block.fills.tolist() == block.last_fill.tolist() == [0.0, 0.25, 0.0, 0.0, 0.0]
+
+
 def test_vectors_follow_from_the_enumeration_of_the_entries():
     """Five cells at 0.5: Binomial(5), so 31 of 32 blocks have one vector of up to 4, and one more has two."""
     block = RandomBlock.of(np.full(5, 0.5), 15, 4)

@@ -85,6 +85,8 @@ def test_arrivals_are_the_products_of_the_issues():
 def test_an_accumulator_gets_one_product_of_each_weight():
     arrivals = bank_arrivals(np.array([0.0, 0, 1.0]), FULL.every, Banks(np.ones(1, int), np.ones(1) * 0.3))
     assert arrivals.shape[1] == 3
+    unused = Banks(np.full(1, 32), np.zeros(1))
+    assert bank_arrivals(FULL.every, FULL.every, unused).tolist() == [[1.0]]
 
 
 def test_the_last_vector_sends_few_products():
@@ -118,3 +120,29 @@ def test_a_hash_decides_the_shares_of_the_banks():
         (0.0, 23), (0.0625, 4), (0.125, 4), (0.25, 1),
     ]  # fmt: skip
     assert banks.times(0.5).shares.sum() == pytest.approx(0.5)
+
+
+def test_one_accumulator_gets_every_product():
+    banks = Banks.of(Accumulators(1, 1, 1, 1, 1, 2, "linear"), np.ones(1), np.ones(1))
+    assert banks.shares.tolist() == [1.0, 0.0]
+    assert not Banks.of(Accumulators(1, 1, 1, 1, 1, 2, "linear"), np.zeros(1), np.ones(1)).shares.any()
+
+
+@pytest.mark.parametrize(
+    ("num_issues", "stalls"), [(0, 0.0), (1, 0.0), (2, 10 / 2), (3, 25 / 3), (4, 40 / 4), (200, 2980 / 200)]
+)
+def test_a_queue_that_fills_up_stalls_from_then_on(num_issues, stalls):
+    """Sixteen products an issue to one bank: 15 wait after the first, 20 fit, and from then on 15 too many come."""
+    queues = random_queues(FULL, FULL, even(1), 20)
+    assert queues.stalls(num_issues) == pytest.approx(stalls)
+
+
+@pytest.mark.parametrize(("num_issues", "longest"), [(0, 15), (1, 15), (2, 20), (3, 20)])
+def test_a_group_ends_with_what_its_last_issues_left(num_issues, longest):
+    assert random_queues(FULL, FULL, even(1), 20).emptying(num_issues) == (pytest.approx(longest), pytest.approx(0.0))
+
+
+def test_the_last_activation_vector_is_met_by_as_many_issues_as_a_block_has_weight_vectors():
+    """One bank: a full issue leaves 15, the one that ends a channel brings four products and takes one."""
+    few = Fills(FULL.every, np.array([0.0, 1.0, 0, 0, 0]))
+    assert random_queues(FULL, few, even(1), 20).emptying(2) == (pytest.approx(18.0), pytest.approx(0.0))

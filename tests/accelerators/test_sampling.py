@@ -18,6 +18,8 @@ from archmodel.accelerators.sampling import (
     WIDEST,
     Expectation,
     split,
+    spread,
+    units_for,
     walk_all,
     walk_sample,
 )
@@ -246,6 +248,20 @@ def test_a_count_is_shared_out_whole_and_in_proportion(total, weights):
     exact = [total * weight / sum(weights) for weight in weights]
     assert all(abs(share - part) < 1 + 1e-6 for share, part in zip(shares, exact, strict=True))
     assert all(share == 0 for share, weight in zip(shares, weights, strict=True) if not weight)
+
+
+@pytest.mark.parametrize("population", [30, 1000])
+@pytest.mark.parametrize("half_width", [0.5, 3.0, 40.0, 900.0])
+def test_no_fewer_units_have_an_interval_as_narrow(half_width, population):
+    enough = units_for(half_width, 1.7, population)
+    assert 1.7 * spread(enough, population) <= half_width
+    if enough > 1:
+        assert 1.7 * spread(enough - 1, population) > half_width
+
+
+def test_only_all_units_are_enough_where_the_error_has_no_bound():
+    assert units_for(10.0, 0.0, 30) == 0
+    assert [units_for(*of, 30) for of in ((10.0, math.inf), (0.0, 1.0), (math.nan, 1.0))] == [30, 30, 30]
 
 
 def test_nothing_is_shared_among_nobody():

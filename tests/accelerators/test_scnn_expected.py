@@ -1,7 +1,10 @@
 """Statistical SCNN layers: equal to exact where nothing is random, near their mean elsewhere, and always consistent."""
 
+import bisect
 import dataclasses
 import functools
+import itertools
+import math
 import statistics
 
 import numpy as np
@@ -9,13 +12,21 @@ import pytest
 
 from archmodel import config, simulate
 from archmodel.accelerators.context import Context
+from archmodel.accelerators.planar import PlanarTiling, tilings, unit_stride
+from archmodel.accelerators.random_blocks import Count
+from archmodel.accelerators.random_queues import Banks, Fills, random_queues
 from archmodel.accelerators.scnn import Config, expect_layer, run_layer
-from archmodel.accelerators.scnn_expected_work import whole
+from archmodel.accelerators.scnn_cells import Cells
+from archmodel.accelerators.scnn_expected import RandomInputs, banks_of, log_normal_cdf
+from archmodel.accelerators.scnn_expected_work import ExpectedGroup, group_works, whole
+from archmodel.accelerators.scnn_tiling import Cut
+from archmodel.accelerators.slowest_pe import Broadcast, Own
 from archmodel.network.layer import Layer
 from archmodel.operands.operands import Densities, Operands
 from archmodel.operands.synthetic import place
 from tests.accelerators import test_scnn_fc
 from tests.accelerators.test_scnn_exact import memory, random_case
+from tests.reference.bank_hashes import bank_of
 
 CASES_A_TEST, SMALL_CASES = 10, 12
 QUEUED = ("bank_conflict", "imbalance", "drain", "memory")  # causes that the queues reach
@@ -123,6 +134,23 @@ def test_without_nonzeros_all_is_certain(seed, weights, inputs):
         assert expected == exact
     assert (expected.words_read, expected.words_written) == (exact.words_read, exact.words_written)
     assert (expected.streams, expected.macs_issued) == (exact.streams, 0)
+
+
+@pytest.mark.parametrize("seed", range(30))
+@pytest.mark.parametrize(("weights", "inputs"), [(1, 1), (0, 1), (1, 0), (0, 0)])
+def test_an_fc_layer_of_equal_operands_is_counted_as_it_is_walked(seed, weights, inputs):
+    """Also where zeros are stored; only the queues are uncertain."""
+    machine, layer, operands, surroundings = test_scnn_fc.random_case(seed)
+    no_explicit_zeros = machine.compression.model_copy(update={"index_bits": 16})
+    machine = machine.model_copy(update={"compression": no_explicit_zeros})
+    operands = filled(layer, weights, inputs, operands.batch)
+    exact = run_layer(machine, layer, operands, dataclasses.replace(surroundings, check=False))
+    expected = expect_layer(machine, layer, known(operands), surroundings)
+    assert expected.macs_issued == exact.macs_issued
+    assert (expected.words_read, expected.words_written) == (exact.words_read, exact.words_written)
+    assert (expected.operations, expected.streams) == (exact.operations, exact.streams)
+    for cause in set(exact.stack) - set(QUEUED):
+        assert expected.stack[cause] == exact.stack[cause], cause
 
 
 LAYERS = {
@@ -277,8 +305,121 @@ def test_layers_of_networks_keep_the_promise(net):
     assert expected.cycles == pytest.approx(exact.cycles, rel=0.02)
 
 
+def group(issuing, stalls, emptying, slowest, waiting=0.0):
+    return ExpectedGroup(np.array(issuing), np.array(stalls), np.array(emptying), slowest, waiting)
+
+
+def test_a_stalled_issue_takes_longer_for_the_slowest_pe_too():
+    """One bank for vectors of four by four: 15 cycles more for each of 10 blocks of 2 by 3 vectors."""
+    full = Fills(np.eye(5)[4], np.eye(5)[4])
+    queues = random_queues(full, full, Banks(np.array([32]), np.ones(1)), 0)
+    phases, own = [Broadcast(10, 2.0, 4.0)], Own(2, [Count(np.eye(4)[3])])
+    stalled = ExpectedGroup.of(phases, [own], np.zeros(2, np.int64), queues, (0, 0))
+    assert stalled.issuing == pytest.approx([60.0, 60.0])
+    assert stalled.stalls == pytest.approx([900.0, 900.0])
+    assert stalled.slowest == pytest.approx(960.0)
+    assert (stalled.emptying.tolist(), stalled.waiting) == ([0.0, 0.0], 0.0)
+
+
+def test_groups_without_barriers_add_up_and_end_once():
+    first = group([10.0, 30.0], [1.0, 3.0], [2.0, 5.0], 60.0, 4.0)
+    last = group([20.0, 0.0], [2.0, 0.0], [1.0, 0.0], 25.0)
+    together = ExpectedGroup.without_barriers([(2, first), (1, last)], 70.0)
+    assert together.issuing.tolist() == [40.0, 60.0]
+    assert together.stalls.tolist() == [4.0, 6.0]
+    assert together.emptying.tolist() == [5.0, 10.0]
+    assert together.waiting == 8.0
+    assert together.slowest == pytest.approx(70.0 * 1.1 + 10.0)  # a tenth of all issues stalls
+    idle = group([0.0], [0.0], [0.0], 0.0)
+    assert ExpectedGroup.without_barriers([(3, idle)], 0.0).slowest == 0.0
+
+
+def test_the_slowest_pe_takes_as_long_as_the_mean_of_whole_numbers():
+    (work,) = group_works([[group([10.1], [0.5], [0.5], 11.1, 2.0)]])
+    assert (work.work.tolist(), work.stalls.tolist(), work.emptying.tolist()) == ([[13]], [[1]], [[1]])  # 11 + 1 + 1
+    assert (work.span.tolist(), work.waiting.tolist()) == ([15], [2])
+    (work,) = group_works([[group([10.0, 2.0], [0.0, 0.0], [0.0, 0.0], 10.0)]])
+    assert work.span.tolist() == [10]
+
+
+def test_groups_are_given_back_part_by_part():
+    one, other = group([1.0, 2.0], [0.0, 0.0], [0.0, 0.0], 2.0), group([5.0, 6.0], [0.0, 0.0], [0.0, 0.0], 6.0)
+    works = group_works([[one, one], [other]])
+    assert [work.work.tolist() for work in works] == [[[1, 2], [1, 2]], [[5, 6]]]
+    assert [work.span.tolist() for work in works] == [[2, 2], [6]]
+
+
 def test_whole_numbers_keep_the_sum():
     assert whole([0.4] * 10).tolist() == [0, 1, 0, 1, 0, 0, 1, 0, 1, 0]
     assert whole([0.25] * 5, upwards=True).sum() == 2
     assert whole([3.0, 2.0000000001], upwards=True).tolist() == [3, 2]
     assert whole([np.array([0.5, 0.5]), np.array([1.25, 0.0])]).sum() == 2
+
+
+def smallest_fit(layer, density, pes=1, batch=1):
+    """Entries that the IARAM of each of some PEs must take; no explicit zeros."""
+    machine = load(f"pe.rows={pes}", "pe.cols=1", "compression.index_bits=16")
+    conv_ = unit_stride(layer, False)
+    inputs = RandomInputs(machine, Cells.of(layer, conv_), Densities(batch, 1.0, density, 1.0))
+    tiling = PlanarTiling(conv_.plane, pes, 1)
+    return bisect.bisect_left(range(layer.input_words + 1), True, key=lambda most: inputs.fit(tiling, most))
+
+
+def median_of_fullest(num_cells, density, num_tiles):
+    """The smallest count that the fullest of some tiles exceeds in less than half of all placements."""
+    below = 0.0
+    for count in itertools.count():
+        ways = math.lgamma(num_cells + 1) - math.lgamma(count + 1) - math.lgamma(num_cells - count + 1)
+        below += math.exp(ways + count * math.log(density) + (num_cells - count) * math.log(1 - density))
+        if below**num_tiles >= 0.5:
+            return count
+    return None
+
+
+def test_a_tile_fits_where_the_median_of_its_entries_does():
+    assert smallest_fit(conv(100, 4, 1, 1), 0.5) == 800  # 1,600 cells, as many above half as below
+    assert smallest_fit(conv(100, 4, 1, 1), 1.0) == 1600
+    assert smallest_fit(conv(100, 4, 1, 1), 0.0) == 0
+
+
+@pytest.mark.parametrize(("pes", "batch"), [(4, 1), (1, 4), (4, 16)])
+def test_the_fullest_tile_of_all_pes_and_images_must_fit(pes, batch):
+    layer = conv(64, 4 * pes, 1, 1)
+    layer = dataclasses.replace(layer, input_shape=(64, 4 * pes, 4))
+    expected = median_of_fullest(64 * 16, 0.5, pes * batch)
+    assert smallest_fit(layer, 0.5, pes, batch) == expected
+
+
+def test_the_phases_of_a_stride_fill_a_tile_together():
+    strided = conv(64, 8, 1, 2, stride=(2, 2), padding=(0,) * 4)
+    assert smallest_fit(strided, 0.5, batch=16) == smallest_fit(conv(256, 4, 1, 1), 0.5, batch=16)
+
+
+def test_probabilities_of_a_normal_variable():
+    normal = statistics.NormalDist(0.0, 3.0)
+    for excess in (-4.0, -0.5, 0.0, 0.5, 7.0):
+        assert log_normal_cdf(excess, 3.0) == pytest.approx(math.log(normal.cdf(excess)))
+    assert log_normal_cdf(-1000.0, 3.0) == -math.inf
+    assert [log_normal_cdf(excess, 0.0) for excess in (-0.5, 0.0, 0.5)] == [-math.inf, 0.0, 0.0]
+
+
+def test_banks_get_the_products_of_their_outputs_in_every_sub_plane():
+    """A hash that looks at the outputs' place in the layer, on one PE whose tiles begin at odd and even rows."""
+    machine = load("pe.rows=1", "pe.cols=1", "pe.bank_hash=dnnsim")
+    layer = dataclasses.replace(conv(1, 9, 5, 2), R=3, input_shape=(1, 9, 7), padding=(1, 0, 1, 1))
+    conv_ = unit_stride(layer, False)
+    cells = Cells.of(layer, conv_)
+    tiling = next(tiling for tiling in tilings(conv_.plane, 1, 1) if (tiling.splits_v, tiling.splits_h) == (3, 3))
+    for sub_plane in tiling.sub_planes():
+        banks = banks_of(machine, cells, Cut(tiling, 5, True), sub_plane)
+        products = [0] * 32
+        accumulators = set()
+        for k, y, x, r, s in itertools.product(
+            range(5), range(sub_plane.tile_h), range(sub_plane.tile_w), range(3), range(2)
+        ):
+            row, column = sub_plane.top + y + 1 - r, sub_plane.left + x + 1 - s
+            bank = bank_of("dnnsim", 32, None, k, None, None, row, column)
+            products[bank] += 1
+            accumulators.add((bank, k, row, column))
+        assert banks.shares == pytest.approx(np.array(products) / sum(products))
+        assert banks.accumulators.tolist() == [sum(bank == own for own, *_ in accumulators) for bank in range(32)]

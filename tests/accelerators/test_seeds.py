@@ -3,6 +3,7 @@
 import math
 import random
 import statistics
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -70,6 +71,26 @@ def test_runs_that_take_no_time_have_no_speedup():
     assert several.seeds.total_cycles == (0.0, 0.0, 0.0)
     assert several.speedup_over_seeds is None
     assert several.as_dict()["seeds"]["speedup"] is None
+
+
+def test_what_json_shows_of_the_seeds():
+    several = run(seeds=2, baseline="dcnn")
+    shown = several.as_dict()["seeds"]
+    assert shown["seeds"] == [0, 1]
+    assert shown["cycles"] == several.seeds.total_cycles.as_dict()
+    assert shown["energy_pj"] == several.seeds.total_energy_pj.as_dict()
+    assert shown["speedup"] == several.speedup_over_seeds.as_dict()
+    assert list(shown["layers"]) == [layer.name for layer in several.layers]
+    assert shown["layers"]["conv2"] == several.seeds.layer_cycles(1).as_dict()
+    assert run(seeds=2).as_dict()["seeds"]["speedup"] is None
+    layers = [replace(several.layers[0], energy_pj={})]
+    without = replace(several, layers=tuple(layers), seeds=SeedRuns.of(0, [layers] * 2))
+    assert without.seeds.energy_pj == ((), ())
+    assert without.as_dict()["seeds"]["energy_pj"] is None
+
+
+def test_nothing_has_no_relative_half_width():
+    assert Interval.of([0.0, 0.0]).relative_half_width == 0.0
 
 
 def test_threads_do_not_change_the_interval():

@@ -77,6 +77,28 @@ def test_steps_keep_the_mean_and_the_spread_of_random_blocks():
     assert steps.num_steps[1] / steps.total == pytest.approx(25 / square, abs=0.01)
 
 
+def test_a_sum_that_is_hardly_ever_more_than_nothing():
+    rare = Count(np.array([1 - 1e-6, 1e-6]))
+    summed = sum_of_steps(Steps([1], 1.0), Own(1, [rare]))
+    assert np.sort(summed)[-2:] == pytest.approx([1e-6, 1 - 1e-6], rel=1e-6)
+    both_sides = Count(np.array([1e-6, 1 - 2e-6, 1e-6]))
+    assert np.sort(sum_of_steps(Steps([1], 1.0), Own(1, [both_sides])))[-3:] == pytest.approx([1e-6, 1e-6, 1 - 2e-6])
+    assert slowest_work([Broadcast.of(1, always(5))], [Own(10, [rare])]) == pytest.approx(5 * 10 * 1e-6, rel=1e-4)
+
+
+def test_a_step_of_some_phase_is_one_of_each_as_often_as_there_are():
+    mixed = Steps([1, 3], 2.0).mixture(Own(1, [DIE, COIN]))
+    assert mixed.probability == pytest.approx([3 / 8, 1 / 24 + 3 / 8, *[1 / 24] * 5])
+
+
+def test_less_than_a_broadcast_vector_is_some_work():
+    phases, own = [Broadcast.of(1, COIN)], Own(3, [always(4)])
+    assert (Steps.of(phases).num_steps, Steps.of(phases).vectors) == ([1], 0.5)
+    assert slowest_work(phases, [own]) == pytest.approx(2.0)
+    assert activity(Steps.of(phases), own) == 1.0
+    assert Steps.of([Broadcast.of(1, always(0))]).vectors == 0.0
+
+
 def test_one_block_is_one_step():
     steps = Steps.of([Broadcast.of(1, DIE)])
     assert (steps.num_steps, steps.vectors) == ([1], 3.5)
@@ -135,6 +157,7 @@ def ends(sizes):
 
 
 SMALL_BLOCKS = (0.0, 0.0, 0.0, 0.0, 0.1, 0.2, 0.25, 0.2, 0.15, 0.1)  # vectors of weights: about a 3x3 kernel of Kc = 8
+FORTY_OR_NONE = (0.5, *(0.0,) * 39, 0.5)
 LARGE_BLOCKS = (0.0,) * 16 + (0.2, 0.3, 0.3, 0.2)  # a 5x5 kernel
 
 
@@ -148,6 +171,7 @@ LARGE_BLOCKS = (0.0,) * 16 + (0.2, 0.3, 0.3, 0.2)  # a 5x5 kernel
         (64, 96, (0.0, 0.3, 0.4, 0.3), LARGE_BLOCKS, 25, 5),
         (16, 200, (0.5, 0.5), SMALL_BLOCKS, 20, 2),
         (49, 400, (0.9, 0.1), (0.3, 0.5, 0.2), 50, 1),
+        (49, 100, FORTY_OR_NONE, (0.0, 1.0), 9, 5),
     ],
 )
 def test_a_group_takes_as_long_as_the_exact_kernel_finds(num_pes, num_blocks, own, weights, entries, per_cycle):
@@ -158,6 +182,14 @@ def test_a_group_takes_as_long_as_the_exact_kernel_finds(num_pes, num_blocks, ow
     assert slowest == pytest.approx(span - waiting, rel=0.04)
     assert slowest + waits == pytest.approx(span, rel=0.05)
     assert waits == pytest.approx(waiting, abs=0.05 * span)
+
+
+def test_a_pe_with_much_work_or_none_is_waited_for_within_a_deviation():
+    """100 blocks of 20 on average with a deviation of 200; the FIFO holds 9, which is 180."""
+    _, waiting = walked(49, 100, FORTY_OR_NONE, (0.0, 1.0), 9, 5)
+    phases, owns = [Broadcast.of(100, always(1))], [Own(49, [Count(np.array(FORTY_OR_NONE))])]
+    assert waiting_for_weights(phases, owns, (9, 5)) == pytest.approx(waiting, rel=0.5)
+    assert waiting > 50
 
 
 def test_the_waits_of_these_groups_are_not_small():

@@ -11,8 +11,9 @@ import pytest
 
 from archmodel import simulate
 from archmodel.accelerators.context import Context
+from archmodel.accelerators.plug_in import reason
 from archmodel.accelerators.registry import load_machine
-from archmodel.errors import ConfigError
+from archmodel.errors import SHOWN_CHARACTERS, ConfigError
 from archmodel.memory.dram import load_memory
 from archmodel.network.layer import Layer
 from archmodel.operands.operands import Operands
@@ -192,6 +193,12 @@ def test_what_a_module_raises_is_one_line(tmp_path, code, expected):
     path = write(tmp_path)
     (tmp_path / "toy.py").write_text(code, "utf-8")
     assert expected in refused(path)
+
+
+def test_what_is_raised_without_a_text_or_with_a_long_one():
+    assert reason(ValueError(), Path("toy.py")) == "ValueError"
+    shown = reason(ValueError("x" * 999), Path("toy.py"))
+    assert shown == "ValueError: ".ljust(2 * SHOWN_CHARACTERS - 3, "x") + "..."
 
 
 def test_a_module_that_is_not_utf_8_is_one_line(tmp_path):

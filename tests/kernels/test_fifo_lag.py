@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from archmodel.kernels.fifo_lag import expected_coupled_cycles
+from tests.reference import fifo_lag
 
 WINDOW = (200, 100)
 
@@ -80,3 +81,28 @@ def test_a_slow_broadcast_also_limits_blocks_larger_than_the_fifo():
 def test_a_finer_grid_changes_little():
     coarse, fine = (cycles([[0.4, 0.6]], [49], 150, vectors=7.3, grid=grid) for grid in (2, 8))
     assert coarse == pytest.approx(fine, rel=0.01)
+
+
+@pytest.mark.parametrize(
+    ("steps", "num_pes", "num_steps", "vectors", "entries", "per_cycle"),
+    [
+        ([[0.3, 0.5, 0.2]], [7], 6, 4.0, 50, 5),  # nobody waits
+        ([[0.3, 0.5, 0.2]], [7], 7, 4.0, 4, 5),  # a block fits the FIFO,
+        ([[0.3, 0.5, 0.2]], [7], 7, 4.0, 6, 5),  # one and a half do,
+        ([[0.3, 0.5, 0.2]], [7], 7, 4.0, 8, 5),  # two do,
+        ([[0.3, 0.5, 0.2]], [7], 7, 4.0, 3, 5),  # or a part of one
+        ([[0.3, 0.5, 0.2], [0.0, 0.7, 0.3]], [30, 2], 6, 5.0, 7, 2),
+        ([[0.3, 0.5, 0.2], [0.0, 0.7, 0.3]], [30, 2], 6, 5.0, 4, 2),
+        ([[0.9, 0.1]], [1], 9, 8.0, 15, 1),  # the broadcast is what takes long
+        ([[0.9, 0.1]], [1], 9, 8.0, 8, 1),
+        ([[0.9, 0.1]], [1], 9, 8.0, 7, 1),
+        ([[0.5, 0.0, 0.5]], [2], 2, 1.0, 1, 1),  # 1.5 cycles, then 3.3125: PEs at 1.5 or 2 begin
+        ([[0.0, 0.5, 0.0, 0.5]], [400], 3, 4.0, 4, 5),
+    ],
+)
+@pytest.mark.parametrize("window", [WINDOW, (150, 200)])
+def test_all_outcomes_of_a_pe_give_the_same_time(steps, num_pes, num_steps, vectors, entries, per_cycle, window):
+    of_step = vectors, entries, per_cycle
+    expected = fifo_lag.expected_cycles(steps, num_pes, num_steps, *of_step)
+    found = expected_coupled_cycles(np.array(steps), np.array(num_pes), num_steps, *of_step, 16, window)
+    assert found == pytest.approx(expected, rel=2e-3)

@@ -175,6 +175,14 @@ def test_what_is_no_technology_is_one_line(tmp_path, old, new, named):
     assert str(error.value).isprintable()
 
 
+def test_a_node_of_ours_is_one_object_and_a_file_is_read_again(tmp_path):
+    assert load_technology("45nm") is load_technology("45nm")
+    path = tmp_path / "mine.toml"
+    for clock_energy in ("0.5", "0.75"):
+        path.write_text("\n".join(lines_of("45nm")).replace("clock_energy = 0.2573", f"clock_energy = {clock_energy}"))
+        assert load_technology(str(path)).overhead.clock_energy == float(clock_energy)
+
+
 def test_an_unknown_node_names_the_nearest():
     with pytest.raises(ConfigError, match=r"'16': unknown technology; allowed: 16nm, 28nm, 45nm, 65nm"):
         load_technology("16")

@@ -45,14 +45,23 @@ def test_totals_are_sums_over_the_layers():
     assert diamond().macs == 36 * (8 * 4 * 9 + 2 * 4)
     assert diamond().parameters == 8 * 4 * 9 + 8 + 2 * 4 + 2
     assert [layer.name for layer in diamond().compute_layers] == ["left", "right"]
+    net = network(*diamond().layers, Layer("fc", "fc", ("join",), (360, 1, 1), 2))
+    parameters = diamond().parameters + 722
+    assert net.totals == {
+        "parameters": parameters,
+        "parameters_mib": parameters * 4 / 1024 / 1024,
+        "macs": diamond().macs + 720,
+        "conv_macs": diamond().macs,
+    }
 
 
 def test_a_concat_adds_channels_and_a_fully_connected_layer_flattens():
-    shapes = {"a": (3, 5, 5), "b": (4, 5, 5)}
-    assert joined_shape("x", "concat", ("a", "b", "a"), shapes) == (10, 5, 5)
-    assert joined_shape("x", "fc", ("a",), shapes) == (75, 1, 1)
-    assert joined_shape("x", "conv", ("b",), shapes) == (4, 5, 5)
-    assert joined_shape("x", "add", ("a", "a"), shapes) == (3, 5, 5)
+    shapes = {"a": (3, 5, 6), "b": (4, 5, 6)}
+    assert joined_shape("x", "concat", ("a", "b", "a"), shapes) == (10, 5, 6)
+    assert joined_shape("x", "fc", ("a",), shapes) == (90, 1, 1)
+    assert joined_shape("x", "lstm", ("a",), shapes) == (18, 5, 1)
+    assert joined_shape("x", "conv", ("b",), shapes) == (4, 5, 6)
+    assert joined_shape("x", "add", ("a", "a"), shapes) == (3, 5, 6)
 
 
 def test_planes_that_do_not_join_are_refused():

@@ -148,6 +148,12 @@ def test_a_repetition_may_read_itself_and_the_one_before_by_number(read):
     assert network.layer("sum3").inputs == ("block3/conv", "sum2")
 
 
+def test_a_slice_keeps_what_it_does_not_name(read):
+    head = HEAD.replace("[3, 8, 8]", "[5, 8, 6]")
+    for axis, shape in (("channels", (2, 8, 6)), ("rows", (5, 2, 6)), ("cols", (5, 8, 2))):
+        assert read(head + layer(name="s", kind="slice", **{axis: [2, 4]})).layer("s").output_shape == shape
+
+
 def test_repetitions_count_as_the_layers_that_they_make(read):
     text = HEAD + CONV + chain(4_999, "{name = 'a{}', kind = 'activation'}, {name = 'b{}', kind = 'dropout'}")
     assert len(read(text).layers) == 9_999

@@ -202,6 +202,14 @@ def test_what_one_channel_has_in_common_leaves_the_filters_alone():
         assert weight_spreads(weights)[0] == pytest.approx(0.3, rel=0.2)
 
 
+def test_kernels_of_one_weight_have_no_spread_of_their_own():
+    alone, with_kernels = (
+        correlated_weights(np.random.default_rng(1), pattern(weight_kernel_spread=spread), (50, 60, 1, 1), 900)
+        for spread in (0.0, 0.4)
+    )
+    assert np.array_equal(alone, with_kernels)
+
+
 def test_full_filters_stay_full(rng):
     weights = correlated_weights(rng, pattern(weight_filter_spread=0.5), (500, 60, 1, 1), 27_000)
     assert (weights.reshape(500, 60).mean(axis=1) == 1).mean() > 0.4
@@ -311,6 +319,12 @@ def test_a_pattern_is_the_file_with_what_is_changed():
     assert measured.model_dump() == config.read("zeros", "correlated")[0]
     changed = load_zeros("correlated:length=3,channel_spread=0.3")
     assert changed.model_dump() == measured.model_dump() | {"length": 3, "channel_spread": 0.3}
+
+
+def test_the_spreads_of_weights_may_leave_a_tenth_to_chance():
+    assert pattern(weight_filter_spread=0.9).weight_filter_spread == 0.9
+    with pytest.raises(ValueError, match=r"must add up to at most 0\.9"):
+        pattern(weight_filter_spread=0.9, weight_channel_spread=1e-9)
 
 
 def test_a_pattern_may_be_a_file(tmp_path):

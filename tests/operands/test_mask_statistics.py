@@ -140,6 +140,10 @@ def test_a_kernel_of_one_weight_has_no_spread_of_its_own(rng):
     assert weight_spreads(np.ones((4, 4, 3, 3))) == (0, 0, 0)
 
 
+def test_a_single_kernel_differs_from_no_other():
+    assert weight_spreads(np.eye(3)[np.newaxis, np.newaxis])[2] == 0
+
+
 @pytest.mark.parametrize(("rows", "columns"), [(1, 2), (3, 3), (4, 2), (7, 7)])
 def test_what_a_plane_has_in_common_does_not_show(rows, columns):
     def correlation(distance):
@@ -157,3 +161,10 @@ def test_the_length_of_noise_is_none_and_of_flat_planes_endless(rng):
     halves = np.zeros((1, 3, 9, 9), np.uint8)
     halves[:, :, :, :4] = 1
     assert correlation_length(halves) == math.inf
+
+
+def test_rows_and_columns_have_the_same_length(rng):
+    inputs = np.repeat(rng.random((1, 400, 4, 5)) < 0.4, 2, axis=3)  # planes of 4 x 10 with pairs in a row
+    length = correlation_length(inputs)
+    assert 0.2 < length < 5
+    assert correlation_length(inputs.swapaxes(2, 3)) == pytest.approx(length)

@@ -67,6 +67,14 @@ def test_effectual_macs_are_the_products_counted_one_by_one(layer, batch, densit
     assert effectual_macs(layer, operands) == products(layer, operands)
 
 
+@given(layers(), st.integers(1, 3))
+@settings(max_examples=60, deadline=None, derandomize=True)
+def test_the_expected_products_without_zeros_are_those_whose_output_exists(layer, batch):
+    all_of_them = effectual_macs(layer, all_ones(layer, batch))
+    assert Densities(batch, 1.0, 1.0, 1.0).effectual_macs(layer) == all_of_them
+    assert Densities(batch, 0.5, 0.25, 1.0).effectual_macs(layer) == round(all_of_them / 8)
+
+
 @pytest.mark.parametrize("batch", [1, 2])
 @pytest.mark.parametrize("seed", range(3))
 def test_effectual_macs_of_a_fully_connected_layer_are_counted_one_by_one(batch, seed):

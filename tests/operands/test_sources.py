@@ -10,6 +10,7 @@ from archmodel.network.layer import Layer
 from archmodel.network.network import Network
 from archmodel.network.toml_reader import read_network
 from archmodel.network.zeros import Zeros
+from archmodel.operands import sources
 from archmodel.operands.correlated import correlated_inputs, correlated_weights, load_zeros
 from archmodel.operands.sources import OperandSource, Source
 from archmodel.operands.synthetic import generator, place, space_to_depth_cells
@@ -503,6 +504,26 @@ def test_the_phases_of_a_rearranged_layer_share_their_spread():
     kernels = weights.reshape(96, 3, -1).mean(axis=2)
     # 121 weights of one filter and one original channel, 29,452 of 34,848 in all: by chance 0.03
     assert kernels.std() > 0.1
+
+
+def test_a_density_of_a_rearranged_layer_is_one_of_all_its_cells():
+    network, pattern = read_network("alexnet_scnn"), load_zeros("correlated:weight_channel_spread=0.5")
+    conv1 = network.layer("conv1")
+    weights = OperandSource(network, Source(density=0.5), zeros=pattern).operands(conv1).weights
+    count = round(0.5 * conv1.weight_words)
+    assert np.array_equal(weights, correlated_weights(generator(0, 0, 0), pattern, conv1.weight_shape, count))
+
+
+@pytest.mark.parametrize("weights", ["network", "density=0.5"])
+def test_densities_of_layers_without_a_file_make_no_mask(weights, monkeypatch):
+    def refuse(*_):
+        raise AssertionError("a mask was made")
+
+    monkeypatch.setattr(sources, "place", refuse)
+    source = OperandSource(read_network("vgg16"), Source.parse(weights, "--weights"))
+    layer = source.network.compute_layers[0]
+    expected = 0.5 if weights == "density=0.5" else 977 / 1728
+    assert source.densities(layer).weight_density == expected
 
 
 def test_origins_say_the_pattern():
