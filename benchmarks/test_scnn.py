@@ -65,6 +65,23 @@ def innermost_loop_s():
     return cpu_and_wall(lambda: bank_group_cycles(*call))[0] / (num_rows * num_vectors)
 
 
+def lengths_of_loops(monkeypatch, layers):
+    """Mean PE-cycles of an activation vector, and activation vectors of a PE in a channel of a group."""
+    sums = np.zeros(3, np.int64)
+
+    def counted(weight_ptr, weight_vectors, activation_ptr, *others):
+        steps, rows = np.diff(weight_ptr, axis=1), np.diff(activation_ptr, axis=1)
+        issuing = np.count_nonzero(steps, axis=0)
+        of_channels = rows.sum(axis=1)
+        busy_pes = np.count_nonzero(rows, axis=1)
+        sums[:] += steps.sum(axis=0) @ of_channels, issuing @ of_channels, issuing @ busy_pes
+        return bank_group_cycles(weight_ptr, weight_vectors, activation_ptr, *others)
+
+    monkeypatch.setattr(scnn_conv, "bank_group_cycles", counted)
+    run_all(layers, threads=1)
+    return sums[0] / sums[1], sums[1] / sums[2]
+
+
 def test_exact_vgg16_against_the_innermost_loop(benchmark, monkeypatch, vgg16):
     results = run_all(vgg16, threads=1)
     pe_cycles = sum(int(r.cycle_map.sum()) - r.stack["bank_conflict"] // 16 for r in results)
@@ -73,11 +90,15 @@ def test_exact_vgg16_against_the_innermost_loop(benchmark, monkeypatch, vgg16):
     limit_s = innermost_loop_s()
     with monkeypatch.context() as patch:
         kernel_s = np.median([kernel_and_cpu_s(patch, vgg16, Context(MEMORY))[0] for _ in range(ROUNDS)])
+    with monkeypatch.context() as patch:
+        steps, rows = lengths_of_loops(patch, vgg16)
     benchmark.extra_info |= {
         "dense_gmacs_per_cpu_s": round(float(macs / cpu_s / 1e9), 2),
         "ns_per_pe_cycle": round(float(cpu_s / pe_cycles * 1e9), 2),
         "ns_per_pe_cycle_of_the_kernel": round(float(kernel_s / pe_cycles * 1e9), 2),
         "ns_per_pe_cycle_of_the_innermost_loop": round(float(limit_s * 1e9), 2),
+        "pe_cycles_of_an_activation_vector": round(float(steps), 1),
+        "activation_vectors_of_a_pe_in_a_channel": round(float(rows), 1),
         "share_of_the_limit": round(float(limit_s * pe_cycles / cpu_s), 2),
     }
     benchmark.pedantic(run_all, (vgg16, 1), rounds=ROUNDS)
