@@ -35,7 +35,7 @@ FRONT = {"__init__", "__main__"}
 KEPT_TO = {"numba": "kernels", "llvmlite": "kernels", "h5py": "results", "matplotlib": "views"}
 KEPT_TO |= {"click": "cli", "rich": "cli"}
 KERNELS_MAY_IMPORT = {"numpy", "numba", "llvmlite"}  # llvmlite: the types of numba's intrinsics
-MAX_LINES = 320
+MAX_LINES = 300
 
 
 def imported_names(source: str, module: str) -> set[str]:

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from archmodel.config import FrozenModel
 from archmodel.network.chain import Text
@@ -29,3 +29,28 @@ class PublishedTotal(FrozenModel):
         """Half of the last digit given: 724_000_000 is published to the million."""
         digits = str(self.total)
         return 0.0 if self.exact else 10 ** (len(digits) - len(digits.rstrip("0"))) / 2
+
+
+def _with_digits(value: object) -> object:
+    """A bare number is a total without a source."""
+    if type(value) is int:
+        return {"total": value}
+    if not isinstance(value, dict):
+        raise ValueError("must be a whole number or a section with total")
+    return value
+
+
+Total = Annotated[PublishedTotal, BeforeValidator(_with_digits)]
+
+
+class Published(FrozenModel):
+    """What others publish of `Network.totals`."""
+
+    parameters: Total | None = None
+    parameters_mib: Total | None = None
+    macs: Total | None = None
+    conv_macs: Total | None = None
+
+    def totals(self) -> dict[str, PublishedTotal]:
+        """Those that are given."""
+        return {quantity: total for quantity, total in self if total is not None}

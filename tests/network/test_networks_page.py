@@ -12,8 +12,9 @@ from archmodel import simulate
 from archmodel.cli.main import run
 from archmodel.network import read_network
 from archmodel.network.chain import Chain
+from archmodel.network.entries import ENTRIES, LayerEntry
 from archmodel.network.layer import COMPUTE_KINDS, KINDS, MODES
-from archmodel.network.toml_reader import ENTRIES, LayerEntry, NetworkFile
+from archmodel.network.toml_reader import NetworkFile
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from archmodel.errors import ArchmodelError, ConfigError, WorkloadError
 from archmodel.network import PublishedTotal, read_network
+from archmodel.network.entries import ConvEntry, PoolEntry, SliceEntry
 from archmodel.network.layer import KINDS, MAX_WORDS
-from archmodel.network.toml_reader import ConvEntry, PoolEntry, SliceEntry
 
 HEAD = """
 title = "A test network"
