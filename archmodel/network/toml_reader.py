@@ -33,12 +33,16 @@ class NetworkFile(FrozenModel):
 
 
 def read_network(name_or_path: str | Path) -> Network:
-    """The network of a bare name (the project's own) or of a TOML file.
+    """The network of a bare name (the project's own), of a TOML file or of an ONNX file.
 
     Raises ConfigError where the file is not a network file, WorkloadError where the network cannot be; each is one
     line with the file, the layer and what is allowed.
     """
     path, source = config.locate("workloads", name_or_path)
+    if path.suffix == ".onnx":
+        from archmodel.network.onnx_reader import read_onnx
+
+        return read_onnx(path, source)
     data, _ = config.read("workloads", name_or_path)
     file = config.validate(NetworkFile, data, source)
     try:

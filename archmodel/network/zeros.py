@@ -14,7 +14,8 @@ class Zeros:
     """What is published or stated about the non-zeros of a layer that multiplies; ``source`` says by whom or why.
 
     At most one of ``weight_nonzeros`` (a count), ``weight_density`` and ``weight_mask`` ("file.npz:key", the mask as
-    booleans [K, C/groups, R, S] or the numpy.packbits of its flattened cells). Densities are fractions of non-zeros;
+    booleans [K, C/groups, R, S] or the numpy.packbits of its flattened cells, or "file.onnx:layer", the weights of a
+    layer of that name). Densities are fractions of non-zeros;
     ``output_density`` is after the activation, before any pooling. ``structure`` = "space_to_depth:R,S,stride" says
     that the layer is an R x S kernel with a stride, rearranged to stride 1: only weights of that kernel exist.
     """
@@ -38,7 +39,7 @@ class Zeros:
         given = [key for key in keys if getattr(self, key) is not None]
         if len(given) > 1:
             raise WorkloadError(f"{given[1]} = {show(getattr(self, given[1]))}: {given[0]} is given already")
-        if self.weight_mask is not None and not re.fullmatch(r".+\.npz:[^:]+", self.weight_mask):
+        if self.weight_mask is not None and not re.fullmatch(r".+\.(npz|onnx):[^:]+", self.weight_mask):
             raise WorkloadError(f'weight_mask = {show(self.weight_mask)}: must be "file.npz:key"')
         if self.structure is not None and not re.fullmatch(STRUCTURE_PATTERN, self.structure):
             raise WorkloadError(f'structure = {show(self.structure)}: must be "space_to_depth:R,S,stride"')

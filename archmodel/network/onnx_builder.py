@@ -1,0 +1,149 @@
+"""What a reader of ONNX knows while it walks the graph: layers so far, and of every tensor what it is of them."""
+
+import math
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from archmodel.errors import WorkloadError
+from archmodel.network.chain import MAX_LAYERS
+from archmodel.network.layer import Layer, Shape
+from archmodel.network.network import joined_shape
+from archmodel.network.onnx_axes import Axes, Axis, axis, letters, merged, sizes
+from archmodel.network.onnx_constants import Constant
+from archmodel.network.onnx_file import Array, Node
+
+LONGEST_NAME = 120  # leaves room for the number of a second layer of that name
+
+
+@dataclass(frozen=True)
+class Value:
+    """An ONNX tensor that depends on the input: the layer or network input that it is, and which axis is which."""
+
+    tensor: str
+    axes: Axes
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        return sizes(self.axes)
+
+
+@dataclass
+class Builder:
+    """Layers, tensors and weights read so far.
+
+    inputs : shapes of the network's own tensors
+    values, constants : ONNX tensors by name
+    factors : shapes of ONNX tensors that scale or shift others and are no layer, as those of a dynamic quantization
+    weights : how to get the weights of a layer, in its `weight_shape`
+    left_out : nodes that were left out, `name (op_type)`
+    """
+
+    inputs: dict[str, Shape] = field(default_factory=dict)
+    values: dict[str, Value] = field(default_factory=dict)
+    constants: dict[str, Constant] = field(default_factory=dict)
+    factors: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    layers: dict[str, Layer] = field(default_factory=dict)
+    shapes: dict[str, Shape] = field(default_factory=dict)
+    weights: dict[str, Callable[[], Array]] = field(default_factory=dict)
+    left_out: list[str] = field(default_factory=list)
+
+    def value(self, node: Node, index: int = 0) -> Value:
+        """The tensor that a node reads; WorkloadError if nothing above makes it or it is a constant."""
+        name = node.input(index)
+        if name in self.values:
+            return self.values[name]
+        what = "is a constant" if name in self.constants else "is made by no node above"
+        raise node.refuse(f"its input {name!r:.60} {what}")
+
+    def constant(self, node: Node, index: int) -> Constant | None:
+        """A constant that a node reads, None where it is left out."""
+        name = node.input(index)
+        if not name:
+            return None
+        if name not in self.constants:
+            raise node.refuse(f"its input {name!r:.60} is no constant; weights must be in the file")
+        return self.constants[name]
+
+    def required(self, node: Node, index: int) -> Constant:
+        """The weights that a node reads."""
+        found = self.constant(node, index)
+        if found is None:
+            raise node.refuse("has no weights")
+        return found
+
+    def free_name(self, text: str) -> str:
+        """`text` as the name of a layer or input: of allowed characters, and not taken."""
+        allowed = re.sub(r"[^A-Za-z0-9_./+-]", "_", text).lstrip("./+-")[:LONGEST_NAME] or "unnamed"
+        name, number = allowed, 2
+        while name in self.shapes:
+            name, number = f"{allowed}.{number}", number + 1
+        return name
+
+    def add_input(self, text: str, shape: Shape) -> str:
+        """A tensor that the network is given; its name."""
+        name = self.free_name(text)
+        self.inputs[name] = self.shapes[name] = shape
+        return name
+
+    def add(self, node: Node, kind: Any, inputs: tuple[str, ...], K: int | None = None, **fields: Any) -> Layer:
+        """A layer of the node's name."""
+        if len(self.layers) >= MAX_LAYERS:
+            raise node.refuse(f"more than {MAX_LAYERS} layers")
+        name = self.free_name(node.name)
+        try:
+            shape = joined_shape(name, kind, inputs, self.shapes)
+            layer = Layer(name, kind, inputs, shape, shape[0] if K is None else K, **fields)
+        except WorkloadError as error:
+            raise node.refuse(str(error)) from None
+        self.layers[name], self.shapes[name] = layer, layer.output_shape
+        return layer
+
+    def give_bias(self, tensor: str) -> None:
+        """A constant added to a layer's outputs is its bias."""
+        self.layers[tensor] = replace(self.layers[tensor], bias=True)
+
+    def give(self, node: Node, tensor: str, axes: Axes, index: int = 0) -> None:
+        """An output of the node is a tensor of the network."""
+        if index < len(node.outputs) and node.outputs[index]:
+            self.values[node.outputs[index]] = Value(tensor, axes)
+
+    def give_factor(self, node: Node, shape: tuple[int, ...], first_output: int = 0) -> None:
+        """Outputs of the node, from one on, are no layers and only scale others."""
+        self.factors.update((name, shape) for name in node.outputs[first_output:] if name)
+
+    def same(self, node: Node, value: Value, axes: Axes | None = None) -> None:
+        """The node only passes on, or looks differently at, what it reads."""
+        self.give(node, value.tensor, value.axes if axes is None else axes)
+
+
+def plane(node: Node, value: Value) -> Axes:
+    """The axes of a tensor [N, C, H] or [N, C, H, W]; WorkloadError for others."""
+    expected = "NCHW"[: len(value.axes)]
+    fits = len(value.axes) in (3, 4) and all(
+        letters(one) in ("", letter) for one, letter in zip(value.axes, expected, strict=True)
+    )
+    if not fits:
+        raise node.refuse(f"reads {list(value.sizes)} as {described(value.axes)}; allowed: N, C, H or N, C, H, W")
+    return value.axes
+
+
+def described(axes: Axes) -> str:
+    """`N, CH, -`: the letters of every axis."""
+    return ", ".join(letters(one) or "-" for one in axes)
+
+
+def same_axes(first: Axes, second: Axes) -> bool:
+    """Whether two tensors have the same words at the same places."""
+    return [merged(one) for one in first] == [merged(one) for one in second]
+
+
+def plane_axes(batch: Axis, shape: Shape, rank: int) -> Axes:
+    """Axes of a feature map of `shape`."""
+    return (batch, *(axis(letter, size) for letter, size in zip("CHW", shape, strict=True)))[:rank]
+
+
+def letter_size(axes: Axes, letter: str) -> int:
+    """The product of all factors of a letter."""
+    return math.prod(size for one in axes for name, size in one if name == letter)

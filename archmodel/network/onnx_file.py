@@ -1,0 +1,197 @@
+"""An ONNX file as it is on disk: opened, its nodes with typed attributes, its tensors checked before they are read."""
+
+import math
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from archmodel.errors import WorkloadError, one_line, show
+from archmodel.network.layer import MAX_WORDS
+
+Array = npt.NDArray[Any]
+Proto = Any  # protobuf makes the classes of messages at run time; onnx may be missing
+
+MAX_FILE_BYTES = 2**31 - 1  # what protobuf can hold, onnx/checker.py: MAXIMUM_PROTOBUF
+MAX_NODES = 100_000
+MAX_RANK = 8
+OWN_DOMAINS = ("", "ai.onnx")
+# The field of a TensorProto that holds values of a type where raw_data does not, and bits of a value; onnx.proto.
+FIELDS = {
+    "FLOAT": ("float_data", 32),
+    "DOUBLE": ("double_data", 64),
+    "FLOAT16": ("int32_data", 16),
+    "BFLOAT16": ("int32_data", 16),
+    "INT8": ("int32_data", 8),
+    "UINT8": ("int32_data", 8),
+    "BOOL": ("int32_data", 8),
+    "INT16": ("int32_data", 16),
+    "UINT16": ("int32_data", 16),
+    "INT32": ("int32_data", 32),
+    "UINT32": ("uint64_data", 32),
+    "INT64": ("int64_data", 64),
+    "UINT64": ("uint64_data", 64),
+}
+# What protobuf, numpy and Python raise over a file that is not what it seems.
+UNREADABLE = (OSError, ValueError, LookupError, ArithmeticError, RecursionError, MemoryError)
+
+
+def import_onnx() -> Any:
+    """The package, of the extra that a plain installation is without."""
+    try:
+        import onnx
+    except ImportError:
+        raise WorkloadError("needs onnx: pip install 'archmodel[onnx]'") from None
+    return onnx
+
+
+@contextmanager
+def one_line_errors(source: str) -> Iterator[None]:
+    """Whatever goes wrong over a damaged file is one line that names it."""
+    try:
+        yield
+    except WorkloadError as error:
+        raise WorkloadError(f"{source}: {error}") from None
+    except UNREADABLE as error:
+        reason = getattr(error, "strerror", None)
+        raise WorkloadError(f"{source}: {one_line(reason) if reason else 'a damaged model'}") from None
+
+
+def as_text(stored: str | bytes) -> str:
+    """A text of the file; protobuf leaves one that is not UTF-8 as bytes."""
+    return stored.decode("utf-8", "backslashreplace") if isinstance(stored, bytes) else stored
+
+
+@dataclass(frozen=True)
+class Node:
+    """An operator of the graph; `name` is its own or that of its first output."""
+
+    name: str
+    op_type: str
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    attributes: dict[str, Proto]
+
+    @classmethod
+    def of(cls, proto: Proto) -> "Node":
+        inputs, outputs = tuple(map(as_text, proto.input)), tuple(map(as_text, proto.output))
+        name = as_text(proto.name) or next((output for output in outputs if output), "")
+        domain, op_type = as_text(proto.domain), as_text(proto.op_type)
+        attributes = {as_text(one.name): one for one in proto.attribute}
+        return cls(name, op_type if domain in OWN_DOMAINS else f"{domain}.{op_type}", inputs, outputs, attributes)
+
+    def refuse(self, reason: str) -> WorkloadError:
+        """The error that names the node."""
+        return WorkloadError(f"node {show(self.name)} ({one_line(self.op_type, 60)}): {reason}")
+
+    def input(self, index: int) -> str:
+        """The name of an input, empty where it is left out."""
+        return self.inputs[index] if index < len(self.inputs) else ""
+
+    def integer(self, key: str, default: int) -> int:
+        return int(self.attributes[key].i) if key in self.attributes else default
+
+    def real(self, key: str, default: float) -> float:
+        return float(self.attributes[key].f) if key in self.attributes else default
+
+    def text(self, key: str, default: str) -> str:
+        return self.attributes[key].s.decode("ascii", "replace") if key in self.attributes else default
+
+    def integers(self, key: str, default: tuple[int, ...]) -> tuple[int, ...]:
+        """A list as long as `default`; of any length where that is empty."""
+        if key not in self.attributes:
+            return default
+        numbers = tuple(self.attributes[key].ints)
+        if default and len(numbers) != len(default):
+            raise self.refuse(f"{key} = {show(list(numbers))}: must be {len(default)} numbers")
+        return numbers
+
+
+def open_model(path: Path) -> Proto:
+    """The parsed ModelProto, without the data of tensors in other files."""
+    onnx = import_onnx()
+    from google.protobuf.message import DecodeError
+
+    if not path.exists():
+        raise WorkloadError("no such file")
+    if not path.is_file():
+        raise WorkloadError("is not a regular file")
+    size_bytes = path.stat().st_size
+    if size_bytes > MAX_FILE_BYTES:
+        raise WorkloadError(f"{size_bytes} bytes; a model has at most {MAX_FILE_BYTES}, its weights may be outside")
+    try:
+        model = onnx.ModelProto.FromString(path.read_bytes())
+    except DecodeError:
+        raise WorkloadError("not an ONNX model, or a damaged one") from None
+    if not model.graph.node:
+        raise WorkloadError("not an ONNX model: its graph has no nodes")
+    if len(model.graph.node) > MAX_NODES:
+        raise WorkloadError(f"{len(model.graph.node)} nodes; at most {MAX_NODES}")
+    return model
+
+
+def tensor_shape(tensor: Proto, folder: Path) -> tuple[int, ...]:
+    """Dims of a stored tensor whose data have exactly that size; nothing is allocated."""
+    where = f"tensor {show(tensor.name)}: "
+    dims = tuple(tensor.dims)
+    if len(dims) > MAX_RANK or min(dims, default=0) < 0 or math.prod(dims) > MAX_WORDS:
+        raise WorkloadError(f"{where}dims {show(list(dims))}: at most {MAX_RANK} dims and {MAX_WORDS} words")
+    field, bits = _field(tensor)
+    num_bytes = math.prod(dims) * bits // 8
+    if tensor.data_location:
+        _, _, stored_bytes = external_data(tensor, folder)
+    elif tensor.HasField("raw_data"):
+        stored_bytes = len(tensor.raw_data)
+    else:
+        stored_bytes = len(getattr(tensor, field)) * bits // 8
+    if stored_bytes != num_bytes:
+        raise WorkloadError(f"{where}holds {stored_bytes} bytes, its dims {show(list(dims))} need {num_bytes}")
+    return dims
+
+
+def tensor_array(tensor: Proto, folder: Path) -> Array:
+    """The values of a stored tensor that `tensor_shape` has checked."""
+    onnx = import_onnx()
+    if not tensor.data_location:
+        return np.asarray(onnx.numpy_helper.to_array(tensor))
+    path, offset, num_bytes = external_data(tensor, folder)
+    with path.open("rb") as file:
+        file.seek(offset)
+        data = file.read(num_bytes)
+    inside = onnx.TensorProto(dims=tensor.dims, data_type=tensor.data_type, raw_data=data)
+    return np.asarray(onnx.numpy_helper.to_array(inside))
+
+
+def external_data(tensor: Proto, folder: Path) -> tuple[Path, int, int]:
+    """File inside the model's `folder`, offset and length in bytes of a tensor that is stored outside the model."""
+    where = f"tensor {show(tensor.name)}: external data"
+    entries = {as_text(entry.key): as_text(entry.value) for entry in tensor.external_data}
+    location = entries.get("location", "")
+    path = folder / location if location and "\0" not in location else folder
+    if os.path.isabs(location) or ".." in Path(location).parts or not path.resolve().is_relative_to(folder.resolve()):
+        raise WorkloadError(f"{where} {show(location)}: must be inside the model's folder")
+    if not path.is_file():
+        raise WorkloadError(f"{where} {show(location)}: no such file")
+    size_bytes, numbers = path.stat().st_size, list[int]()
+    for key, default in (("offset", "0"), ("length", "")):
+        text = entries.get(key, default) or str(size_bytes - numbers[0])
+        if not text.isascii() or not text.isdigit() or len(text) > 18:
+            raise WorkloadError(f"{where} {show(location)}: {key} = {show(text)}: must be a whole number")
+        numbers.append(int(text))
+    offset, num_bytes = numbers
+    if offset + num_bytes > size_bytes:
+        raise WorkloadError(f"{where} {show(location)}: ends at {size_bytes} bytes, not {offset + num_bytes}")
+    return path, offset, num_bytes
+
+
+def _field(tensor: Proto) -> tuple[str, int]:
+    types = {number: name for name, number in import_onnx().TensorProto.DataType.items()}
+    name = types.get(tensor.data_type, str(tensor.data_type))
+    if name not in FIELDS:
+        raise WorkloadError(f"tensor {show(tensor.name)}: type {name}; allowed: {', '.join(FIELDS)}")
+    return FIELDS[name]

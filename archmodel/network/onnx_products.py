@@ -1,0 +1,154 @@
+"""ONNX operators that multiply matrices: fully connected layers, products of two tensors, recurrent layers."""
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+
+from archmodel.errors import WorkloadError
+from archmodel.network.layer import GATES, Layer
+from archmodel.network.network import matmul_kernels
+from archmodel.network.onnx_axes import Axes, Axis, axis, letters, merged, sizes
+from archmodel.network.onnx_builder import Builder, Value, described, same_axes
+from archmodel.network.onnx_constants import Constant, zero_point_removed
+from archmodel.network.onnx_file import Array, Node
+
+# Operators by the places of their inputs: second matrix, its zero point, the bias.
+PRODUCTS = {"MatMul": (1, -1, -1), "MatMulInteger": (1, 3, -1), "QLinearMatMul": (3, 5, -1), "Gemm": (1, -1, 2)}
+FEATURES = ("", "C", "W", "CW")  # of a step: columns are further features, channels slowest
+DIRECTIONS = {"forward": ("",), "reverse": ("",), "bidirectional": (".forward", ".backward")}
+
+
+def product(builder: Builder, node: Node) -> None:
+    """Gemm, MatMul, MatMulInteger and QLinearMatMul: of two tensors a matmul, with weights a fully connected layer."""
+    second_at, zero_point_at, bias_at = PRODUCTS[node.op_type]
+    value = builder.value(node)
+    if node.integer("transA", 0) and len(value.axes) == 2:
+        value = Value(value.tensor, value.axes[::-1])
+    if node.input(second_at) in builder.values:
+        return matmul(builder, node, value, builder.value(node, second_at))
+    weights = builder.required(node, second_at)
+    if len(weights.shape) != 2:
+        raise node.refuse(f"weights {list(weights.shape)}: must be a matrix")
+    zero_point = builder.constant(node, zero_point_at) if zero_point_at >= 0 else None
+    transposed = bool(node.integer("transB", 0))
+    if zero_point is not None and zero_point.words > 1:
+        zero_point = zero_point.moved(lambda array: array.reshape(-1))
+    codes = zero_point_removed(weights, zero_point, axis=0 if transposed else 1)
+    matrix = codes if transposed else codes.moved(lambda array: array.T)
+    if bias_at >= 0 and node.input(bias_at) in builder.values:
+        raise node.refuse("adds a tensor that is no constant")
+    layer = connected(builder, node, value, matrix, bias=bias_at >= 0 and bool(node.input(bias_at)))
+    return builder.give(node, layer.name, (*value.axes[:-1], axis("C", layer.K)))
+
+
+def connected(builder: Builder, node: Node, value: Value, matrix: Constant, bias: bool) -> Layer:
+    """An fc layer, or over the positions of a plane a 1x1 convolution; `matrix` is [K, C]."""
+    *rows, columns = value.axes
+    K, C = matrix.shape
+    if math.prod(size for _, size in columns) != C:
+        raise node.refuse(f"weights of {C} inputs for {list(value.sizes)}")
+    positions = "".join(letters(one) for one in rows)
+    if set(positions) <= {"N"}:
+        if merged(columns) != whole(builder, value):
+            raise node.refuse(f"reads axes {described(value.axes)}: a flattened tensor must be channels, rows, columns")
+        layer = builder.add(node, "fc", (value.tensor,), K, bias=bias)
+    elif set(positions) <= set("NHW") and set(letters(columns)) <= {"C"}:
+        layer = builder.add(node, "conv", (value.tensor,), K, bias=bias)
+    else:
+        raise node.refuse(f"reads axes {described(value.axes)}: only channels can be multiplied with weights")
+    builder.weights[layer.name] = lambda: matrix.load().reshape(layer.weight_shape)
+    return layer
+
+
+def whole(builder: Builder, value: Value) -> Axis:
+    """All of a tensor as one axis in the order channels, rows, columns."""
+    C, H, W = builder.shapes[value.tensor]
+    return (*axis("C", C), *axis("H", H), *axis("W", W))
+
+
+def matmul(builder: Builder, node: Node, first: Value, second: Value) -> None:
+    """The product of two tensors whose heads are the leading axes: A times B, or A times B transposed."""
+    second_axes = second.axes[::-1] if node.integer("transB", 0) else second.axes
+    if len(first.axes) != len(second_axes) or len(first.axes) < 2:
+        raise node.refuse(f"of {list(first.sizes)} and {list(second.sizes)}: must have equally many axes")
+    *outer, rows, depth = first.axes
+    *second_outer, second_depth, columns = second_axes
+    fits = set(letters(rows)) <= set("NHW") and letters(depth) in ("", "C")
+    if not fits or not same_axes(tuple(outer), tuple(second_outer)):
+        raise node.refuse(f"of axes {described(first.axes)} and {described(second_axes)} is not supported")
+    heads = math.prod(size for one in outer for letter, size in one if letter == "C")
+    is_product = letters(columns) in ("", "C") and set(letters(second_depth)) <= set("HW")
+    is_transposed = letters(second_depth) in ("", "C") and set(letters(columns)) <= set("HW")
+    if not (is_product or is_transposed) or sizes((depth,)) != sizes((second_depth,)):
+        raise node.refuse(f"of axes {described(first.axes)} and {described(second_axes)} is not supported")
+    mode, tensors = "product" if is_product else "transposed", (first.tensor, second.tensor)
+    try:
+        K = matmul_kernels(node.name, tensors, mode, heads, builder.shapes)
+    except WorkloadError as error:
+        raise node.refuse(str(error)) from None
+    layer = builder.add(node, "matmul", tensors, K, groups=heads, bias=False, mode=mode)
+    builder.give(node, layer.name, (*outer, rows, axis("C", layer.K // heads)))
+
+
+def recurrent(builder: Builder, node: Node) -> None:
+    """LSTM, GRU and RNN: a layer for each direction, joined by a concat."""
+    kind, value = node.op_type.lower(), builder.value(node)
+    batch_first = bool(node.integer("layout", 0))
+    if len(value.axes) != 3:
+        raise node.refuse(f"reads {list(value.sizes)}: must be steps, batch, features")
+    steps, batch = (value.axes[1], value.axes[0]) if batch_first else value.axes[:2]
+    if letters(steps) not in ("", "H") or letters(batch) not in ("", "N") or letters(value.axes[2]) not in FEATURES:
+        raise node.refuse(f"reads axes {described(value.axes)}: must be steps, batch, features")
+    of_input, of_state = builder.required(node, 1), builder.required(node, 2)
+    suffixes = DIRECTIONS.get(node.text("direction", "forward"), ())
+    C, K = value.sizes[2], of_state.shape[-1] if of_state.shape else 0
+    rows = len(suffixes), GATES[kind] * K
+    if of_input.shape != (*rows, C) or of_state.shape != (*rows, K):
+        raise node.refuse(f"weights {list(of_input.shape)} and {list(of_state.shape)} for {list(value.sizes)}")
+    layers = []
+    for direction, suffix in enumerate(suffixes):
+        named = Node(node.name + suffix, node.op_type, node.inputs, node.outputs, node.attributes)
+        layer = builder.add(named, kind, (value.tensor,), K, bias=bool(node.input(3)))
+        builder.weights[layer.name] = gate_matrix(of_input, of_state, direction, layer)
+        layers.append(layer)
+    give_states(builder, node, layers, steps, batch, batch_first)
+
+
+def gate_matrix(of_input: Constant, of_state: Constant, direction: int, layer: Layer) -> Callable[[], Array]:
+    """Input and recurrent weights of a direction side by side, [gates x K, C + K, 1, 1]."""
+
+    def load() -> Array:
+        both = [one.load()[direction] for one in (of_input, of_state)]
+        return np.concatenate(both, axis=1).reshape(layer.weight_shape)
+
+    return load
+
+
+def give_states(builder: Builder, node: Node, layers: list[Layer], steps: Axis, batch: Axis, batch_first: bool) -> None:
+    """Y, all states, and Y_h, the last one of each direction; Y_c, the state of the cells, leaves no layer."""
+    K, directions, last = axis("C", layers[0].K), axis("C", len(layers)), layers[0].H - 1
+    if node.outputs and node.outputs[0]:
+        tensor = joined(builder, node, [layer.name for layer in layers])
+        axes: Axes = (batch, steps, directions, K) if batch_first else (steps, directions, batch, K)
+        builder.give(node, tensor, axes)
+    if len(node.outputs) > 1 and node.outputs[1]:
+        forward = [i == 0 and node.text("direction", "forward") != "reverse" for i in range(len(layers))]
+        ends = [
+            layer.name if last == 0 else end_of(builder, node, layer, last if ahead else 0)
+            for layer, ahead in zip(layers, forward, strict=True)
+        ]
+        axes = (batch, directions, K) if batch_first else (directions, batch, K)
+        builder.give(node, joined(builder, node, ends), axes, index=1)
+
+
+def end_of(builder: Builder, node: Node, layer: Layer, step: int) -> str:
+    """The state that a direction ends with; the backward one ends at the first step."""
+    named = Node(f"{layer.name}.end", node.op_type, node.inputs, node.outputs, node.attributes)
+    window = ((0, layer.K), (step, step + 1), (0, 1))
+    return builder.add(named, "slice", (layer.name,), layer.K, window=window).name
+
+
+def joined(builder: Builder, node: Node, tensors: list[str]) -> str:
+    """The tensors as one, their channels side by side."""
+    return tensors[0] if len(tensors) == 1 else builder.add(node, "concat", tuple(tensors)).name

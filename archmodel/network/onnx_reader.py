@@ -1,0 +1,236 @@
+"""Networks in ONNX: one walk over the graph, layer by layer; what cannot be read names its node."""
+
+from collections.abc import Callable, Iterator, Mapping
+from functools import cache, lru_cache
+from pathlib import Path
+
+import numpy as np
+
+from archmodel.errors import SHOWN_CHARACTERS, WorkloadError, one_line, show
+from archmodel.network.layer import MAX_WORDS, Shape
+from archmodel.network.network import Network
+from archmodel.network.onnx_axes import Axes, axis
+from archmodel.network.onnx_builder import Builder, letter_size
+from archmodel.network.onnx_constants import Constant, folded
+from archmodel.network.onnx_file import MAX_RANK, Array, Node, Proto, as_text, import_onnx, one_line_errors, open_model
+from archmodel.network.onnx_products import product, recurrent
+from archmodel.network.onnx_windows import (
+    activation,
+    concat,
+    convolution,
+    element_wise,
+    global_pool,
+    mean,
+    norm,
+    pass_on,
+    pool,
+    reshape,
+    softmax,
+    transpose,
+)
+from archmodel.network.zeros import Zeros
+
+Dims = dict[str, list[int | str] | None]
+PASSED_ON = (
+    *("Identity", "Dropout", "Cast", "QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear"),
+    # Functions of one element for which archmodel has no name, and which cost no multiplier.
+    *("LeakyRelu", "PRelu", "Elu", "Selu", "Celu", "ThresholdedRelu", "HardSigmoid", "HardSwish", "Mish", "Softplus"),
+    *("Softsign", "Erf", "Exp", "Log", "Sqrt", "Neg", "Abs", "Reciprocal", "Floor", "Ceil", "Round"),
+)
+OPERATORS: dict[str, Callable[[Builder, Node], None]] = {
+    **dict.fromkeys(("Conv", "ConvInteger", "QLinearConv"), convolution),
+    **dict.fromkeys(("Gemm", "MatMul", "MatMulInteger", "QLinearMatMul"), product),
+    **dict.fromkeys(("LSTM", "GRU", "RNN"), recurrent),
+    **dict.fromkeys(("MaxPool", "AveragePool"), pool),
+    **dict.fromkeys(("GlobalMaxPool", "GlobalAveragePool"), global_pool),
+    "ReduceMean": mean,
+    **dict.fromkeys(("BatchNormalization", "LayerNormalization", "LRN"), norm),
+    **dict.fromkeys(("Relu", "Clip", "Gelu", "Sigmoid", "Tanh"), activation),
+    **dict.fromkeys(("Softmax", "LogSoftmax"), softmax),
+    **dict.fromkeys(("Add", "Sum", "Sub", "Mul", "Div", "Pow", "Min", "Max"), element_wise),
+    "Concat": concat,
+    "Transpose": transpose,
+    **dict.fromkeys(("Reshape", "Flatten", "Squeeze", "Unsqueeze"), reshape),
+    **dict.fromkeys(PASSED_ON, pass_on),
+}
+PLANES = (
+    *("Conv", "ConvInteger", "QLinearConv", "MaxPool", "AveragePool", "GlobalMaxPool", "GlobalAveragePool"),
+    *("BatchNormalization", "LRN"),
+)
+
+
+def read_onnx(path: Path, source: str, skip: bool = False) -> Network:
+    """The network in an ONNX file, whose weights are those of the file; `source` is how messages call it.
+
+    With `skip` a node that cannot be read is left out and noted: what it makes becomes an input of the network.
+    """
+    with one_line_errors(source):
+        builder = _walk(path, skip)
+        read = {tensor for layer in builder.layers.values() for tensor in layer.inputs}
+        file = one_line(path.name)
+        gaps = f"; left out: {', '.join(builder.left_out)}" if builder.left_out else ""
+        if not builder.layers:
+            raise WorkloadError("no node of it is a layer")
+        return Network(
+            name=path.stem,
+            title=one_line(path.stem),
+            source=f"{file}{gaps}",
+            inputs={name: shape for name, shape in builder.inputs.items() if name in read},
+            layers=tuple(builder.layers.values()),
+            zeros={name: Zeros(source=file, weight_mask=f"{file}:{name}") for name in builder.weights},
+            folder=path.parent,
+        )
+
+
+class Weights(Mapping[str, Array]):
+    """Weights by layer name in the layer's `weight_shape`, as distances from the zero point; read one at a time."""
+
+    def __init__(self, path: Path) -> None:
+        self._source = one_line(str(path), 4 * SHOWN_CHARACTERS)
+        with one_line_errors(self._source):
+            status = path.stat()
+            self._builder = _walked(path, status.st_mtime_ns, status.st_size)
+
+    def __getitem__(self, name: str) -> Array:
+        load = self._builder.weights[name]
+        with one_line_errors(self._source):
+            weights = load()
+            if weights.dtype.kind not in "biuf":  # bfloat16, which numpy only knows by another package
+                weights = weights.astype(np.float32)
+            once = weights[tuple(slice(None) if step else slice(1) for step in weights.strides)]  # what is not repeated
+            if weights.dtype.kind == "f" and not np.isfinite(once).all():
+                raise WorkloadError(f"layer {show(name)}: weights are NaN or infinite; allowed: finite numbers")
+            return weights
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._builder.weights)
+
+    def __len__(self) -> int:
+        return len(self._builder.weights)
+
+
+def weights_of(path: str | Path) -> Weights:
+    """The weights in an ONNX file, also those of a network that was read with `skip`."""
+    return Weights(Path(path))
+
+
+@lru_cache(maxsize=1)
+def _walked(path: Path, modified_ns: int, size_bytes: int) -> Builder:
+    """The walk over a file that has not changed since; a run asks for its layers one after the other."""
+    return _walk(path, skip=True)
+
+
+def _walk(path: Path, skip: bool) -> Builder:
+    model, builder = open_model(path), Builder()
+    graph = model.graph
+    nodes = [Node.of(proto) for proto in graph.node]
+    for tensor in graph.initializer:
+        builder.constants[as_text(tensor.name)] = Constant.stored(tensor, path.parent)
+    for given in graph.input:
+        if (name := as_text(given.name)) not in builder.constants:
+            _add_input(builder, name, _declared_dims(given), nodes)
+    inferred = cache(lambda: _inferred_shapes(model))
+    for node in nodes:
+        try:
+            _read_node(builder, node, path.parent)
+        except WorkloadError:
+            if not skip:
+                raise
+            _leave_out(builder, node, inferred, nodes)
+    return builder
+
+
+def _read_node(builder: Builder, node: Node, folder: Path) -> None:
+    if node.op_type == "Constant":
+        builder.constants[node.outputs[0]] = _constant(node, folder)
+        return
+    if node.op_type == "Shape" and node.input(0) in builder.values and not node.attributes:
+        builder.constants[node.outputs[0]] = Constant.of(np.array(builder.value(node).sizes, np.int64))
+        return
+    if node.outputs and node.inputs and all(not name or name in builder.constants for name in node.inputs):
+        constant = folded(node, [builder.constants.get(name) for name in node.inputs])
+        if constant is not None:
+            builder.constants[node.outputs[0]] = constant
+            return
+    if node.op_type not in OPERATORS:
+        raise node.refuse("this operator is not supported")
+    if not node.outputs:
+        raise node.refuse("has no output")
+    OPERATORS[node.op_type](builder, node)
+
+
+def _constant(node: Node, folder: Path) -> Constant:
+    if "value" in node.attributes and node.outputs:
+        return Constant.stored(node.attributes["value"].t, folder)
+    for key, read in (("value_int", "i"), ("value_ints", "ints"), ("value_float", "f"), ("value_floats", "floats")):
+        if key in node.attributes and node.outputs:
+            kind = np.int64 if "int" in key else np.float32
+            return Constant.of(np.array(getattr(node.attributes[key], read), kind))
+    raise node.refuse("has no tensor")
+
+
+def _declared_dims(given: Proto) -> list[int | str] | None:
+    """Dims of a tensor that the file declares, a symbol as its name; None if it has no shape."""
+    if not given.type.HasField("tensor_type") or not given.type.tensor_type.HasField("shape"):
+        return None
+    dims = given.type.tensor_type.shape.dim
+    return [int(dim.dim_value) if dim.HasField("dim_value") else as_text(dim.dim_param) or "?" for dim in dims]
+
+
+def _add_input(builder: Builder, name: str, dims: list[int | str] | None, nodes: list[Node]) -> None:
+    """A tensor that the network is given; a batch without a size is one image."""
+    if dims is None or not 1 <= len(dims) <= MAX_RANK:
+        raise WorkloadError(f"input {show(name)}: has no shape")
+    order = _letters(name, len(dims), nodes)
+    known = [1 if letter == "N" and isinstance(dim, str) else dim for letter, dim in zip(order, dims, strict=True)]
+    for dim in known:
+        if isinstance(dim, str) or not 1 <= dim <= MAX_WORDS:
+            raise WorkloadError(f"input {show(name)}: dims {show(dims)}: only the batch may be without a size")
+    axes: Axes = tuple(axis(letter, int(dim)) for letter, dim in zip(order, known, strict=True))
+    C, H, W = (letter_size(axes, letter) for letter in "CHW")
+    shape: Shape = (C, H, W)
+    tensor = builder.add_input(name, shape)
+    builder.give(Node(name, "", (), (name,), {}), tensor, axes)
+
+
+def _letters(name: str, rank: int, nodes: list[Node]) -> str:
+    """Which axis of an input is which, by the first operator that says it; axes beyond the fourth are channels."""
+    order = list(range(rank))  # place in the input of every axis of the tensor that is followed
+    planes = ("C", "NC", "NCH", "NCHW")[min(rank, 4) - 1] + "C" * (rank - 4)
+    for node in nodes:
+        if name not in node.inputs:
+            continue
+        if node.op_type in ("LSTM", "GRU", "RNN") and rank == 3:
+            wanted = "NHC" if node.integer("layout", 0) else "HNC"
+        elif node.op_type in ("MatMul", "MatMulInteger", "QLinearMatMul", "LayerNormalization") and rank == 3:
+            wanted = "NHC"
+        elif node.op_type == "Transpose" and sorted(perm := node.integers("perm", ())) == list(range(rank)):
+            order, name = [order[place] for place in perm], node.outputs[0] if node.outputs else ""
+            continue
+        elif node.op_type in PASSED_ON and node.outputs:
+            name = node.outputs[0]
+            continue
+        elif node.op_type in PLANES:
+            wanted = planes
+        else:
+            return planes
+        letters = dict(zip(order, wanted, strict=True))
+        return "".join(letters[place] for place in range(rank))
+    return planes
+
+
+def _leave_out(builder: Builder, node: Node, inferred: Callable[[], Dims], nodes: list[Node]) -> None:
+    """Note a node that is not read; what it makes becomes an input, of the shape that onnx infers."""
+    builder.left_out.append(f"{one_line(node.name, SHOWN_CHARACTERS)} ({one_line(node.op_type, SHOWN_CHARACTERS)})")
+    for output in node.outputs:
+        if output and output not in builder.values:
+            _add_input(builder, output, inferred().get(output), nodes)
+
+
+def _inferred_shapes(model: Proto) -> Dims:
+    """Dims of every tensor for which onnx's own shape inference finds them."""
+    try:
+        graph = import_onnx().shape_inference.infer_shapes(model).graph
+    except (RuntimeError, TypeError):  # InferenceError is a RuntimeError
+        graph = model.graph
+    return {as_text(one.name): _declared_dims(one) for one in (*graph.value_info, *graph.output)}

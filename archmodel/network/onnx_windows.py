@@ -1,0 +1,231 @@
+"""ONNX operators that keep planes: convolutions and pools, norms, activations, joins, and what only passes on."""
+
+import math
+from typing import Any
+
+from archmodel.network.layer import Layer
+from archmodel.network.onnx_axes import axis, letters, reshaped
+from archmodel.network.onnx_builder import Builder, Value, plane, plane_axes, same_axes
+from archmodel.network.onnx_constants import Constant, moved_dims, zero_point_removed
+from archmodel.network.onnx_file import Node
+
+Sides = tuple[int, int, int, int]
+# Operators by the places of their inputs: weights, zero point of the weights, bias.
+CONVOLUTIONS = {"Conv": (1, -1, 2), "ConvInteger": (1, 3, -1), "QLinearConv": (3, 5, 8)}
+ACTIVATIONS = {"Relu": "relu", "Clip": "clipped_relu", "Gelu": "gelu", "Sigmoid": "sigmoid", "Tanh": "tanh"}
+
+
+def convolution(builder: Builder, node: Node) -> None:
+    """Conv, ConvInteger and QLinearConv over one or two dimensions."""
+    value = builder.value(node)
+    batch, *_ = plane(node, value)
+    weights_at, zero_point_at, bias_at = CONVOLUTIONS[node.op_type]
+    weights, rank = builder.required(node, weights_at), len(value.axes)
+    if len(weights.shape) != rank:
+        raise node.refuse(f"weights {list(weights.shape)} for an input of {rank} axes")
+    K, depth, R, S = (*weights.shape, 1)[:4]
+    kernel = node.integers("kernel_shape", (R, S)[: rank - 2])
+    if kernel != weights.shape[2:]:
+        raise node.refuse(f"kernel_shape = {list(kernel)}: its weights are {list(weights.shape)}")
+    groups = node.integer("group", 1)
+    if groups < 1 or depth * groups != builder.shapes[value.tensor][0]:
+        raise node.refuse(f"weights {list(weights.shape)}, group = {groups}, for {list(value.sizes)}")
+    zero_point = builder.constant(node, zero_point_at) if zero_point_at >= 0 else None
+    codes = zero_point_removed(weights, zero_point, axis=0)
+    fields = window_fields(node, builder.shapes[value.tensor], (R, S), rank - 2)
+    biased = bias_at >= 0 and bool(node.input(bias_at))
+    layer = builder.add(node, "conv", (value.tensor,), K, groups=groups, bias=biased, **fields)
+    builder.weights[layer.name] = lambda: codes.load().reshape(layer.weight_shape)
+    builder.give(node, layer.name, plane_axes(batch, layer.output_shape, rank))
+
+
+def window_fields(node: Node, shape: tuple[int, int, int], kernel: tuple[int, int], rank: int) -> dict[str, Any]:
+    """R, S, stride, dilation and padding of a window over the last `rank` dimensions of a plane."""
+    stride = spread(node.integers("strides", (1,) * rank))
+    dilation = spread(node.integers("dilations", (1,) * rank))
+    mode, pads = node.text("auto_pad", "NOTSET"), node.integers("pads", (0,) * 2 * rank)
+    before, after = (*pads[:rank], 0)[:2], (*pads[rank:], 0)[:2]
+    if mode in ("SAME_UPPER", "SAME_LOWER"):
+        if min(stride) < 1:
+            raise node.refuse(f"strides = {list(stride)}: must be at least 1")
+        missing = [
+            max(0, (-(-size // step) - 1) * step + apart * (taps - 1) + 1 - size)
+            for size, step, apart, taps in zip(shape[1:], stride, dilation, kernel, strict=True)
+        ]
+        less, more = (missing[0] // 2, missing[1] // 2), (missing[0] - missing[0] // 2, missing[1] - missing[1] // 2)
+        before, after = (less, more) if mode == "SAME_UPPER" else (more, less)
+    elif mode == "VALID":
+        before, after = (0, 0), (0, 0)
+    elif mode != "NOTSET":
+        raise node.refuse(f"auto_pad = {mode!r:.60}: allowed: NOTSET, SAME_UPPER, SAME_LOWER, VALID")
+    padding = (before[0], after[0], before[1], after[1])
+    return {"R": kernel[0], "S": kernel[1], "stride": stride, "dilation": dilation, "padding": padding}
+
+
+def spread(numbers: tuple[int, ...]) -> tuple[int, int]:
+    """Numbers of one or two dimensions as those of rows and columns."""
+    return (*numbers, 1)[0], (*numbers, 1)[1]
+
+
+def pool(builder: Builder, node: Node) -> None:
+    """MaxPool and AveragePool."""
+    value = builder.value(node)
+    batch, *_ = plane(node, value)
+    rank = len(value.axes)
+    if "kernel_shape" not in node.attributes:
+        raise node.refuse("has no kernel_shape")
+    kernel = spread(node.integers("kernel_shape", (1,) * (rank - 2)))
+    fields = window_fields(node, builder.shapes[value.tensor], kernel, rank - 2)
+    mode = "max" if node.op_type == "MaxPool" else "average"
+    ceil = bool(node.integer("ceil_mode", 0)) and node.text("auto_pad", "NOTSET") == "NOTSET"
+    layer = builder.add(node, "pool", (value.tensor,), mode=mode, ceil=ceil, **fields)
+    builder.give(node, layer.name, plane_axes(batch, layer.output_shape, rank))
+
+
+def global_pool(builder: Builder, node: Node) -> None:
+    """GlobalAveragePool and GlobalMaxPool."""
+    value = builder.value(node)
+    batch, *_ = plane(node, value)
+    layer = _pool_of_plane(builder, node, value, "max" if node.op_type == "GlobalMaxPool" else "average")
+    builder.give(node, layer.name, plane_axes(batch, layer.output_shape, len(value.axes)))
+
+
+def mean(builder: Builder, node: Node) -> None:
+    """ReduceMean over the whole plane, and no more, is a global average pool."""
+    value, argument = builder.value(node), builder.constant(node, 1)
+    numbers = node.integers("axes", ()) if argument is None else argument.integers()
+    rank = len(value.axes)
+    where = {one % rank for one in numbers or () if -rank <= one < rank}
+    pooled = "".join(letters(value.axes[i]) for i in sorted(where))
+    others = "".join(letters(one) for i, one in enumerate(value.axes) if i not in where)
+    if not where or set(pooled) - set("HW") or set(others) & set("HW"):
+        raise node.refuse("only a mean of the whole plane, H and W, is supported")
+    layer = _pool_of_plane(builder, node, value, "average")
+    kept = bool(node.integer("keepdims", 1))
+    axes = tuple(() if i in where else one for i, one in enumerate(value.axes) if kept or i not in where)
+    builder.give(node, layer.name, axes)
+
+
+def _pool_of_plane(builder: Builder, node: Node, value: Value, mode: str) -> Layer:
+    _, H, W = builder.shapes[value.tensor]
+    return builder.add(node, "pool", (value.tensor,), R=H, S=W, mode=mode)
+
+
+def norm(builder: Builder, node: Node) -> None:
+    """BatchNormalization, LayerNormalization over channels, and LRN."""
+    value = builder.value(node)
+    mode = {"BatchNormalization": "batch", "LayerNormalization": "layer", "LRN": "lrn"}[node.op_type]
+    rank = len(value.axes)
+    place = node.integer("axis", -1) % max(1, rank) if mode == "layer" else 1
+    if place >= rank or letters(value.axes[place]) not in ("", "C") or (mode == "layer" and place != rank - 1):
+        raise node.refuse(f"normalizes {list(value.sizes)} along an axis that is not its channels")
+    builder.same(node, Value(builder.add(node, "norm", (value.tensor,), mode=mode).name, value.axes))
+
+
+def activation(builder: Builder, node: Node) -> None:
+    """Functions of one element that a layer can have; a Clip from 0 on is a clipped ReLU."""
+    value = builder.value(node)
+    if node.op_type == "Clip":
+        low = builder.constant(node, 1)
+        if low is not None and low.words != 1:
+            raise node.refuse(f"min of shape {list(low.shape)}: must be one number")
+        if (node.real("min", -math.inf) if low is None else float(low.load().reshape(()))) != 0:
+            return builder.same(node, value)
+    layer = builder.add(node, "activation", (value.tensor,), mode=ACTIVATIONS[node.op_type])
+    return builder.same(node, Value(layer.name, value.axes))
+
+
+def softmax(builder: Builder, node: Node) -> None:
+    """Softmax and LogSoftmax."""
+    value = builder.value(node)
+    builder.same(node, Value(builder.add(node, "softmax", (value.tensor,)).name, value.axes))
+
+
+def element_wise(builder: Builder, node: Node) -> None:
+    """A sum of tensors is an add; with constants a scale or shift, which is no layer, or the bias of the one above."""
+    values, factors, constants = [], [], []
+    for index, name in enumerate(node.inputs):
+        if name in builder.constants:
+            constants.append(builder.constants[name])
+            factors.append(constants[-1].shape)
+        elif name in builder.factors:
+            factors.append(builder.factors[name])
+        else:
+            values.append(builder.value(node, index))
+    if not values:
+        return builder.give_factor(node, max(factors, key=math.prod))
+    first = values[0]
+    if not all(_fits_into(shape, first.sizes) for shape in factors):
+        raise node.refuse(f"makes more than its input {list(first.sizes)} by a constant")
+    if len(values) == 1:
+        if node.op_type in ("Add", "Sum") and constants and _is_bias(builder, first, constants):
+            builder.give_bias(first.tensor)
+        return builder.same(node, first)
+    if node.op_type not in ("Add", "Sum"):
+        raise node.refuse("of two tensors is not supported")
+    if not all(same_axes(one.axes, first.axes) for one in values):
+        raise node.refuse(f"of {' and '.join(str(list(one.sizes)) for one in values)}: must be equal")
+    layer = builder.add(node, "add", tuple(one.tensor for one in values))
+    return builder.same(node, Value(layer.name, first.axes))
+
+
+def _fits_into(shape: tuple[int, ...], sizes: tuple[int, ...]) -> bool:
+    """Whether a constant broadcasts to a tensor without making it larger."""
+    places = zip(shape[::-1], sizes[::-1], strict=False)
+    return len(shape) <= len(sizes) and all(dim in (1, size) for dim, size in places)
+
+
+def _is_bias(builder: Builder, value: Value, constants: list[Constant]) -> bool:
+    layer = builder.layers.get(value.tensor)
+    return layer is not None and layer.kind in ("conv", "fc") and not layer.bias and constants[0].words == layer.K
+
+
+def concat(builder: Builder, node: Node) -> None:
+    """Concat of channels."""
+    values = [builder.value(node, i) for i in range(len(node.inputs))]
+    first, rank = values[0], len(values[0].axes)
+    if len(values) == 1:
+        return builder.same(node, first)
+    place = node.integer("axis", 1)
+    if not -rank <= place < rank:
+        raise node.refuse(f"axis = {place}: its inputs have {rank} axes")
+    place %= rank
+    for one in values:
+        rest = [letters(other) for i, other in enumerate(one.axes) if i != place]
+        if len(one.axes) != rank or letters(one.axes[place]) not in ("", "C") or any("C" in other for other in rest):
+            raise node.refuse(f"joins {list(one.sizes)} along an axis that is not its channels")
+    layer = builder.add(node, "concat", tuple(one.tensor for one in values))
+    axes = (*first.axes[:place], axis("C", layer.K), *first.axes[place + 1 :])
+    return builder.same(node, Value(layer.name, axes))
+
+
+def transpose(builder: Builder, node: Node) -> None:
+    value = builder.value(node)
+    rank = len(value.axes)
+    order = node.integers("perm", tuple(range(rank))[::-1])
+    if sorted(order) != list(range(rank)):
+        raise node.refuse(f"perm = {list(order)}: its input has {rank} axes")
+    builder.same(node, value, tuple(value.axes[place] for place in order))
+
+
+def reshape(builder: Builder, node: Node) -> None:
+    """Reshape, Flatten, Squeeze and Unsqueeze."""
+    value = builder.value(node)
+    dims = moved_dims(node, value.sizes, builder.constant(node, 1))
+    axes = None if dims is None else reshaped(value.axes, dims)
+    if axes is None:
+        raise node.refuse(f"cannot follow {list(value.sizes)} to {'an unknown shape' if dims is None else list(dims)}")
+    builder.same(node, value, axes)
+
+
+def pass_on(builder: Builder, node: Node) -> None:
+    """What keeps every element where it is."""
+    name = node.input(0)
+    if name in builder.factors:
+        return builder.give_factor(node, builder.factors[name])
+    if name in builder.constants:
+        return builder.give_factor(node, builder.constants[name].shape)
+    builder.same(node, builder.value(node))
+    if node.op_type == "DynamicQuantizeLinear":
+        builder.give_factor(node, (), first_output=1)
+    return None
