@@ -162,4 +162,4 @@ def built_in(model: object, where: str) -> ModuleType:
 
 def source_name(name_or_path: str) -> str:
     """The short name of a configuration: a file's stem."""
-    return name_or_path.replace("\\", "/").rsplit("/", 1)[-1].removesuffix(".toml")
+    return name_or_path.replace("\\", "/").rsplit("/", 1)[-1].removesuffix(".toml").removesuffix(".onnx")

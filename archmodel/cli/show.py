@@ -28,8 +28,8 @@ MOST_ORIGINS = 2  # different origins of one kind that are spelt out
 def show(name: str, *, as_json: bool) -> None:
     """Describe a machine, a network, a memory, or the result in a file.
 
-    NAME is a name of `archmodel list`, or the path of a .h5 or .toml file. A file with a base is shown with the lines
-    of the base that still hold; a file of your own is checked.
+    NAME is a name of `archmodel list`, or the path of a .h5, .onnx or .toml file. A file with a base is shown with the
+    lines of the base that still hold; a file of your own is checked.
     """
     kind = kind_of(name)
     if kind == "result":
@@ -48,9 +48,11 @@ def kind_of(name: str) -> str:
             return kind
     if name.endswith(".toml"):
         return kind_of_file(name)
+    if name.endswith(".onnx"):
+        return "workloads"
     if name.endswith(RESULT_SUFFIXES) or "/" in name:
         return "result"
-    allowed = "a name of 'archmodel list', the path of a .h5 or .toml file"
+    allowed = "a name of 'archmodel list', the path of a .h5, .onnx or .toml file"
     nearest = errors.did_you_mean(name, [one for names in known.values() for one in names])
     raise errors.ConfigError(f"{errors.show(name)}: unknown name; allowed: {allowed}{nearest}")
 
@@ -123,9 +125,9 @@ def weight_nonzeros(network: "Network", layer: "Layer") -> tuple[str | None, int
     zeros = network.zeros.get(layer.name)
     mask = network.weight_mask_file(layer.name)
     if mask is not None:
-        from archmodel.operands.archive import packed_mask
+        from archmodel.operands.archive import real_mask
 
-        return "real", int(packed_mask(*mask, layer.weight_shape).sum(dtype="int64"))
+        return "real", int(real_mask(*mask, layer.weight_shape)[0].sum(dtype="int64"))
     if zeros is not None and zeros.weight_nonzeros is not None:
         return "count", zeros.weight_nonzeros
     if zeros is not None and zeros.weight_density is not None:

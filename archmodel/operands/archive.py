@@ -89,3 +89,16 @@ def packed_mask(path: Path, key: str, shape: tuple[int, ...]) -> Mask:
     if stored.shape == packed:
         return np.unpackbits(stored.view(np.uint8), count=size).reshape(shape)
     return np.ascontiguousarray(stored).view(np.uint8)
+
+
+def real_mask(path: Path, key: str, shape: tuple[int, ...]) -> tuple[Mask, Values | None]:
+    """Mask of a layer's real weights, of an npz or of an ONNX file, which also has their values."""
+    if path.suffix != ".onnx":
+        return packed_mask(path, key, shape), None
+    from archmodel.network.onnx_reader import weights_of
+
+    stored = weights_of(path)
+    weights = stored.get(key)
+    if weights is None or weights.shape != shape:
+        raise WorkloadError(f"{one_line(path.name)}: no weights {show(key)} of shape {show(shape)}")
+    return mask_and_values(weights)

@@ -13,7 +13,7 @@ from archmodel.network.footprint import compute_consumers, kernel_consumers
 from archmodel.network.layer import Layer
 from archmodel.network.network import Network
 from archmodel.network.zeros import Zeros
-from archmodel.operands.archive import Archive, mask_and_values, packed_mask
+from archmodel.operands.archive import Archive, mask_and_values, real_mask
 from archmodel.operands.correlated import CorrelatedZeros, correlated_inputs, correlated_weights
 from archmodel.operands.operands import Densities, Mask, Operands, Values, kernels_shape
 from archmodel.operands.synthetic import generator, place, place_among, space_to_depth_cells
@@ -112,7 +112,7 @@ class OperandSource:
             return mask, values, f"file: {source.archive.name}"
         real = self.network.weight_mask_file(layer.name)
         if real is not None and source.density is None:
-            return packed_mask(*real, shape), None, f"real: {self._zeros(layer).source}"
+            return *real_mask(*real, shape), f"real: {self._zeros(layer).source}"
         count, origin = self._stated_weights(layer)
         return self._placed_weights(layer, generator(self.seed, index, WEIGHTS), count), None, origin
 
