@@ -77,7 +77,7 @@ def read_onnx(path: Path, source: str, skip: bool = False) -> Network:
             source=f"{file}{gaps}",
             inputs={name: shape for name, shape in builder.inputs.items() if name in read},
             layers=tuple(builder.layers.values()),
-            zeros={name: Zeros(source=file, weight_mask=f"{file}:{name}") for name in builder.weights},
+            zeros={name: Zeros(source=file, weight_mask=f"{path.name}:{name}") for name in builder.weights},
             folder=path.parent,
         )
 

@@ -117,7 +117,9 @@ def norm(builder: Builder, node: Node) -> None:
     mode = {"BatchNormalization": "batch", "LayerNormalization": "layer", "LRN": "lrn"}[node.op_type]
     rank = len(value.axes)
     place = node.integer("axis", -1) % max(1, rank) if mode == "layer" else 1
-    if place >= rank or letters(value.axes[place]) not in ("", "C") or (mode == "layer" and place != rank - 1):
+    others = "".join(letters(one) for i, one in enumerate(value.axes) if i != place)
+    along_channels = place < rank and letters(value.axes[place]) in ("", "C") and "C" not in others
+    if not along_channels or (mode == "layer" and place != rank - 1):
         raise node.refuse(f"normalizes {list(value.sizes)} along an axis that is not its channels")
     builder.same(node, Value(builder.add(node, "norm", (value.tensor,), mode=mode).name, value.axes))
 

@@ -372,7 +372,7 @@ def op_type(one):
     return f"{one.domain}.{one.op_type}" if one.domain else one.op_type
 
 
-W = {"w": floats(3, 3, 3, 3), "m": floats(3, 3), "p": floats(1, 3, 1, 6)}
+W = {"s": floats(3), "w": floats(3, 3, 3, 3), "m": floats(3, 3), "p": floats(1, 3, 1, 6)}
 
 
 @pytest.mark.parametrize(
@@ -386,6 +386,11 @@ W = {"w": floats(3, 3, 3, 3), "m": floats(3, 3), "p": floats(1, 3, 1, 6)}
         ([node("Conv", ["x", "w"], "y", auto_pad="SOME")], (1, 3, 6, 6), "auto_pad = 'SOME': allowed:"),
         ([node("Conv", ["x", "w"], "y")], (1, 3, 2, 2), "layer 'y': kernel = [3, 3]: must be at most"),
         ([node("Conv", ["x", "w"], "y")], (1, 3, 6, 6, 6), "reads [1, 3, 6, 6, 6] as"),
+        (
+            [node("BatchNormalization", ["x", "s", "s", "s", "s"], "y")],
+            (1, 3, 4, 4, 4),
+            "normalizes [1, 3, 4, 4, 4] along an axis that is not its channels",
+        ),
         ([node("Gemm", ["x", "m"], "y")], (1, 4), "weights of 3 inputs for [1, 4]"),
         ([node("MatMul", ["m", "x"], "y")], (3, 1), "its input 'm' is a constant"),
         ([node("Mul", ["x", "x"], "y")], (1, 4), "of two tensors is not supported"),
