@@ -10,7 +10,6 @@ from archmodel.network import Layer
 Array = npt.NDArray[np.floating]
 
 MOMENTUM = 0.9
-WEIGHT_DECAY = 5e-4  # draws weights that no image needs towards zero, so that pruning finds them
 
 
 class Conv:
@@ -62,7 +61,7 @@ class Conv:
         """One step of gradient descent with momentum."""
         of_weights, of_biases = self.velocities
         of_weights *= MOMENTUM
-        of_weights -= rate * (self.weight_gradient + WEIGHT_DECAY * self.weights)
+        of_weights -= rate * self.weight_gradient
         of_biases *= MOMENTUM
         of_biases -= rate * self.bias_gradient
         self.weights = (self.weights + of_weights) * self.mask
