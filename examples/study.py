@@ -18,9 +18,11 @@ def run(network: Network, prepare: Callable[[Array], Array] = lambda images: ima
     """The command line of an example. `prepare` makes the network's input of images [N, 1, 8, 8]."""
     parser = argparse.ArgumentParser(description=f"Train, prune and retrain {network.title} on scikit-learn's digits.")
     parser.add_argument("-o", dest="folder", type=Path, default=Path(__file__).parent, help="where the files go")
-    parser.add_argument("--images", type=int, default=1, choices=range(1, NUM_TEST_IMAGES + 1), metavar="N",
-                        help="test images whose activations are written (1)")  # fmt: skip
+    parser.add_argument("--images", type=int, default=1, help="test images whose activations are written (1)")
     chosen = parser.parse_args()
+    if not 1 <= chosen.images <= NUM_TEST_IMAGES:
+        parser.error(f"--images {chosen.images}: allowed: 1 to {NUM_TEST_IMAGES}")
+    chosen.folder.mkdir(parents=True, exist_ok=True)
     digits = Digits.load()
     digits = Digits(prepare(digits.images), digits.labels)
     model = trained_and_pruned(network, digits)
@@ -36,12 +38,21 @@ def trained_and_pruned(network: Network, digits: Digits) -> Model:
     """The pruned model; AssertionError if it recognizes too little to be worth a simulation."""
     model = Model(network)
     print(f"{'':9}  non-zero weights  accuracy on {NUM_TEST_IMAGES} test images")
-    for what, act in {"trained": model.train, "pruned": lambda *_: model.prune(), "retrained": model.train}.items():
-        act(*digits.to_train)
-        accuracy = model.accuracy(*digits.to_test)
-        print(f"{what:9}  {model.num_nonzeros:16,}  {accuracy:8.1%}")
+    model.train(*digits.to_train)
+    print_accuracy("trained", model, digits)
+    model.prune()
+    print_accuracy("pruned", model, digits)
+    model.train(*digits.to_train)
+    accuracy = print_accuracy("retrained", model, digits)
     assert accuracy >= LOWEST_ACCURACY, f"{network.name}: accuracy {accuracy:.1%}, expected {LOWEST_ACCURACY:.0%}"
     return model
+
+
+def print_accuracy(stage: str, model: Model, digits: Digits) -> float:
+    """Print and return the share of the test images that the model recognizes."""
+    accuracy = model.accuracy(*digits.to_test)
+    print(f"{stage:9}  {model.num_nonzeros:16,}  {accuracy:8.1%}")
+    return accuracy
 
 
 def print_densities(model: Model) -> None:

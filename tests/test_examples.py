@@ -50,10 +50,10 @@ def examples(tmp_path_factory):
     """The examples by name, run as their page says but for the folder: network, what they print, files."""
     runs = {}
     for name, net in NETS.items():
-        folder = tmp_path_factory.mktemp(name)
+        folder = tmp_path_factory.mktemp(name) / "made"
         command = [sys.executable, ROOT / "examples" / f"{name}.py", "-o", folder, "--images", str(BATCH)]
         environment = os.environ | {"PYTHONPATH": str(ROOT)}
-        done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
+        done = subprocess.run(command, env=environment, capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
         with np.load(folder / f"{name}.npz") as file:
             arrays = dict(file)
@@ -214,6 +214,15 @@ def test_retraining_mends_what_pruning_broke(example):
     trained, pruned, retrained = (accuracy for _, accuracy in stages.values())
     assert min(trained, retrained) >= LOWEST_ACCURACY
     assert pruned < retrained
+
+
+@pytest.mark.parametrize("images", ["0", "501"])
+def test_images_that_are_not_there_are_refused_before_the_training(tmp_path, images):
+    command = [sys.executable, ROOT / "examples" / "digits_cnn.py", "-o", tmp_path / "new", "--images", images]
+    done = subprocess.run(command, env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.splitlines()[-1].endswith(f"--images {images}: allowed: 1 to 500")
+    assert not list(tmp_path.iterdir())
 
 
 def test_every_layer_has_the_density_that_was_asked_for(example):
