@@ -80,12 +80,7 @@ def account(
     outputs = layer.output_words * operands.batch
     more = also(work.issued, loaded, candidates)
     return layer_account(
-        config,
-        layer,
-        operands,
-        context,
-        compute,
-        streams,
+        config, layer, operands, context, compute, streams,
         effectual=effectual,
         issued=work.issued,
         lost={

@@ -115,12 +115,7 @@ def account(
     lost["fragmentation"] += windows.neurons * (provided - filters)
     lost["drain"] = array.pipeline_cycles * config.num_multipliers
     return layer_account(
-        config,
-        layer,
-        operands,
-        context,
-        compute,
-        streams,
+        config, layer, operands, context, compute, streams,
         effectual=effectual,
         issued=issued,
         lost=lost,

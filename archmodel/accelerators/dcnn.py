@@ -66,12 +66,7 @@ def account(
     multiplying = steps * pe.multipliers
     sram_reads = activation_reads(config, layer, depth, int(outputs.max())) * batch
     return layer_account(
-        config,
-        layer,
-        operands,
-        context,
-        compute,
-        streams,
+        config, layer, operands, context, compute, streams,
         effectual=effectual,
         issued=multiplied,
         lost={

@@ -100,12 +100,7 @@ def account(
     fetches = weight_fetches(config, work, batch)
     streams = vector_streams(config, layer, batch, context) + weight_streams(config, layer, parts, work, fetches)
     return layer_account(
-        config,
-        layer,
-        operands,
-        context,
-        compute,
-        streams,
+        config, layer, operands, context, compute, streams,
         effectual=effectual,
         issued=work.issued,
         lost={

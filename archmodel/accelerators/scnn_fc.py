@@ -167,12 +167,7 @@ def account(
     stalled, emptying = int(all_work.stalls.sum()), int(all_work.emptying.sum())
     worked = int(all_work.work.sum())
     return layer_account(
-        config,
-        layer,
-        operands,
-        context,
-        compute,
-        streams,
+        config, layer, operands, context, compute, streams,
         effectual=effectual,
         issued=issued,
         lost={

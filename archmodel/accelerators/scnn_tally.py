@@ -187,12 +187,7 @@ class Tally:
         issuing = int((all_work.work - all_work.stalls - all_work.emptying).sum())
         explained = (all_work.span - all_work.waiting)[:, np.newaxis]
         return layer_account(
-            self.config,
-            layer,
-            operands,
-            context,
-            compute,
-            tuple(self.streams),
+            self.config, layer, operands, context, compute, tuple(self.streams),
             effectual=effectual,
             issued=self.issued,
             lost={

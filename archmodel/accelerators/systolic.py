@@ -128,12 +128,7 @@ def account(
     port = behind(context.memory, config.activations.host_bytes_per_s)
     around, issued, slots = replace(context, memory=port), layer.macs * operands.batch, config.num_multipliers
     return layer_account(
-        config,
-        layer,
-        operands,
-        context,
-        time.of_blocks,
-        streams,
+        config, layer, operands, context, time.of_blocks, streams,
         effectual=effectual,
         issued=issued,
         lost={

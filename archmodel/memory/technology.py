@@ -16,7 +16,9 @@ from pydantic import Field, model_validator
 
 from archmodel import config
 
-Positive = Annotated[float, Field(gt=0, le=1e12)]
+Positive = Annotated[float, Field(ge=1e-15, le=1e12)]
+LEAST_STEP = 1.1  # from a position of a table to the next: a slope is of two figures, not of their rounding
+FURTHEST = 1e30  # times a figure of a table: no size of a component is further beyond it
 Share = Annotated[float, Field(ge=0, le=10)]
 Points = Annotated[tuple[Positive, ...], Field(strict=False, min_length=2)]
 Table = Annotated[tuple[Points, ...], Field(strict=False, min_length=2)]
@@ -62,7 +64,7 @@ class RegisterFile(config.FrozenModel):
     @model_validator(mode="after")
     def _one_energy_a_size(self) -> "RegisterFile":
         if len(self.size_bytes) != len(self.energy_pj_per_bit) or not ascends(self.size_bytes):
-            raise ValueError("size_bytes must ascend, with an energy_pj_per_bit for each")
+            raise ValueError("size_bytes must ascend, by a tenth or more, with an energy_pj_per_bit for each")
         return self
 
 
@@ -80,7 +82,7 @@ class SramTable(config.FrozenModel):
     def _full_tables(self) -> "SramTable":
         shape = (len(self.words), len(self.word_bits))
         if not (ascends(self.words) and ascends(self.word_bits)):
-            raise ValueError("words and word_bits must ascend")
+            raise ValueError("words and word_bits must ascend, by a tenth or more")
         for name in ("read_pj", "write_pj", "area_um2", "leakage_mw"):
             rows = getattr(self, name)
             if (len(rows), *{len(row) for row in rows}) != shape:
@@ -140,8 +142,8 @@ _built_in = cache(_read)  # one object a node: sweeps of thousands of points loo
 
 
 def ascends(values: tuple[float, ...]) -> bool:
-    """Whether each value is larger than the one before."""
-    return all(low < high for low, high in pairwise(values))
+    """Whether each value is larger than the one before, by a tenth or more."""
+    return all(LEAST_STEP * low <= high for low, high in pairwise(values))
 
 
 def interpolate(at: float, positions: tuple[float, ...], values: tuple[float, ...]) -> float:
@@ -149,4 +151,7 @@ def interpolate(at: float, positions: tuple[float, ...], values: tuple[float, ..
     index = min(max(int(np.searchsorted(positions, at)), 1), len(positions) - 1)
     low, high = positions[index - 1], positions[index]
     share = np.log(at / low) / np.log(high / low)
-    return float(values[index - 1] * (values[index] / values[index - 1]) ** share)
+    before, after = values[index - 1], values[index]
+    if abs(share * np.log(after / before)) > np.log(FURTHEST):
+        return before * (FURTHEST if (share > 0) == (after > before) else 1 / FURTHEST)
+    return float(before * (after / before) ** share)

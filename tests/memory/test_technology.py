@@ -149,16 +149,30 @@ def test_positions_ascend():
     assert ascends((1, 2, 3))
     assert not ascends((1, 3, 2))
     assert not ascends((1, 1))
+    assert ascends((10, 11))
+    assert not ascends((10, 10.9))
+
+
+@pytest.mark.parametrize("values", [(1e-15, 1e12), (1e12, 1e-15)])
+def test_no_figure_is_without_end(values):
+    """A slope of 27 decades from 10 to 11, far beyond both."""
+    for at in (1e-9, 1e9):
+        far = interpolate(at, (10, 11), values)
+        expected = values[0] * (1e30 if (at > 10) == (values[1] > values[0]) else 1e-30)
+        assert far == pytest.approx(expected, rel=1e-12, abs=0.0)
+    between = math.log(1.05) / math.log(1.1)
+    assert interpolate(10.5, (10, 11), values) == pytest.approx(values[0] * (values[1] / values[0]) ** between)
 
 
 @pytest.mark.parametrize(
     ("old", "new", "named"),
     [
-        ("size_bytes = [2, 522]", "size_bytes = [522, 2]", "size_bytes must ascend"),
-        ("size_bytes = [2, 522]", "size_bytes = [2, 5, 522]", "size_bytes must ascend"),
+        ("size_bytes = [2, 522]", "size_bytes = [522, 2]", "size_bytes must ascend, by a tenth"),
+        ("size_bytes = [2, 522]", "size_bytes = [2, 5, 522]", "size_bytes must ascend, by a tenth"),
         ("energy = 1.0", "energy = 0.0", "scale.energy"),
         ("[3.801e-06, ", "[", "leakage_mw: must have 6 rows of 6 values"),
         ("words = [64, 256,", "words = [256, 64,", "words and word_bits must ascend"),
+        ("words = [64, 256,", "words = [64, 65,", "words and word_bits must ascend, by a tenth or more"),
         ("words = [64, 256,", "words = [64, 100, 256,", "read_pj: must have 7 rows of 6 values"),
         ("[adder]", "[addder]", "did you mean 'adder'?"),
         ("clock_energy = 0.2573", "clock_energy = -1.0", "clock_energy"),
