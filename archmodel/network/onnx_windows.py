@@ -77,7 +77,7 @@ def pool(builder: Builder, node: Node) -> None:
     kernel = spread(node.integers("kernel_shape", (1,) * (rank - 2)))
     fields = window_fields(node, builder.shapes[value.tensor], kernel, rank - 2)
     mode = "max" if node.op_type == "MaxPool" else "average"
-    ceil = bool(node.integer("ceil_mode", 0)) and node.text("auto_pad", "NOTSET") == "NOTSET"
+    ceil = bool(node.integer("ceil_mode", 0))
     layer = builder.add(node, "pool", (value.tensor,), mode=mode, ceil=ceil, **fields)
     builder.give(node, layer.name, plane_axes(batch, layer.output_shape, rank))
 
