@@ -179,7 +179,7 @@ def _fits_into(shape: tuple[int, ...], sizes: tuple[int, ...]) -> bool:
 
 def _is_bias(builder: Builder, value: Value, constants: list[Constant]) -> bool:
     layer = builder.layers.get(value.tensor)
-    return layer is not None and layer.kind in ("conv", "fc") and not layer.bias and constants[0].words == layer.K
+    return layer is not None and layer.kind in ("conv", "fc") and constants[0].words == layer.K
 
 
 def concat(builder: Builder, node: Node) -> None:

@@ -7,6 +7,7 @@ pytest.importorskip("onnx")
 
 from archmodel.errors import WorkloadError
 from archmodel.network import onnx_file
+from archmodel.network.onnx_axes import reshaped, without
 from archmodel.network.onnx_reader import read_onnx, weights_of
 from tests.network.onnx_models import floats, model_of, node, run, save
 
@@ -152,6 +153,21 @@ def test_codes_are_clipped_to_their_type_behind_the_zero_point(tmp_path):
     nodes = [node("QuantizeLinear", ["w", "s", "z"], "q"), node("DequantizeLinear", ["q", "s", "z"], "d")]
     read([*nodes, node("Gemm", ["x", "d"], "y", transB=1)], (1, 3), stored, tmp_path)
     np.testing.assert_array_equal(loaded(tmp_path)[:, :, 0, 0], [[-5, 0, 250]])
+
+
+def test_axes_by_hand():
+    assert without((1, 6, 1), (2,)) == (1, 6)
+    assert without((1, 6, 1), ()) == (6,)
+    assert without((1, 6, 1), (1,)) is None
+    assert reshaped(((("C", 6),),), (3, 2)) == ((("C", 3),), (("C", 2),))
+    assert reshaped(((("C", 6),),), (3,)) is None
+    assert reshaped(((("C", 6),),), (4,)) is None
+
+
+def test_an_input_is_followed_through_a_transpose_to_what_says_its_axes(tmp_path):
+    nodes = [node("Transpose", ["x"], "t", perm=[1, 2, 0]), node("Conv", ["t", "w"], "y")]
+    network = read(nodes, (5, "n", 4), {"w": floats(2, 4, 3)}, tmp_path)
+    assert network.inputs == {"x": (4, 5, 1)}
 
 
 def test_scales_of_blocks_are_refused(tmp_path):
