@@ -12,6 +12,7 @@ from archmodel import config, simulate
 from archmodel.accelerators.context import Context
 from archmodel.accelerators.eie import Config, expect_layer, run_layer
 from archmodel.accelerators.eie_check import deal_back, share_weights, store
+from archmodel.accelerators.eie_expected import RandomColumns
 from archmodel.accelerators.registry import load_machine
 from archmodel.errors import ConfigError, ResultError
 from archmodel.kernels import interleaved_columns
@@ -446,3 +447,13 @@ def test_the_parts_of_a_pe_are_those_of_the_paper():
     assert wide.config.num_multipliers == 256
     assert wide.technology.node_nm == 28
     assert wide.config.pe.lnzd_levels == 4
+
+
+def test_an_expected_span_is_rounded_up(monkeypatch):
+    eie, layer = load_machine("eie").config, fc(64, 64)
+
+    def compute_cycles(span):
+        monkeypatch.setattr(RandomColumns, "expected_cycles", lambda *_: span)
+        return expect_layer(eie, layer, Densities(1, 0.5, 0.5, 1.0, {}), FREE).details["compute_cycles"]
+
+    assert compute_cycles(1000.0) + 1 == compute_cycles(1000.25) == compute_cycles(1001.0)
