@@ -13,7 +13,7 @@ from archmodel.network.network import joined_shape
 from archmodel.network.onnx_axes import Axes, Axis, axis, letters, merged, sizes
 from archmodel.network.onnx_constants import Constant
 from archmodel.network.onnx_file import Array, Node
-from archmodel.network.onnx_operands import FileTensor, LayerSource, Rule
+from archmodel.network.onnx_operands import RULES, FileTensor, LayerSource
 
 LONGEST_NAME = 120  # leaves room for the number of a second layer of that name
 
@@ -104,12 +104,12 @@ class Builder:
         return layer
 
     def note_source(
-        self, layer: Layer, node: Node, zero_point: str, made: Axes, rule: Rule, kernels: FileTensor | None = None
+        self, layer: Layer, node: Node, zero_point: str, made: Axes, kernels: FileTensor | None = None
     ) -> None:
         """A layer multiplies the first input of `node`, whose first output, of axes `made`, follows from its sums."""
         name = node.input(0)
         inputs, outputs = FileTensor(name, self.values[name].axes, zero_point), FileTensor(node.outputs[0], made)
-        self.sources[layer.name] = LayerSource(node, inputs, kernels, outputs, rule)
+        self.sources[layer.name] = LayerSource(node, inputs, kernels, outputs, RULES.get(node.op_type, ""))
 
     def give_bias(self, tensor: str) -> None:
         """A constant added to a layer's outputs is its bias."""

@@ -11,6 +11,13 @@ from archmodel.network.onnx_axes import Axes, Axis, sizes
 from archmodel.network.onnx_file import Array, Node, Proto, as_text
 
 Rule = Literal["", "sum", "requantized", "lstm", "rnn"]
+# How what an operator makes follows from its sums of products, where it is known.
+RULES: dict[str, Rule] = {
+    **dict.fromkeys(("Conv", "ConvInteger", "Gemm", "MatMul", "MatMulInteger"), "sum"),
+    **dict.fromkeys(("QLinearConv", "QLinearMatMul"), "requantized"),
+    "LSTM": "lstm",
+    "RNN": "rnn",
+}
 # Places of inputs that change with the network's input: those that are multiplied, their zero points, states.
 VARYING = {
     **dict.fromkeys(("Conv", "ConvTranspose", "FusedConv"), (0,)),
@@ -76,7 +83,7 @@ class LayerSource:
 
 
 def states_name(outputs: Sequence[str]) -> str:
-    """The tensor with all states of a recurrent node, by its `outputs`; it may be left out where only the last is read."""
+    """The tensor with all states of a recurrent node, by its `outputs`; it may be left out where only the last is used."""
     if outputs and outputs[0]:
         return outputs[0]
     return f"{next((name for name in outputs if name), '')}.states"

@@ -12,7 +12,7 @@ from archmodel.network.onnx_axes import Axes, Axis, axis, letters, merged, sizes
 from archmodel.network.onnx_builder import Builder, Value, described, same_axes
 from archmodel.network.onnx_constants import Constant, zero_point_removed
 from archmodel.network.onnx_file import Array, Node
-from archmodel.network.onnx_operands import FileTensor, LayerSource, Rule, states_name
+from archmodel.network.onnx_operands import RULES, FileTensor, LayerSource, states_name
 
 # Operators by the places of their inputs: zero point of the first matrix, second one, its zero point, the bias.
 PRODUCTS = {
@@ -47,13 +47,8 @@ def product(builder: Builder, node: Node) -> None:
         raise node.refuse("adds a tensor that is no constant")
     layer = connected(builder, node, value, matrix, bias=bias_at >= 0 and bool(node.input(bias_at)))
     made = (*value.axes[:-1], axis("C", layer.K))
-    builder.note_source(layer, node, node.input(input_zero_at), made, product_rule(node))
+    builder.note_source(layer, node, node.input(input_zero_at), made)
     return builder.give(node, layer.name, made)
-
-
-def product_rule(node: Node) -> Rule:
-    """How the outputs of a product follow from its sums."""
-    return "requantized" if node.op_type == "QLinearMatMul" else "sum"
 
 
 def connected(builder: Builder, node: Node, value: Value, matrix: Constant, bias: bool) -> Layer:
@@ -105,7 +100,7 @@ def matmul(builder: Builder, node: Node, first: Value, second: Value) -> None:
     made = (*outer, rows, axis("C", layer.K // heads))
     input_zero_at, second_at, zero_point_at, _ = PRODUCTS[node.op_type]
     kernels = FileTensor(node.input(second_at), second_axes, node.input(zero_point_at))
-    builder.note_source(layer, node, node.input(input_zero_at), made, product_rule(node), kernels)
+    builder.note_source(layer, node, node.input(input_zero_at), made, kernels)
     builder.give(node, layer.name, made)
 
 
@@ -151,12 +146,11 @@ def state_source(builder: Builder, node: Node, layer: Layer, direction: int, out
     axes: Axes = (batch, steps, both, K) if node.integer("layout", 0) else (steps, both, batch, K)
     window = ((direction * layer.K, (direction + 1) * layer.K), (0, layer.H), (0, 1))
     plain = not any(node.input(place) for place in (4, 7)) and not {*node.attributes} & SPECIAL_GATES
-    rules: dict[str, Rule] = {"LSTM": "lstm", "RNN": "rnn"}
     return LayerSource(
         node,
         FileTensor(node.input(0), builder.values[node.input(0)].axes),
         outputs=FileTensor(states_name(node.outputs), axes, window=window),
-        rule=rules.get(node.op_type, "") if plain else "",
+        rule=RULES.get(node.op_type, "") if plain else "",
         direction=direction,
     )
 

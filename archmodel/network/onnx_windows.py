@@ -8,7 +8,6 @@ from archmodel.network.onnx_axes import axis, letters, reshaped
 from archmodel.network.onnx_builder import Builder, Value, plane, plane_axes, same_axes
 from archmodel.network.onnx_constants import Constant, moved_dims, zero_point_removed
 from archmodel.network.onnx_file import Node
-from archmodel.network.onnx_operands import Rule
 
 Sides = tuple[int, int, int, int]
 # Operators by the places of their inputs: zero point of the inputs, weights, zero point of the weights, bias.
@@ -38,8 +37,7 @@ def convolution(builder: Builder, node: Node) -> None:
     layer = builder.add(node, "conv", (value.tensor,), K, groups=groups, bias=biased, **fields)
     builder.weights[layer.name] = lambda: codes.load().reshape(layer.weight_shape)
     made = plane_axes(batch, layer.output_shape, rank)
-    rule: Rule = "requantized" if node.op_type == "QLinearConv" else "sum"
-    builder.note_source(layer, node, node.input(input_zero_at), made, rule)
+    builder.note_source(layer, node, node.input(input_zero_at), made)
     builder.give(node, layer.name, made)
 
 
