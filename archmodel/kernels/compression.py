@@ -67,6 +67,27 @@ def with_explicit_zeros(nonzero_ptr, nonzero, longest_run):
 
 
 @njit(cache=True, nogil=True)
+def run_counts(mask, longest_run):
+    """How many of the entries that `run_length_entries` stores have each run before them, without storing them.
+
+    mask : uint8[B, L] -> int64[longest_run + 1], explicit zeros included: each comes after `longest_run` zeros
+    """
+    num_blocks, length = mask.shape
+    counts = np.zeros(longest_run + 1, np.int64)
+    for block in range(num_blocks):
+        after_last = 0
+        for cell in range(length):
+            if mask[block, cell]:
+                run = cell - after_last
+                while run > longest_run:
+                    counts[longest_run] += 1
+                    run -= longest_run + 1
+                counts[run] += 1
+                after_last = cell + 1
+    return counts
+
+
+@njit(cache=True, nogil=True)
 def num_column_entries(mask, longest_run):
     """Entries that `run_length_entries` stores of all columns, each a block: of mask.T, without storing or turning it.
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from archmodel.kernels.compression import COLUMNS_AT_A_TIME, num_column_entries, run_length_entries
+from archmodel.kernels.compression import COLUMNS_AT_A_TIME, num_column_entries, run_counts, run_length_entries
 from tests.reference.run_length import stored_positions
 
 LONGEST_RUN = 15  # 4 bits
@@ -93,3 +93,16 @@ def test_entries_of_columns_are_those_of_the_turned_mask(longest_run, num_column
             mask = (rng.random((length, num_columns)) < density).astype(np.uint8)
             stored = run_length_entries(np.ascontiguousarray(mask.T), longest_run)[0][-1]
             assert num_column_entries(mask, longest_run) == stored
+
+
+@pytest.mark.parametrize("longest_run", [1, 3, 15, 255])
+def test_counts_of_runs_are_those_of_the_stored_entries(longest_run):
+    rng = np.random.default_rng(longest_run)
+    for density in (0.0, 0.01, 0.2, 1.0):
+        for length in (0, 1, 17, 600):
+            mask = (rng.random((4, length)) < density).astype(np.uint8)
+            expected = [0] * (longest_run + 1)
+            for block in mask:
+                for run, _ in as_runs(stored_positions(block, longest_run), block):
+                    expected[run] += 1
+            assert run_counts(mask, longest_run).tolist() == expected
