@@ -7,9 +7,9 @@ from archmodel.accelerators.check import compare_outputs, reference_outputs, val
 from archmodel.accelerators.context import Context
 from archmodel.accelerators.eie_batches import Batches
 from archmodel.accelerators.eie_config import Config
-from archmodel.kernels.compression import run_length_entries
 from archmodel.kernels.interleaved_columns import accumulate_columns
 from archmodel.network.layer import Layer
+from archmodel.operands.blocks import dealt_blocks, pointers_of_pes, zero_run_entries
 from archmodel.operands.operands import Operands, Values
 
 Codes = npt.NDArray[np.uint32]  # wide enough for a code for each weight of a layer
@@ -56,17 +56,10 @@ def share_weights(weights: Values, code_bits: int) -> tuple[Codes, Int64]:
 def store(config: Config, codes: Codes) -> tuple[Int64, npt.NDArray[np.uint8], Codes]:
     """Codes [rows, C] as the PEs hold them: first entries int64[PE, C + 1], and of every entry its run and code."""
     num_pes, columns = config.pe.count, codes.shape[1]
-    dealt = np.zeros((-(-codes.shape[0] // num_pes) * num_pes, columns), np.uint32)
-    dealt[: codes.shape[0]] = codes
-    blocks = dealt.reshape(-1, num_pes, columns).transpose(1, 2, 0).reshape(num_pes * columns, -1)
-    mask = (blocks != 0).astype(np.uint8)
-    block_ptr, position = run_length_entries(mask, 2**config.weights.index_bits - 1)
-    block = np.repeat(np.arange(block_ptr.size - 1), np.diff(block_ptr))
-    before = np.concatenate([[-1], position[:-1]])
-    before[block_ptr[:-1][np.diff(block_ptr) > 0]] = -1  # the runs of a column start at its top
-    run = (position - before - 1).astype(np.uint8)
-    first = np.arange(num_pes)[:, np.newaxis] * columns + np.arange(columns + 1)
-    return block_ptr[first], run, blocks[block, position]
+    dealt = dealt_blocks(codes, num_pes)
+    entries = zero_run_entries((dealt != 0).view(np.uint8), 2**config.weights.index_bits - 1)
+    pointers = pointers_of_pes(entries.pointers, num_pes, columns)
+    return pointers, entries.runs.astype(np.uint8), dealt.reshape(-1)[entries.cells]
 
 
 def deal_back(sums: Int64, num_rows: int) -> Int64:
