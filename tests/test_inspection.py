@@ -278,3 +278,75 @@ def test_the_verb_has_the_operand_options_of_sim():
     shared = {"batch", "seed", "layers", "weights", "activations", "zeros"}
     assert shared <= own.keys()
     assert {name: own[name] for name in shared} == {name: of_sim[name] for name in shared}
+
+
+# The formats
+
+# Of 16-bit words, by hand. conv's weights: 5 of 16, in two rows of 8; a run of 11 zeros is within 4 bits.
+CONV_WEIGHT_BYTES = {
+    "dense": 32,
+    "bitmask": 2 + 10,
+    "zvc": 4 + 10,  # one window of 32
+    "zero_run": 1 + 10 + 3,  # one count, 5 values, 5 runs of 4 bits
+    "csr": 3 + 2 + 10,  # 3 pointers of 8 bits, 5 places of 3 bits
+    "csc": 9 + 1 + 10,  # 9 pointers, 5 places of 1 bit
+    "interleaved_csc": 64 * 9 + 3 + 10,  # 64 PEs with 9 pointers each
+    "coordinate": 4 + 4 * 1 + 10,  # a count, and 5 places of 1 bit along each of four dimensions
+}
+# conv's inputs: 10 of 18, in two channels of 9; the centre of channel 1 is after 4 zeros.
+CONV_INPUT_BYTES = {
+    "dense": 36,
+    "bitmask": 3 + 20,
+    "zvc": 4 + 20,
+    "zero_run": 1 + 20 + 5,
+    "csr": 3 + 5 + 20,  # places of 4 bits
+    "csc": 10 + 2 + 20,  # places of 1 bit
+    "coordinate": 4 + 2 + 5 + 20,
+}
+
+
+def test_bytes_in_every_format_by_hand(hand):
+    net, own = hand
+    found = archmodel.inspect(net, **own, encodings=True)
+    conv, fc = found.layers
+    assert conv.weight_encodings == CONV_WEIGHT_BYTES
+    assert conv.input_encodings == CONV_INPUT_BYTES
+    totals = found.totals
+    for key in ("weight_encodings", "input_encodings"):
+        of_conv, of_fc = getattr(conv, key), getattr(fc, key)
+        smallest = min(of_conv.values()) + min(of_fc.values())
+        sums = {name: of_conv[name] + of_fc[name] for name in of_conv}
+        assert totals[key] == {**sums, "smallest": smallest}
+    assert archmodel.inspect(net, **own).totals["weight_encodings"] is None
+
+
+def test_formats_are_printed_for_what_is_known(hand, archmodel_run):
+    net, own = hand
+    output = output_of(archmodel_run, "inspect", net, "--encodings", "--weights", own["weights"], width=100)
+    lines = [" ".join(line.split()) for line in output.splitlines()]
+    begin = lines.index("weights, KiB of 16-bit words by format")
+    assert lines[begin + 1] == "layer smallest dense bitmask zvc zero_run csr csc interleaved_csc coordinate"
+    assert [line.split()[:2] for line in lines[begin + 2 : begin + 5]] == [
+        ["conv", "bitmask"],
+        ["fc", "bitmask"],
+        ["total", "bitmask"],
+    ]
+    assert lines[begin + 5] == "every layer in its smallest format: 0.0 KiB, 41.2 % of dense"  # 12 + 21 of 80 bytes
+    assert lines[begin + 7] == "inputs: nothing says where their zeros are"
+
+
+def test_formats_of_a_real_network(archmodel_run):
+    output = output_of(archmodel_run, "inspect", "squeezenet_pruned", "--encodings", "--bits", 8, width=60)
+    lines = output.splitlines()
+    assert max(map(len, lines)) <= 60
+    of_weights = lines[lines.index("weights, KiB of 8-bit words by format") :]
+    [conv10, _] = [line.split() for line in of_weights if line.startswith("conv10")]
+    # 105,973 stored entries of 12 bits and a count of 32
+    assert conv10[:2] == ["conv10", "zero_run"]
+    assert conv10[5] == f"{(105_973 + 52_987 + 4) / 1024:.1f}"
+    assert "no room for csr, csc, interleaved_csc, coordinate" in " ".join(output.split())
+
+
+def test_formats_have_codes_of_up_to_32_bits(archmodel_run):
+    arguments = ("inspect", "lenet5", "--encodings", "--bits", "33")
+    assert_refused(archmodel_run, "--bits 33: must be from 1 to 32 with --encodings", *arguments)

@@ -31,6 +31,7 @@ NUM_TEXTS = 2  # columns that are no numbers
 @click.argument("net")
 @operand_options()
 @click.option("--bits", default=WORD_BITS, show_default=True, metavar="N", help="Of a word, for the bytes.")
+@click.option("--encodings", is_flag=True, help="Bytes of weights and inputs in formats that skip zeros.")
 @click.option("-o", "--output", metavar="FILE.png|.svg|.pdf", help="Draw densities and MACs of every layer.")
 @json_option
 def inspect(net: str, output: str | None, as_json: bool, **arguments: Any) -> None:
@@ -41,6 +42,7 @@ def inspect(net: str, output: str | None, as_json: bool, **arguments: Any) -> No
 
     \b
     archmodel inspect vgg16
+    archmodel inspect vgg16 --encodings --layers 'fc*'
     archmodel inspect model.onnx --activations density=0.4 -o densities.png
     """
     from pathlib import Path
@@ -62,6 +64,10 @@ def inspect(net: str, output: str | None, as_json: bool, **arguments: Any) -> No
         print_json(found.as_dict())
     else:
         print_inspection(console(), found)
+        if arguments["encodings"]:
+            from archmodel.cli.encoding_tables import print_encodings
+
+            print_encodings(console(), found)
 
 
 class Column(NamedTuple):

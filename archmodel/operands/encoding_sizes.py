@@ -71,6 +71,21 @@ def smallest(found: Mapping[str, Sizes]) -> str:
     return min(found, key=lambda name: found[name].num_bytes)
 
 
+def bytes_of_weights(mask: Mask, bits: int) -> dict[str, int]:
+    """Bytes of kernels [K, C / groups, R, S] in every format that the zeros decide: rows are filters."""
+    return {name: found.num_bytes for name, found in sizes(mask, bits).items()}
+
+
+def bytes_of_inputs(mask: Mask, bits: int) -> dict[str, int]:
+    """The same of activations [N, C, H, W], as a matrix with a row for each channel of an image.
+
+    Without the columns of EIE, which deals rows of weights to its PEs.
+    """
+    N, C, H, W = mask.shape
+    codecs = {name: codec for name, codec in CODECS.items() if not isinstance(codec, InterleavedColumns)}
+    return {name: found.num_bytes for name, found in sizes(mask.reshape(N * C, H * W), bits, codecs=codecs).items()}
+
+
 @dataclass(frozen=True)
 class SharedWeights:
     """Weights that share values: codes as a codec stores them, and the book (Han et al., Deep Compression, ICLR 2016).

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from archmodel.network.layer import Layer
+from archmodel.operands.encoding_sizes import bytes_of_inputs, bytes_of_weights
 from archmodel.operands.operands import Mask, Operands, effectual_macs, kernels_shape
 from archmodel.operands.sources import TAKEN_AS_DENSE, OperandSource
 
@@ -45,6 +46,7 @@ class ZeroCounts:
     macs_effectual : products of two non-zeros whose output is in range
     filter_densities, channel_densities : how evenly weights lie over filters, inputs over channels
     origins : what weights, inputs and outputs rest on
+    weight_encodings, input_encodings : bytes in every format of operands/encoding_sizes.py; None where not asked for
     """
 
     layer: Layer
@@ -59,9 +61,11 @@ class ZeroCounts:
     filter_densities: Spread | None
     channel_densities: Spread | None
     origins: dict[str, str]
+    weight_encodings: dict[str, int] | None = None
+    input_encodings: dict[str, int] | None = None
 
     @classmethod
-    def of(cls, layer: Layer, source: OperandSource, word_bits: int) -> "ZeroCounts":
+    def of(cls, layer: Layer, source: OperandSource, word_bits: int, encodings: bool = False) -> "ZeroCounts":
         """Make the operands of a layer, count and drop them."""
         known = source.known_masks(layer)
         weights, inputs = (known[operand][0] for operand in ("weights", "inputs"))
@@ -84,6 +88,8 @@ class ZeroCounts:
             None if weights is None else Spread.of(weights, axis=0),
             None if inputs is None else Spread.of(inputs, axis=1),
             origins,
+            bytes_of_weights(weights, word_bits) if encodings and weights is not None else None,
+            bytes_of_inputs(inputs, word_bits) if encodings and inputs is not None else None,
         )
 
     @property
@@ -143,12 +149,14 @@ class ZeroCounts:
         of_weights, of_inputs = (
             (f"{part}_words", f"{part}_nonzeros", f"{part}_density", f"{part}_bytes") for part in ("weight", "input")
         )
+        encodings = {"weight_encodings": self.weight_encodings, "input_encodings": self.input_encodings}
         spreads = {"filter_densities": self.filter_densities, "channel_densities": self.channel_densities}
         return {
             **{key: getattr(self.layer, key) for key in of_layer},
             **{key: getattr(self, key) for key in (*counted, "effectual_share")},
             **{key: getattr(self, key) for key in (*of_weights, *of_inputs, "output_density")},
             **{key: None if spread is None else spread.as_dict() for key, spread in spreads.items()},
+            **{key: None if found is None else dict(found) for key, found in encodings.items()},
             "origins": dict(self.origins),
         }
 

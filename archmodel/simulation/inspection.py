@@ -15,6 +15,7 @@ from archmodel.operands.zero_counts import ZeroCounts
 from archmodel.simulation.study import Progress, check_batch, check_limits, chosen_layers
 
 MOST_BITS = 64
+MOST_ENCODED_BITS = 32
 # What a machine skips -> the MACs that are left.
 LEFT = {
     "weights": "macs_of_nonzero_weights",
@@ -22,6 +23,7 @@ LEFT = {
     "both": "macs_effectual",
 }
 COUNTS = ("macs_dense", *LEFT.values(), "input_words", "input_nonzeros", "input_bytes")
+ENCODINGS = ("weight_encodings", "input_encodings")
 OF_WEIGHTS = ("weight_words", "weight_nonzeros", "weight_bytes")
 Layers = Sequence[ZeroCounts]
 
@@ -72,6 +74,8 @@ def sums(layers: Layers, weighted: Layers) -> dict[str, Any]:
     for key, among in (*((key, layers) for key in COUNTS), *((key, weighted) for key in OF_WEIGHTS)):
         parts = [getattr(layer, key) for layer in among]
         found[key] = None if None in parts else sum(parts)
+    for key, among in zip(ENCODINGS, (weighted, layers), strict=True):
+        found[key] = sum_of_encodings([getattr(layer, key) for layer in among])
     left = {skipped: found[key] for skipped, key in LEFT.items()}
     return found | {
         "weight_density": ratio(found["weight_nonzeros"], found["weight_words"]),
@@ -79,6 +83,15 @@ def sums(layers: Layers, weighted: Layers) -> dict[str, Any]:
         "effectual_share": ratio(found["macs_effectual"], found["macs_dense"]),
         "speedup": {skipped: ratio(found["macs_dense"], macs) for skipped, macs in left.items()},
     }
+
+
+def sum_of_encodings(parts: Sequence[dict[str, int] | None]) -> dict[str, int] | None:
+    """Bytes by format, and as `smallest` those of every layer in its own; None where a part is not known."""
+    known = [part for part in parts if part is not None]
+    if not known or len(known) < len(parts):
+        return None
+    by_format = {name: sum(part[name] for part in known) for name in known[0]}
+    return by_format | {"smallest": sum(min(part.values()) for part in known)}
 
 
 def ratio(part: int | None, whole: int | None) -> float | None:
@@ -96,19 +109,22 @@ def inspect(
     activations: str = "network",
     zeros: str = "uniform",
     bits: int = WORD_BITS,
+    encodings: bool = False,
     progress: Progress | None = None,
 ) -> Inspection:
     """Count non-zeros, MACs and bytes of the layers of a network that multiply, one layer in memory at a time.
 
     bits : of a word, for the bytes
+    encodings : also the bytes of weights and inputs in every format that stores zeros in less
     The other parameters are those of `simulate`. What nothing states, with these options, is None in the result.
 
     Raises ConfigError or WorkloadError with one line that says what is wrong and what is allowed.
     """
     pattern = load_zeros(zeros)
     check_limits(batch, seed, seeds=1, threads=None)
-    if not 1 <= bits <= MOST_BITS:
-        raise ConfigError(f"--bits {show(bits)}: must be from 1 to {MOST_BITS}")
+    most, where = (MOST_ENCODED_BITS, " with --encodings") if encodings else (MOST_BITS, "")
+    if not 1 <= bits <= most:
+        raise ConfigError(f"--bits {show(bits)}: must be from 1 to {most}{where}")
     network = read_network(net)
     chosen = chosen_layers(network, net, layers)
     check_batch(chosen, batch)
@@ -116,7 +132,7 @@ def inspect(
     source, found = OperandSource(network, *sources, seed, batch, pattern), []
     all_macs = sum(layer.macs for layer in chosen)
     for layer in chosen:
-        found.append(ZeroCounts.of(layer, source, bits))
+        found.append(ZeroCounts.of(layer, source, bits, encodings))
         if progress is not None:
             progress(layer.name, layer.macs, all_macs)
     return Inspection(source_name(net), batch, seed, bits, tuple(found))

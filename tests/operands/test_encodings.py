@@ -80,6 +80,10 @@ def test_csr_and_csc_have_places_and_pointers():
 def test_pointers_are_as_wide_as_the_non_zeros_need(nonzeros, pointer_bits):
     values = np.ones(nonzeros, np.int8)
     assert len(CompressedSparse().encode(values, 1).parts["pointers"]) == 2 * pointer_bits // 8
+    one_pe = InterleavedColumns(num_pes=1, pointer_bits=None)  # every weight a column of its own
+    assert len(one_pe.encode(values, 1).parts["pointers"]) == (nonzeros + 1) * pointer_bits // 8
+    assert np.array_equal(one_pe.encode(values, 1).decode(), values)
+    assert one_pe.size_bytes(values, 1) == one_pe.encode(values, 1).num_bytes
 
 
 def test_columns_of_eie_are_dealt_to_its_pes():
