@@ -335,6 +335,16 @@ def test_formats_are_printed_for_what_is_known(hand, archmodel_run):
     assert lines[begin + 7] == "inputs: nothing says where their zeros are"
 
 
+def test_formats_have_no_sums_where_a_layer_is_not_known(tmp_path, archmodel_run):
+    (tmp_path / "some.toml").write_text(NET.replace("kernel = 2", "kernel = 2, weight_density = 0.5"))
+    network = str(tmp_path / "some.toml")
+    output = output_of(archmodel_run, "inspect", network, "--encodings", "--activations", "density=0.5", width=100)
+    of_weights = output.partition("weights, KiB")[2].partition("inputs, KiB")[0].splitlines()
+    assert [line.split()[0] for line in of_weights[2:] if line] == ["conv"]
+    of_inputs = output.partition("inputs, KiB")[2].splitlines()
+    assert [line.split()[0] for line in of_inputs[2:]] == ["conv", "fc", "total", "every"]
+
+
 def test_formats_of_a_real_network(archmodel_run):
     output = output_of(archmodel_run, "inspect", "squeezenet_pruned", "--encodings", "--bits", 8, width=60)
     lines = output.splitlines()

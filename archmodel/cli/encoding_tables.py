@@ -43,8 +43,8 @@ def print_operand(out: "Console", found: "Inspection", operand: str) -> None:
         out, headings[:count], cut, num_texts=NUM_TEXTS, flexible=(), num_bold=0 if totals is None else 1
     )
     if totals is not None:
-        share = f", {100 * totals['smallest'] / totals['dense']:.1f} % of dense" if totals["dense"] else ""
-        print_wrapped(out, f"every layer in its smallest format: {totals['smallest'] / KIB:,.1f} KiB{share}")
+        share = f"{100 * totals['smallest'] / totals['dense']:.1f} % of dense"
+        print_wrapped(out, f"every layer in its smallest format: {totals['smallest'] / KIB:,.1f} KiB, {share}")
     if count < len(headings):
         print_wrapped(out, left_out_line(headings[count:]))
 

@@ -134,14 +134,17 @@ def test_zlib_is_of_the_packed_bytes():
     assert packed.parts["mask"] == zlib.compress(zvc.parts["mask"], 6)
 
 
+BOOK = np.array([0, -0.5, 0.25], np.float32)
+
+
 def test_shared_weights_are_indices_and_a_book_of_floats():
-    book = np.array([0, -0.5, 0.25], np.float32)
-    shared = encode_shared(ZeroRun(4), np.array([[0, 2], [1, 0]]), book)
+    shared = encode_shared(ZeroRun(4), np.array([[0, 2], [1, 0]]), BOOK)
     assert shared.parts["values"] == bytes([0b10_01_0000])  # indices of 2 bits
     assert shared.parts["book"] == bytes([0, 0, 0, 0, 0, 0, 0, 0xBF, 0, 0, 0x80, 0x3E])
     assert shared.num_bytes == 1 + 1 + 1 + 12
     assert shared.decode().tolist() == [[0, 0.25], [-0.5, 0]]
     assert shared.decode().dtype == np.float32
+    assert encode_shared(Dense(), np.zeros(9, np.uint8), BOOK[:1]).num_bytes == 2 + 4  # one bit each
 
 
 # Mostly zeros, in shapes that blocks, rows and columns cut differently, and of every sign and width.
@@ -277,7 +280,10 @@ def test_the_smallest_format_is_found_and_of_equal_ones_the_first():
         (lambda: sizes(np.zeros(3, np.uint8), 4, np.array([0, 1, 0])), "the mask is not that of the values"),
         (lambda: sizes(np.zeros((1, 3), np.uint8), 4, np.zeros(3, np.int8)), "the mask is not that of the values"),
         (lambda: Huffman().part_bytes(Cells(np.zeros(3, np.uint8), 4)), "only the mask of the tensor is known"),
-        (lambda: encode_shared(Dense(), np.array([2]), np.array([0, 1], np.float32)), "codes 2 to 2; allowed: 0 to 1"),
+        (lambda: sizes(np.zeros(3, np.uint8), 0), "0 bits a value"),
+        (lambda: sizes(np.zeros(3, np.float32), 8), "type float32"),
+        (lambda: encode_shared(Dense(), np.array([0, 2]), BOOK[:2]), "codes 0 to 2; allowed: 0 to 1"),
+        (lambda: encode_shared(Dense(), np.array([-1, 1]), BOOK), "codes -1 to 1; allowed: 0 to 2"),
         (lambda: encode_shared(Dense(), np.array([0]), np.array([1, 2], np.float32)), "first of the shared weights"),
     ],
 )
