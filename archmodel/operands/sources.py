@@ -124,8 +124,8 @@ class OperandSource:
         found: dict[str, tuple[Mask | None, str]] = {}
         for operand, make in (("weights", self._weights), ("inputs", self._inputs)):
             try:
-                mask, _, origin = make(layer, index)
-                found[operand] = mask, origin
+                made = make(layer, index)
+                found[operand] = made.mask, made.origin
             except UnknownDensityError as error:
                 found[operand] = None, f"unknown: {error.remedy}"
         return found
