@@ -24,7 +24,7 @@ OUT_OF_MEMORY = re.compile(r"bad_alloc|Failed to allocate memory|bad allocation"
 # What pybind11 makes of C++ exceptions that onnxruntime has no own class for, and of arguments that do not fit.
 OF_PYBIND11 = (RuntimeError, ValueError, TypeError, LookupError, ArithmeticError, SystemError)
 SOURCE_LINE = re.compile(r"\S*\.(?:cc|cpp|cu|h|hpp):\d+ ")
-FAILED_NODE = re.compile(r"Non-zero status code returned while running (\S+) node\. Name:'(.*?)' Status Message: ")
+FAILED_NODE = re.compile(r"(?s)Non-zero status code returned while running (\S+) node\. Name:'(.*?)' Status Message: ")
 
 
 class OutOfMemoryError(Exception):
@@ -96,9 +96,11 @@ class Session:
             self.types = {one.name: one.type for one in self._session.get_outputs()}
 
     def run(self, names: Sequence[str], feed: Mapping[str, Array]) -> dict[str, Array]:
-        """Outputs by name."""
+        """Outputs by name; where `names` is empty, all of them."""
         for name in names:
             if self.types[name] not in ALLOWED_TYPES:
                 raise WorkloadError(f"tensor {show(name)}: type {self.types[name]}; allowed: those of numpy")
+        asked = list(names) or list(self.types)
         with one_line_failures():
-            return dict(zip(names, map(np.asarray, self._session.run(list(names), dict(feed))), strict=True))
+            arrays = self._session.run(asked, dict(feed))
+        return dict(zip(asked, map(np.asarray, arrays), strict=True))

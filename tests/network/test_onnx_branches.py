@@ -83,8 +83,8 @@ def test_an_if_node_without_a_name_is_called_by_its_first_output():
 
 
 def nested():
-    inner = if_node("second", branch([node("Exp", ["h"], "e")], ["e"]), branch([node("Neg", ["h"], "m")], ["m"]), "i", "in")
-    then = branch([node("Relu", ["x"], "h"), inner], ["i"])
+    ways = branch([node("Exp", ["h"], "e")], ["e"]), branch([node("Neg", ["h"], "m")], ["m"])
+    then = branch([node("Relu", ["x"], "h"), if_node("second", *ways, "i", "in")], ["i"])
     return if_node("condition", then, branch([node("Abs", ["x"], "a")], ["a"]), "y", "out")
 
 
