@@ -154,6 +154,12 @@ class OperandSource:
         return self.activations if layer.kind == "matmul" else self.weights
 
     @property
+    def is_random(self) -> bool:
+        """Whether some zeros are placed by the seed."""
+        real = all(self.network.weight_mask_file(layer.name) for layer in self.network.compute_layers)
+        return not (self.activations.is_real and (self.weights.is_real or (self.weights == Source() and real)))
+
+    @property
     def _all_captured(self) -> bool:
         """Whether weights and activations are those of a real run."""
         return self.weights == Source() and self.activations.capture is not None
