@@ -6,6 +6,7 @@ from textwrap import wrap
 from rich.console import Console
 from rich.table import Table
 
+from archmodel.accelerators.made_outputs import EQUAL
 from archmodel.accelerators.result import LayerResult
 from archmodel.accelerators.run_result import RunResult
 from archmodel.accelerators.summary import energy
@@ -219,6 +220,11 @@ def summary(run: RunResult, headings: Sequence[str], width: int) -> list[str]:
     lines += [*zeros_lines(run, width), *seed_lines(run)]
     if all(layer.checked for layer in run.layers):
         lines.append("check        outputs of the modelled dataflow equal the reference, bit for bit")
+        found = [layer.origins["check"] for layer in run.layers if "check" in layer.origins]
+        if found:
+            floats = any(text != EQUAL for text in found)
+            within = ", floats within what rounding can make" if floats else ", integers equal"
+            lines.append(f"{INDENT}and are onnxruntime's in {len(found)} of {len(run.layers)} layers{within}")
     return [*lines, f"simulated    in {seconds(run.wall_s)}"]
 
 

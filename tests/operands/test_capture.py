@@ -199,7 +199,7 @@ def test_integers_are_equal_and_zero_is_the_zero_point(tmp_path):
     ]
     capture = captured(nodes, IMAGE, stored, tmp_path, outputs=["integer", "linear", "product", "requantized"])
     operands, found = checked(capture)
-    assert found == dict.fromkeys(["integer", "linear", "product", "requantized"], "onnxruntime's outputs, equal")
+    assert found == dict.fromkeys(["integer", "linear", "product", "requantized"], "onnxruntime: equal")
     q = capture.run.runs[0]["q"]
     np.testing.assert_array_equal(operands["integer"].input_values, q.astype(int) - 7)
     assert 0 < np.count_nonzero(q == 7) < q.size
@@ -220,7 +220,7 @@ def test_a_zero_point_found_in_the_run_is_the_zero(tmp_path):
         nodes, IMAGE, {"w": quantized_values(0, 3, 5, 4, 3, 3), "wz": np.uint8(3)}, tmp_path, [{"x": image}]
     )
     operands, found = checked(capture)
-    assert found == {"y": "onnxruntime's outputs, equal"}
+    assert found == {"y": "onnxruntime: equal"}
     assert operands["y"].inputs[0, 1].sum() == 0
     assert capture.run.runs[0]["zero"] > 0
 
