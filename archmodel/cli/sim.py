@@ -9,7 +9,7 @@ from archmodel.cli.common import console, json_option, print_json, progress_bar
 @click.option("--arch", required=True, metavar="NAME",
               help="Machine: a name of `archmodel list`, or a TOML file; several: a,b,c, or all.")
 @click.option("--net", required=True, metavar="NAME",
-              help="Network: a name of `archmodel list`, a TOML or an ONNX file.")
+              help="Network: a name of `archmodel list`, a TOML, an ONNX or a SCALE-Sim CSV file.")
 @click.option("--fidelity", default="exact", show_default=True, metavar="LEVEL",
               help="exact; sampled: a random part of each layer; statistical: densities only.")
 @click.option("--baseline", metavar="NAME", help="Second machine on the same zeros, for the speed-up.")

@@ -16,9 +16,9 @@ from archmodel.accelerators.run_result import RunResult
 from archmodel.accelerators.seeds import SeedRuns
 from archmodel.errors import ConfigError, did_you_mean, show
 from archmodel.memory.dram import IdealMemoryConfig
+from archmodel.network import read_network
 from archmodel.network.footprint import Placement, StoredLayer, plan_residency
 from archmodel.network.layer import MAX_WORDS, Layer
-from archmodel.network.toml_reader import read_network
 from archmodel.operands.correlated import UNIFORM, CorrelatedZeros, load_zeros
 from archmodel.operands.operands import Densities
 from archmodel.operands.sources import OperandSource, Source

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from archmodel.errors import WorkloadError
+from archmodel.network import read_network
 from archmodel.network.layer import Layer
 from archmodel.network.network import Network
-from archmodel.network.toml_reader import read_network
 from archmodel.network.zeros import Zeros
 from archmodel.operands import sources
 from archmodel.operands.correlated import correlated_inputs, correlated_weights, load_zeros
