@@ -24,9 +24,9 @@ from archmodel.cli.common import console, json_option, print_json, progress_bar
               help="Only these, for instance 'conv3_*,conv4_*'. Tensors of layers left out go through DRAM: a layer"
               " alone can differ from the same layer in its network.")
 @click.option("--weights", default="network", show_default=True, metavar="SOURCE",
-              help="network, density=0.3, or FILE.npz with '<layer>.weights'.")
+              help="network, density=0.3, or FILE.npz or FILE.safetensors with '<layer>.weights'.")
 @click.option("--activations", default="network", show_default=True, metavar="SOURCE",
-              help="network, density=0.4, or FILE.npz with '<layer>.inputs'.")
+              help="network, density=0.4, or FILE.npz or FILE.safetensors with '<layer>.inputs'.")
 @click.option("--zeros", default="uniform", show_default=True, metavar="PATTERN",
               help="uniform; correlated, as measured; 'correlated:length=3,channel_spread=0.3'; FILE.toml.")
 @click.option("--set", "assignments", multiple=True, metavar="SECTION.KEY=VALUE",

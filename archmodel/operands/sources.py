@@ -15,10 +15,13 @@ from archmodel.network.network import Network
 from archmodel.network.zeros import Zeros
 from archmodel.operands.archive import Archive, mask_and_values, real_mask
 from archmodel.operands.correlated import CorrelatedZeros, correlated_inputs, correlated_weights
+from archmodel.operands.named_weights import stored_weights
 from archmodel.operands.operands import Densities, Mask, Operands, Values, kernels_shape
+from archmodel.operands.safetensors_file import SafetensorsFile
 from archmodel.operands.synthetic import generator, place, place_among, space_to_depth_cells
 
-FORMS = "density=<0..1> or the path of an npz file"
+FORMS = "density=<0..1> or the path of an npz or safetensors file"
+SAFETENSORS = ".safetensors"
 WEIGHTS, INPUTS = 0, 1  # operand numbers of the random streams
 UNIFORM_POSITIONS = "uniform positions"
 
@@ -43,15 +46,15 @@ class Source:
             if not 0 <= density <= 1:
                 raise WorkloadError(f"{option} {show(text)}: a density is from 0 to 1")
             return cls(density=density)
-        if text.endswith(".npz"):
+        if text.endswith((".npz", SAFETENSORS)):
             return cls(path=Path(text))
         raise WorkloadError(f"{option} {show(text)}: allowed: network, {FORMS}")
 
     @cached_property
-    def archive(self) -> Archive:
+    def archive(self) -> Archive | SafetensorsFile:
         """The opened file."""
         assert self.path is not None
-        return Archive(self.path)
+        return SafetensorsFile(self.path) if self.path.suffix == SAFETENSORS else Archive(self.path)
 
 
 @dataclass(frozen=True)
@@ -105,10 +108,7 @@ class OperandSource:
     def _weights(self, layer: Layer, index: int) -> tuple[Mask, Values | None, str]:
         shape, source = kernels_shape(layer, self.batch), self._kernel_source(layer)
         if source.path is not None:
-            key = f"{layer.name}.weights"
-            shapes: list[tuple[int, ...]] = [shape, shape[:2]] if layer.kind == "fc" else [shape]
-            read = source.archive.read(key, " or ".join(map(str, shapes)), shapes)
-            mask, values = mask_and_values(read.reshape(shape))
+            mask, values = mask_and_values(stored_weights(source.archive, layer, shape))
             return mask, values, f"file: {source.archive.name}"
         real = self.network.weight_mask_file(layer.name)
         if real is not None and source.density is None:

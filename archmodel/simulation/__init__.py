@@ -50,7 +50,8 @@ def simulate(
     layers : globs of layer names, a list or comma-separated; all when None. Tensors of layers left out go through DRAM,
         so a layer alone can differ from the same layer in its network
     assignments : 'section.key=value' for the machine, 'memory.key=value' for the memory
-    weights, activations : 'network' for what the network's file states, 'density=0.4', or the path of an npz file
+    weights, activations : 'network' for what the network's file states, 'density=0.4', or the path of an npz or
+        safetensors file
     zeros : 'uniform', 'correlated' (as measured) or the path of a TOML file; ':key=value,...' behind changes it
     threads : worker threads, all cores when None; the numbers do not depend on it
     skip_unsupported : leave out layers that one of the machines does not run; an error otherwise
