@@ -9,7 +9,7 @@ import json
 import os
 import re
 import secrets
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -79,14 +79,14 @@ ATTRIBUTES: dict[str, type] = {
 }
 
 
-def check_writable(path: PathLike) -> None:
-    """Raise ResultError unless `save` can be expected to write `path`; call it before long work."""
+def check_writable(path: PathLike, suffixes: Collection[str] = SUFFIXES) -> None:
+    """Raise ResultError unless `path`, with one of `suffixes` if given, can be written; call it before long work."""
     shown = one_line(os.fspath(path), SHOWN_CHARACTERS)
     target = os.path.realpath(os.fspath(path).replace("\0", "�"))
     folder, name = os.path.split(target)
     exists = os.path.lexists(target)
     rules = (
-        (Path(path).suffix in SUFFIXES, f"a result file ends in {' or '.join(SUFFIXES)}"),
+        (not suffixes or Path(path).suffix in suffixes, f"a result file ends in {' or '.join(SUFFIXES)}"),
         (os.path.isdir(folder), f"there is no folder {one_line(folder, SHOWN_CHARACTERS)}"),
         (os.path.isfile(target) or not exists, "is a folder, or something else that is not a file"),
         (len(os.fsencode(name)) <= MAX_NAME_BYTES and "\0" not in os.fspath(path), "not a possible name of a file"),
@@ -106,7 +106,7 @@ def save(run: RunResult, path: PathLike) -> None:
     check_writable(path)
     shown = one_line(os.fspath(path), SHOWN_CHARACTERS)
     try:
-        _replace(os.path.realpath(path), _image(run))
+        replace_file(os.path.realpath(path), _image(run))
     except (OSError, OverflowError) as error:  # OverflowError: a count of more than 64 bits
         raise ResultError(f"{shown}: cannot be written: {_reason(error)}") from None
 
@@ -115,8 +115,8 @@ def _reason(error: Exception) -> str:
     return one_line(getattr(error, "strerror", None) or str(error) or type(error).__name__, SHOWN_CHARACTERS)
 
 
-def _replace(target: str, image: bytes) -> None:
-    # The name is new in every call, so that runs that write into one folder at once do not meet.
+def replace_file(target: str, image: bytes) -> None:
+    """Put `image` at `target` at once, or leave what is there; the name before that is new in every call."""
     temporary = os.path.join(os.path.dirname(target), f".archmodel-{secrets.token_hex(8)}.tmp")
     try:
         with open(temporary, "xb") as file:
