@@ -9,9 +9,7 @@ import json
 import os
 import re
 import secrets
-from collections.abc import Collection, Iterator, Mapping
-from contextlib import suppress
-from pathlib import Path
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import h5py
@@ -24,6 +22,7 @@ from archmodel.accelerators.result import LayerResult
 from archmodel.accelerators.run_result import RunResult
 from archmodel.accelerators.seeds import SeedRuns
 from archmodel.accelerators.summary import layer_quantities
+from archmodel.config.targets import SHOWN_CHARACTERS, PathLike, check_target, replace_file
 from archmodel.errors import ResultError, one_line
 from archmodel.memory.dram import Stream
 
@@ -33,13 +32,10 @@ HEADER = "archmodel result, schema {version}, sha256 {digest}\n"
 HEADER_BYTES = 512
 HEADER_PATTERN = re.compile(HEADER.format(version="([0-9]{1,9})", digest="([0-9a-f]{64})").encode())
 SUFFIXES = (".h5", ".hdf5")
-MAX_NAME_BYTES = 255
-SHOWN_CHARACTERS = 200
 # What the system, HDF5 and the checks of our own types raise over a file that is not what it seems.
 UNREADABLE = (OSError, LookupError, RuntimeError, ValueError, TypeError, AttributeError, OverflowError, MemoryError)
 
 Array = npt.NDArray[Any]
-PathLike = str | os.PathLike[str]
 
 
 STREAM_FIELDS = ("kind", "direction", "num_bytes", "tile")
@@ -79,23 +75,9 @@ ATTRIBUTES: dict[str, type] = {
 }
 
 
-def check_writable(path: PathLike, suffixes: Collection[str] = SUFFIXES) -> None:
-    """Raise ResultError unless `path`, with one of `suffixes` if given, can be written; call it before long work."""
-    shown = one_line(os.fspath(path), SHOWN_CHARACTERS)
-    target = os.path.realpath(os.fspath(path).replace("\0", "�"))
-    folder, name = os.path.split(target)
-    exists = os.path.lexists(target)
-    rules = (
-        (not suffixes or Path(path).suffix in suffixes, f"a result file ends in {' or '.join(SUFFIXES)}"),
-        (os.path.isdir(folder), f"there is no folder {one_line(folder, SHOWN_CHARACTERS)}"),
-        (os.path.isfile(target) or not exists, "is a folder, or something else that is not a file"),
-        (len(os.fsencode(name)) <= MAX_NAME_BYTES and "\0" not in os.fspath(path), "not a possible name of a file"),
-        (os.access(folder, os.W_OK | os.X_OK), f"no permission to write in {one_line(folder, SHOWN_CHARACTERS)}"),
-        (not exists or os.access(target, os.W_OK), "is write-protected"),
-    )
-    for holds, reason in rules:
-        if not holds:
-            raise ResultError(f"{shown}: cannot be written: {reason}")
+def check_writable(path: PathLike) -> None:
+    """Raise ResultError unless `save` can be expected to write `path`; call it before long work."""
+    check_target(path, SUFFIXES, "a result file")
 
 
 def save(run: RunResult, path: PathLike) -> None:
@@ -113,21 +95,6 @@ def save(run: RunResult, path: PathLike) -> None:
 
 def _reason(error: Exception) -> str:
     return one_line(getattr(error, "strerror", None) or str(error) or type(error).__name__, SHOWN_CHARACTERS)
-
-
-def replace_file(target: str, image: bytes) -> None:
-    """Put `image` at `target` at once, or leave what is there; the name before that is new in every call."""
-    temporary = os.path.join(os.path.dirname(target), f".archmodel-{secrets.token_hex(8)}.tmp")
-    try:
-        with open(temporary, "xb") as file:
-            file.write(image)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, target)
-    except BaseException:
-        with suppress(OSError):
-            os.unlink(temporary)
-        raise
 
 
 def _image(run: RunResult) -> bytes:

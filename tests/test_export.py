@@ -241,6 +241,12 @@ def test_options_replace_what_the_network_states(tmp_path):
     assert only.source == f"weights: synthetic: density 0.25; {stated.source}"
 
 
+def test_the_second_input_of_a_matmul_is_an_activation():
+    zeros = with_numbers(OperandSource(SMALL, Source(density=0.5), Source(density=0.25))).zeros
+    assert (zeros["scores"].weight_density, zeros["scores"].input_density) == (0.25, 0.25)
+    assert (zeros["fc"].weight_density, zeros["fc"].input_density) == (0.5, 0.25)
+
+
 def test_a_file_of_weights_becomes_counts(tmp_path):
     net = network_file(tmp_path)
     weights = np.zeros((3, 2, 3, 3), "int8")

@@ -36,16 +36,16 @@ def export(net: str, file: str, form: str | None, weights: str, activations: str
     archmodel export squeezenet_pruned problems.yaml
     """
     form = format_of(file, form)
-    from archmodel import results
+    from archmodel.config.targets import check_target, replace_file
     from archmodel.network import read_network
     from archmodel.operands.sources import OperandSource, Source
 
-    results.check_writable(file, suffixes=())
+    check_target(file, [Path(file).suffix], "an exported file")
     sources = Source.parse(weights, "--weights"), Source.parse(activations, "--activations")
     source = OperandSource(read_network(net), *sources)
     text = written(source, form).encode()
     try:
-        results.replace_file(os.path.realpath(file), text)
+        replace_file(os.path.realpath(file), text)
     except OSError as error:
         raise ResultError(f"{one_line(file)}: cannot be written: {error.strerror or error}") from None
     if unsaid := what_is_not_said(source, form):

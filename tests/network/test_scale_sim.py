@@ -105,6 +105,16 @@ def test_what_is_around_the_numbers_does_not_matter(read):
     assert read("\ufeff" + HEADER + body).layers == plain
 
 
+def test_an_unusual_header_leaves_it_to_the_number_of_cells(read):
+    assert read("what,the,work,is\na,8,8,3,3,2,4,1\n").layers[0].R == 3
+    assert read("what,the,work,is\na,8,4,3\n").layers[0].weight_shape == (4, 3, 1, 1)
+    assert read("what,the,work,is\na,8,4,3,2\n").layers[0].groups == 2
+
+
+def test_as_many_layers_as_a_network_may_have(read):
+    assert len(read("Layer,M,N,K\n" + "a,2,1,1\n" * 10_000).layers) == 10_000
+
+
 def test_names_are_made_possible_and_numbered(read):
     network = read("Layer,M,N,K\nQ K^T,2,2,2\nQ K^T,3,3,4\n,5,5,6\n")
     assert [layer.name for layer in network.layers] == ["Q_K_T", "Q_K_T.2", "unnamed"]
@@ -119,6 +129,7 @@ def test_names_are_made_possible_and_numbered(read):
         (f"{HEADER}\n\na, 8, 8, 3,", "line 3: 4 cells; allowed: name, IFMAP height, IFMAP width,"),
         ("x,y\na,1,2\n", "line 2: 3 cells; allowed: name, IFMAP height, IFMAP width,"),
         ("Layer,M,K,N\na,1,2,3\n", "line 1: columns M, K, N; allowed: M, N, K"),
+        ("Layer,M,K,N,Sparsity\na,1,2,3\n", "line 1: columns M, K, N; allowed: M, N, K"),
         (f"{HEADER}\na, 8, 8, 9, 3, 2, 4, 1,", "line 2: filter 9 x 3 is larger than the IFMAP, 8 x 8"),
         (f"{HEADER}\na, 2, 8, 3, 3, 2, 4, 2,", "line 2: filter 3 x 3 is larger than the IFMAP, 2 x 8"),
         (f"{HEADER}\na, 8, 8, 3, 3, 0, 4, 1,", "line 2: channels = '0': must be a whole number from 1"),

@@ -210,6 +210,13 @@ def test_a_missing_or_misshapen_half_is_one_line(weights):
     assert "lstm.weight_hh_l0: shape (8, 3); allowed: (8, 2)" in refusal(weights(wide).operands, LSTM)
 
 
+def test_only_a_kernel_of_one_word_may_leave_its_axes_out(weights):
+    flat = {"conv.weight": np.ones((4, 27), "int8")}
+    assert "conv.weight: shape (4, 27); allowed: (4, 3, 3, 3)" in refusal(weights(flat).operands, CONV)
+    flat["conv.weight"] = np.ones((4, 3), "int8")
+    assert "conv.weight: shape (4, 3); allowed: (4, 3, 3, 3)" in refusal(weights(flat).operands, CONV)
+
+
 def test_names_of_others_are_exact_and_the_nearest_is_told(weights):
     assert "no array 'conv.weights'; did you mean 'conv.weight_'?" in refusal(
         weights({"conv.weight_": STATE["conv.weight"]}).operands, CONV
