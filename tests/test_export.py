@@ -53,6 +53,11 @@ def test_convolutions_are_rows_over_padded_inputs():
     ]
 
 
+def test_a_depthwise_convolution_of_two_channels_is_one_row():
+    two = Layer("two", "conv", ("x",), (2, 5, 5), K=4, R=3, S=3, groups=2)
+    assert convolutions_text(network_of(two, x=(2, 5, 5))).splitlines()[1:] == ["two_DP, 5, 5, 3, 3, 2, 2, 1,"]
+
+
 def test_products_are_positions_filters_and_words_of_a_window():
     assert products_text(SMALL).splitlines() == [
         "Layer, M, N, K,",
@@ -219,6 +224,17 @@ def test_every_kind_and_every_key_comes_back(tmp_path):
     network = read_network(path)
     path.write_text(toml_text(network), "utf-8")
     assert read_network(path) == network
+
+
+def test_a_line_has_nothing_that_is_the_default():
+    relu = Layer("relu", "activation", ("conv",), (4, 4, 4), K=4, mode="relu")
+    conv = Layer("conv", "conv", ("x",), (3, 6, 6), K=4, R=3, S=3)
+    zeros = {"conv": Zeros("who", weight_density=0.5)}
+    assert toml_text(network_of(conv, relu, zeros=zeros, x=(3, 6, 6))) == (
+        'title = "a net"\nsource = "by hand"\nzeros_source = "who"\ninputs = {"x" = [3, 6, 6]}\nlayers = [\n'
+        '    {name = "conv", kind = "conv", K = 4, kernel = 3, weight_density = 0.5},\n'
+        '    {name = "relu", kind = "activation"},\n]\n'
+    )
 
 
 def test_the_writer_knows_every_key_of_every_kind():

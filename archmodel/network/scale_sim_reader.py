@@ -120,6 +120,10 @@ def _work(row: Row, header: list[str], columns: tuple[str, ...]) -> Work:
         _whole_number(title, cell) for title, cell in zip(columns[1:], row.cells[1 : len(columns)], strict=True)
     ]
     density, number = _further(row.cells[len(columns) :], header[len(columns) :])
+    if columns == CONV and header[len(CONV) : len(CONV) + 1] in (["batch"], ["batchsize"]):
+        if number not in (None, 1):
+            raise WorkloadError(f"batch = {number}: must be 1; --batch says how many images a run has")
+        number = None
     if columns == GEMM:
         M, N, K = numbers
         batch = number or 1
@@ -127,6 +131,8 @@ def _work(row: Row, header: list[str], columns: tuple[str, ...]) -> Work:
     H, W, R, S, C, K, stride = numbers
     if R > H or S > W:
         raise WorkloadError(f"filter {R} x {S} is larger than the IFMAP, {H} x {W}")
+    if (R, S, C, stride) == (1, W, 1, 1):  # a product of H x W with W x K, as SCALE-Sim turns one into a convolution
+        return Work((W, H, 1), K, weight_density=density)
     depthwise = DEPTHWISE in row.cells[0]
     groups, K = (C, C * K) if depthwise else (1, K)
     return Work((C, H, W), K, (R, S), (stride, number or stride), groups, density)

@@ -91,6 +91,23 @@ def test_the_ninth_number_of_a_convolution_is_the_stride_along_columns(read):
     assert (layer.stride, layer.output_shape) == ((2, 3), (1, 4, 3))
 
 
+def test_a_ninth_number_that_the_header_calls_a_batch_is_one(read):
+    (layer,) = read(f"{HEADER} Batch Size,\na, 9, 9, 3, 3, 1, 1, 2, 1,\n").layers
+    assert layer.stride == (2, 2)
+    message = refused(read, f"{HEADER} Batch Size,\na, 9, 9, 3, 3, 1, 1, 2, 4,\n")
+    assert message == "line 2: batch = 4: must be 1; --batch says how many images a run has"
+
+
+def test_a_product_may_be_written_as_a_convolution_of_one_channel(read):
+    rows = ("a, 9, 16, 1, 16, 1, 5, 1", "b, 9, 5, 1, 5, 1, 7, 1", "c, 1, 8, 1, 8, 1, 3, 1, 1:2")
+    as_convolutions = read("\n".join([HEADER, *rows]))
+    as_products = read("Layer,M,N,K\na,9,5,16\nb,9,7,5\nc,1,3,8,1:2\n")
+    assert as_convolutions == as_products
+    others = ("a, 9, 16, 1, 16, 1, 5, 2", "b, 9, 16, 2, 16, 1, 5, 1", "c, 9, 16, 1, 16, 2, 5, 1")
+    layers = read("\n".join([HEADER, *others, "d, 9, 16, 1, 8, 1, 5, 1"])).layers
+    assert [(layer.R, layer.S) for layer in layers] == [(1, 16), (2, 16), (1, 16), (1, 8)]
+
+
 def test_sparsity_is_a_stated_density_of_the_weights(read):
     network = read(f"{HEADER} Sparsity,\na, 8, 8, 3, 3, 2, 4, 1, 1:4,\nb, 8, 8, 3, 3, 2, 4, 1, 1,\n")
     assert network.zeros["a"].weight_density == 0.25
