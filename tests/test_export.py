@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 from archmodel import config
+from archmodel.cli.export import what_is_not_said
 from archmodel.cli.main import run
 from archmodel.network import Layer, Network, Zeros, read_network
 from archmodel.network.entries import ENTRIES, LayerEntry
@@ -300,6 +301,26 @@ def test_what_is_not_said_is_one_line(tmp_path, capsys):
     )
     assert run(["export", "lenet5", str(tmp_path / "l.toml")]) == 0
     assert capsys.readouterr() == ("", "")
+
+
+OTHERS, GRAPH = "1 layers that do not multiply (activation)", "which layer reads which"
+PADDING, DILATION = "that padding is zeros", "gaps of dilated kernels"
+STEPS, STRIDES = "that steps of a recurrent layer wait for each other", "that two strides differ, a product instead"
+
+
+@pytest.mark.parametrize(
+    ("form", "unsaid"),
+    [
+        ("scale_sim", [OTHERS, GRAPH, PADDING, DILATION, STEPS, STRIDES]),
+        ("scale_sim_gemm", [OTHERS, GRAPH, PADDING, DILATION, STEPS]),
+        ("sparseloop", [OTHERS, GRAPH, PADDING, STEPS]),
+        ("toml", []),
+    ],
+)
+def test_only_what_the_network_has_is_unsaid(form, unsaid):
+    assert what_is_not_said(OperandSource(SMALL), form) == unsaid
+    plain = network_of(Layer("fc", "fc", ("x",), (4, 1, 1), K=2), x=(4, 1, 1))
+    assert what_is_not_said(OperandSource(plain), form) == ([] if form == "toml" else [GRAPH])
 
 
 @pytest.mark.parametrize(

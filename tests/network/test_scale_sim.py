@@ -6,6 +6,7 @@ from contextlib import suppress
 
 import pytest
 
+from archmodel.cli.main import run
 from archmodel.errors import ArchmodelError
 from archmodel.network import Layer, read_network
 
@@ -130,6 +131,16 @@ def test_an_unusual_header_leaves_it_to_the_number_of_cells(read):
 
 def test_as_many_layers_as_a_network_may_have(read):
     assert len(read("Layer,M,N,K\n" + "a,2,1,1\n" * 10_000).layers) == 10_000
+
+
+def test_a_topology_is_run_and_shown(tmp_path, capsys):
+    path = tmp_path / "topology.csv"
+    path.write_text(f"{HEADER}\na, 8, 8, 3, 3, 2, 4, 2, 2:4,\nb, 4, 4, 1, 1, 4, 5, 1,\n")
+    densities = ["--activations", "density=0.5", "--weights"]
+    assert run(["sim", "--arch", "tpu_v1", "--net", str(path), *densities, "density=0.25", "--check"]) == 0
+    assert run(["sim", "--arch", "scnn", "--net", str(path), *densities, "network", "--layers", "a", "--json"]) == 0
+    assert run(["show", str(path)]) == 0
+    assert "stated: sparsity 2:4 of topology.csv" in capsys.readouterr().out
 
 
 def test_names_are_made_possible_and_numbered(read):
