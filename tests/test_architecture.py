@@ -33,7 +33,8 @@ RUNG = {part: rung for rung, parts in enumerate(LADDER) for part in parts}
 # The package and its __main__ are the front door: they may lead anywhere.
 FRONT = {"__init__", "__main__"}
 KEPT_TO = {"numba": "kernels", "llvmlite": "kernels", "h5py": "results", "matplotlib": "views"}
-KEPT_TO |= {"click": "cli", "rich": "cli", "onnx": "network", "google": "network", "onnxruntime": "operands"}
+KEPT_TO |= {"click": "cli", "rich": "cli", "onnx": "network", "google": "network"}
+KEPT_TO |= dict.fromkeys(("onnxruntime", "safetensors", "PIL"), "operands")
 KERNELS_MAY_IMPORT = {"numpy", "numba", "llvmlite"}  # llvmlite: the types of numba's intrinsics
 MAX_LINES = 300
 

@@ -208,7 +208,8 @@ def test_what_is_not_known_is_asked_for_below_the_table(hand, archmodel_run):
     output = " ".join(output_of(archmodel_run, "inspect", net, "--weights", own["weights"], width=100).split())
     assert "conv conv 2x2 0.31 ? 0.50 64 ? ? 16" in output
     assert "zero weights 3.03x, zero activations ?, both ?" in output
-    assert "inputs unknown (2 layers): give --activations density=<0..1> or the path of an npz file" in output
+    remedy = "give --activations density=<0..1> or the path of an npz or safetensors file"
+    assert f"inputs unknown (2 layers): {remedy}" in output
 
 
 def test_weights_that_are_all_zero_leave_no_mac(archmodel_run):

@@ -10,7 +10,8 @@ from archmodel.errors import show
 @click.command()
 @click.option("--arch", required=True, metavar="NAME",
               help="Machine: a name of `archmodel list`, or a TOML file; several: a,b,c, or all.")
-@click.option("--net", metavar="NAME", help="Network: a name of `archmodel list`, a TOML or an ONNX file.")
+@click.option("--net", metavar="NAME",
+              help="Network: a name of `archmodel list`, a TOML, an ONNX or a SCALE-Sim CSV file.")
 @click.option("--onnx", metavar="FILE", help="Network: an ONNX file, as with --net.")
 @click.option("--fidelity", default="exact", show_default=True, metavar="LEVEL",
               help="exact; sampled: a random part of each layer; statistical: densities only.")

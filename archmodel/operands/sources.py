@@ -2,27 +2,27 @@
 
 import math
 from dataclasses import dataclass
-from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from archmodel.errors import WorkloadError, show
+from archmodel.errors import WorkloadError
 from archmodel.network.footprint import compute_consumers, kernel_consumers
 from archmodel.network.layer import Layer
 from archmodel.network.network import Network
 from archmodel.network.zeros import Zeros
-from archmodel.operands.archive import Archive, codes_of, mask_and_values, real_mask
+from archmodel.operands.archive import codes_of, mask_and_values, real_mask
 from archmodel.operands.correlated import CorrelatedZeros, correlated_inputs, correlated_weights
+from archmodel.operands.named_weights import stored_weights
 from archmodel.operands.operands import Densities, Mask, Operands, Values, kernels_shape
+from archmodel.operands.source import FORMS, STATED, Source
 from archmodel.operands.synthetic import generator, place, place_among, space_to_depth_cells
 
 if TYPE_CHECKING:
     from archmodel.operands.capture import Capture
 
-FORMS = "density=<0..1> or the path of an npz file"
+__all__ = ["OperandSource", "Source", "UnknownDensityError"]
 WEIGHTS, INPUTS = 0, 1  # operand numbers of the random streams
 UNIFORM_POSITIONS = "uniform positions"
 TAKEN_AS_DENSE = "unknown: taken as dense"
@@ -34,43 +34,6 @@ class UnknownDensityError(WorkloadError):
     def __init__(self, where: str, operand: str, remedy: str) -> None:
         super().__init__(f"{where}: no {operand} density is stated; {remedy}")
         self.remedy = remedy
-
-
-@dataclass(frozen=True)
-class Source:
-    """One of `--weights` and `--activations`: what the network states, a density, arrays of a file or of a real run."""
-
-    density: float | None = None
-    path: Path | None = None
-    capture: "Capture | None" = None
-
-    @classmethod
-    def parse(cls, text: str, option: str) -> "Source":
-        """Read `text`; WorkloadError naming `option` and what is allowed."""
-        if text == "network":
-            return cls()
-        if text.startswith("density="):
-            try:
-                density = float(text.removeprefix("density="))
-            except ValueError:
-                density = math.nan
-            if not 0 <= density <= 1:
-                raise WorkloadError(f"{option} {show(text)}: a density is from 0 to 1")
-            return cls(density=density)
-        if text.endswith(".npz"):
-            return cls(path=Path(text))
-        raise WorkloadError(f"{option} {show(text)}: allowed: network, {FORMS}")
-
-    @property
-    def is_real(self) -> bool:
-        """Whether there are tensors, not only densities."""
-        return self.path is not None or self.capture is not None
-
-    @cached_property
-    def archive(self) -> Archive:
-        """The opened file."""
-        assert self.path is not None
-        return Archive(self.path)
 
 
 class Tensor(NamedTuple):
@@ -91,8 +54,8 @@ class OperandSource:
     """
 
     network: Network
-    weights: Source = Source()
-    activations: Source = Source()
+    weights: Source = STATED
+    activations: Source = STATED
     seed: int = 0
     batch: int = 1
     zeros: CorrelatedZeros | None = None
@@ -179,10 +142,8 @@ class OperandSource:
         if self._all_captured and self.activations.capture is not None:
             return self._captured(layer, self.activations.capture.weights(layer), f"real: {self._zeros(layer).source}")
         if source.path is not None:
-            key = f"{layer.name}.weights"
-            shapes: list[tuple[int, ...]] = [shape, shape[:2]] if layer.kind == "fc" else [shape]
-            read = source.archive.read(key, " or ".join(map(str, shapes)), shapes)
-            return Tensor(*mask_and_values(read.reshape(shape)), f"file: {source.archive.name}")
+            stored = stored_weights(source.archive, layer, shape)
+            return Tensor(*mask_and_values(stored), f"file: {source.archive.name}")
         real = self.network.weight_mask_file(layer.name)
         if real is not None and source.density is None:
             return Tensor(*real_mask(*real, shape), f"real: {self._zeros(layer).source}")

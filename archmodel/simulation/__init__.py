@@ -54,7 +54,8 @@ def simulate(
     layers : globs of layer names, a list or comma-separated; all when None. Tensors of layers left out go through DRAM,
         so a layer alone can differ from the same layer in its network
     assignments : 'section.key=value' for the machine, 'memory.key=value' for the memory
-    weights, activations : 'network' for what the network's file states, 'density=0.4', or the path of an npz file
+    weights, activations : 'network' for what the network's file states, 'density=0.4', or the path of an npz or
+        safetensors file
     zeros : 'uniform', 'correlated' (as measured) or the path of a TOML file; ':key=value,...' behind changes it
     threads : worker threads, all cores when None; the numbers do not depend on it
     check : compute real outputs through the modelled dataflow and compare them with a reference, and with those of

@@ -4,10 +4,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from archmodel.network import read_network
 from archmodel.network.footprint import Placement, StoredLayer, compute_consumers, kernel_consumers, plan_residency
 from archmodel.network.layer import Layer
 from archmodel.network.network import Network
-from archmodel.network.toml_reader import read_network
 
 
 def conv(name, *producers, C=1, K=1):

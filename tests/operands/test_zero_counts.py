@@ -135,7 +135,7 @@ def test_what_nothing_states_is_unknown_and_the_rest_is_counted(tmp_path):
     a, b = (ZeroCounts.of(layer, OperandSource(network), 16) for layer in network.layers)
     assert counts_of(a) == [64, 32, None, None]
     assert (a.input_nonzeros, a.input_density, a.effectual_share, a.channel_densities) == (None, None, None, None)
-    assert a.origins["inputs"] == "unknown: give --activations density=<0..1> or the path of an npz file"
+    assert a.origins["inputs"] == "unknown: give --activations density=<0..1> or the path of an npz or safetensors file"
     assert a.output_density == 0.25
     assert counts_of(b) == [64, None, 16, None]
     assert (b.weight_nonzeros, b.weight_density, b.filter_densities) == (None, None, None)
