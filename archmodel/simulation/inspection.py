@@ -7,7 +7,6 @@ from typing import Any
 from archmodel.accelerators.registry import source_name
 from archmodel.accelerators.run_result import frame_of
 from archmodel.errors import ConfigError, show
-from archmodel.network import read_network
 from archmodel.network.layer import WORD_BITS
 from archmodel.operands.correlated import load_zeros
 from archmodel.operands.sources import OperandSource, Source

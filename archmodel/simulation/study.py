@@ -15,7 +15,6 @@ from archmodel.accelerators.run_result import RunResult
 from archmodel.accelerators.seeds import SeedRuns
 from archmodel.errors import ConfigError, did_you_mean, show
 from archmodel.memory.dram import IdealMemoryConfig
-from archmodel.network import read_network
 from archmodel.network.footprint import Placement, StoredLayer, plan_residency
 from archmodel.network.layer import MAX_WORDS, Layer
 from archmodel.network.network import Network
