@@ -34,7 +34,7 @@ RUNG = {part: rung for rung, parts in enumerate(LADDER) for part in parts}
 FRONT = {"__init__", "__main__"}
 KEPT_TO = {"numba": "kernels", "llvmlite": "kernels", "h5py": "results", "matplotlib": "views"}
 KEPT_TO |= {"click": "cli", "rich": "cli", "onnx": "network", "google": "network"}
-KEPT_TO |= dict.fromkeys(("onnxruntime", "safetensors", "PIL"), "operands")
+KEPT_TO |= dict.fromkeys(("onnxruntime", "safetensors"), "operands")
 KERNELS_MAY_IMPORT = {"numpy", "numba", "llvmlite"}  # llvmlite: the types of numba's intrinsics
 MAX_LINES = 300
 
