@@ -12,7 +12,18 @@ from archmodel.network.network import Network
 from archmodel.network.onnx_axes import Axes, axis
 from archmodel.network.onnx_builder import Builder, letter_size
 from archmodel.network.onnx_constants import Constant, folded
-from archmodel.network.onnx_file import MAX_RANK, Array, Node, Proto, as_text, import_onnx, one_line_errors, open_model
+from archmodel.network.onnx_file import (
+    MAX_RANK,
+    RECURRENT,
+    Array,
+    Node,
+    Proto,
+    as_text,
+    declared_dims,
+    import_onnx,
+    one_line_errors,
+    open_model,
+)
 from archmodel.network.onnx_products import product, recurrent
 from archmodel.network.onnx_windows import (
     activation,
@@ -40,7 +51,7 @@ PASSED_ON = (
 OPERATORS: dict[str, Callable[[Builder, Node], None]] = {
     **dict.fromkeys(("Conv", "ConvInteger", "QLinearConv"), convolution),
     **dict.fromkeys(("Gemm", "MatMul", "MatMulInteger", "QLinearMatMul"), product),
-    **dict.fromkeys(("LSTM", "GRU", "RNN"), recurrent),
+    **dict.fromkeys(RECURRENT, recurrent),
     **dict.fromkeys(("MaxPool", "AveragePool"), pool),
     **dict.fromkeys(("GlobalMaxPool", "GlobalAveragePool"), global_pool),
     "ReduceMean": mean,
@@ -135,7 +146,7 @@ def _walk(path: Path, skip: bool) -> Builder:
         builder.constants[as_text(tensor.name)] = Constant.stored(tensor, path.parent)
     for given in graph.input:
         if (name := as_text(given.name)) not in builder.constants:
-            _add_input(builder, name, _declared_dims(given), nodes)
+            _add_input(builder, name, declared_dims(given), nodes)
     inferred = cache(lambda: _inferred_shapes(model))
     for node in nodes:
         try:
@@ -176,14 +187,6 @@ def _constant(node: Node, folder: Path) -> Constant:
     raise node.refuse("has no tensor")
 
 
-def _declared_dims(given: Proto) -> list[int | str] | None:
-    """Dims of a tensor that the file declares, a symbol as its name; None if it has no shape."""
-    if not given.type.HasField("tensor_type") or not given.type.tensor_type.HasField("shape"):
-        return None
-    dims = given.type.tensor_type.shape.dim
-    return [int(dim.dim_value) if dim.HasField("dim_value") else as_text(dim.dim_param) or "?" for dim in dims]
-
-
 def _add_input(builder: Builder, name: str, dims: list[int | str] | None, nodes: list[Node]) -> None:
     """A tensor that the network is given; a batch without a size is one image."""
     if dims is None or not 1 <= len(dims) <= MAX_RANK:
@@ -207,7 +210,7 @@ def _letters(name: str, rank: int, nodes: list[Node]) -> str:
     for node in nodes:
         if name not in node.inputs:
             continue
-        if node.op_type in ("LSTM", "GRU", "RNN") and rank == 3:
+        if node.op_type in RECURRENT and rank == 3:
             wanted = "NHC" if node.integer("layout", 0) else "HNC"
         elif node.op_type in ("MatMul", "MatMulInteger", "QLinearMatMul", "LayerNormalization") and rank == 3:
             wanted = "NHC"
@@ -240,4 +243,4 @@ def _inferred_shapes(model: Proto) -> Dims:
         graph = import_onnx().shape_inference.infer_shapes(model).graph
     except (RuntimeError, TypeError):  # InferenceError is a RuntimeError
         graph = model.graph
-    return {as_text(one.name): _declared_dims(one) for one in (*graph.value_info, *graph.output)}
+    return {as_text(one.name): declared_dims(one) for one in (*graph.value_info, *graph.output)}
