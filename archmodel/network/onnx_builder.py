@@ -40,6 +40,7 @@ class Builder:
     weights : how to get the weights of a layer, in its `weight_shape`
     sources : where the operands of a layer are in the file
     left_out : nodes that were left out, `name (op_type)`
+    repeats : how often a name has been asked for again
     """
 
     inputs: dict[str, Shape] = field(default_factory=dict)
@@ -51,6 +52,7 @@ class Builder:
     weights: dict[str, Callable[[], Array]] = field(default_factory=dict)
     sources: dict[str, LayerSource] = field(default_factory=dict)
     left_out: list[str] = field(default_factory=list)
+    repeats: dict[str, int] = field(default_factory=dict)
 
     def value(self, node: Node, index: int = 0) -> Value:
         """The tensor that a node reads; WorkloadError if nothing above makes it or it is a constant."""
@@ -79,9 +81,10 @@ class Builder:
     def free_name(self, text: str) -> str:
         """`text` as the name of a layer or input: of allowed characters, and not taken."""
         allowed = re.sub(r"[^A-Za-z0-9_./+-]", "_", text).lstrip("./+-")[:LONGEST_NAME] or "unnamed"
-        name, number = allowed, 2
+        name = allowed
         while name in self.shapes:
-            name, number = f"{allowed}.{number}", number + 1
+            self.repeats[allowed] = number = self.repeats.get(allowed, 1) + 1
+            name = f"{allowed}.{number}"
         return name
 
     def add_input(self, text: str, shape: Shape) -> str:

@@ -14,16 +14,15 @@ from archmodel.network.onnx_builder import Builder, letter_size
 from archmodel.network.onnx_constants import Constant, folded
 from archmodel.network.onnx_file import (
     MAX_RANK,
-    RECURRENT,
+    OWN_DOMAINS,
     Array,
     Node,
-    Proto,
+    Readers,
     as_text,
-    declared_dims,
-    import_onnx,
     one_line_errors,
     open_model,
 )
+from archmodel.network.onnx_inference import Dims, declared_dims, inferred_dims
 from archmodel.network.onnx_products import product, recurrent
 from archmodel.network.onnx_windows import (
     activation,
@@ -41,7 +40,7 @@ from archmodel.network.onnx_windows import (
 )
 from archmodel.network.zeros import Zeros
 
-Dims = dict[str, list[int | str] | None]
+MOST_FOLLOWED = 100  # nodes from an input to the one that says which axis is which
 PASSED_ON = (
     *("Identity", "Dropout", "Cast", "QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear"),
     # Functions of one element for which archmodel has no name, and which cost no multiplier.
@@ -51,7 +50,7 @@ PASSED_ON = (
 OPERATORS: dict[str, Callable[[Builder, Node], None]] = {
     **dict.fromkeys(("Conv", "ConvInteger", "QLinearConv"), convolution),
     **dict.fromkeys(("Gemm", "MatMul", "MatMulInteger", "QLinearMatMul"), product),
-    **dict.fromkeys(RECURRENT, recurrent),
+    **dict.fromkeys(("LSTM", "GRU", "RNN"), recurrent),
     **dict.fromkeys(("MaxPool", "AveragePool"), pool),
     **dict.fromkeys(("GlobalMaxPool", "GlobalAveragePool"), global_pool),
     "ReduceMean": mean,
@@ -112,7 +111,7 @@ class Weights(Mapping[str, Array]):
             if weights.dtype.kind not in "biuf":  # bfloat16, which numpy only knows by another package
                 weights = weights.astype(np.float32)
             once = weights[tuple(slice(None) if step else slice(1) for step in weights.strides)]  # what is not repeated
-            if weights.dtype.kind == "f" and not np.isfinite(once).all():
+            if weights.dtype.kind == "f" and once.size and not (np.isfinite(once.min()) and np.isfinite(once.max())):
                 raise WorkloadError(f"layer {show(name)}: weights are NaN or infinite; allowed: finite numbers")
             return weights
 
@@ -142,19 +141,25 @@ def _walk(path: Path, skip: bool) -> Builder:
     model, builder = open_model(path), Builder()
     graph = model.graph
     nodes = [Node.of(proto) for proto in graph.node]
+    readers = Readers(nodes)
+    for sparse in graph.sparse_initializer:
+        raise WorkloadError(f"tensor {show(as_text(sparse.values.name))}: is a sparse initializer; not supported")
+    for function in model.functions:
+        if as_text(function.domain) in OWN_DOMAINS:
+            raise WorkloadError(f"function {show(as_text(function.name))}: redefines an operator; not supported")
     for tensor in graph.initializer:
         builder.constants[as_text(tensor.name)] = Constant.stored(tensor, path.parent)
     for given in graph.input:
         if (name := as_text(given.name)) not in builder.constants:
-            _add_input(builder, name, declared_dims(given), nodes)
-    inferred = cache(lambda: _inferred_shapes(model))
+            _add_input(builder, name, declared_dims(given), readers)
+    inferred = cache(lambda: inferred_dims(model))
     for node in nodes:
         try:
             _read_node(builder, node, path.parent)
         except WorkloadError:
             if not skip:
                 raise
-            _leave_out(builder, node, inferred, nodes)
+            _leave_out(builder, node, inferred, readers)
     return builder
 
 
@@ -178,20 +183,23 @@ def _read_node(builder: Builder, node: Node, folder: Path) -> None:
 
 
 def _constant(node: Node, folder: Path) -> Constant:
-    if "value" in node.attributes and node.outputs:
-        return Constant.stored(node.attributes["value"].t, folder)
+    if not node.outputs:
+        raise node.refuse("has no output")
+    tensor = node.attribute("value", "t")
+    if tensor is not None:
+        return Constant.stored(tensor, folder)
     for key, read in (("value_int", "i"), ("value_ints", "ints"), ("value_float", "f"), ("value_floats", "floats")):
-        if key in node.attributes and node.outputs:
-            kind = np.int64 if "int" in key else np.float32
-            return Constant.of(np.array(getattr(node.attributes[key], read), kind))
+        stored = node.attribute(key, read)
+        if stored is not None:
+            return Constant.of(np.array(stored, np.int64 if "int" in key else np.float32))
     raise node.refuse("has no tensor")
 
 
-def _add_input(builder: Builder, name: str, dims: list[int | str] | None, nodes: list[Node]) -> None:
+def _add_input(builder: Builder, name: str, dims: list[int | str] | None, readers: Readers) -> None:
     """A tensor that the network is given; a batch without a size is one image."""
     if dims is None or not 1 <= len(dims) <= MAX_RANK:
         raise WorkloadError(f"input {show(name)}: has no shape")
-    order = _letters(name, len(dims), nodes)
+    order = _letters(name, len(dims), readers)
     known = [1 if letter == "N" and isinstance(dim, str) else dim for letter, dim in zip(order, dims, strict=True)]
     for dim in known:
         if isinstance(dim, str) or not 1 <= dim <= MAX_WORDS:
@@ -203,19 +211,22 @@ def _add_input(builder: Builder, name: str, dims: list[int | str] | None, nodes:
     builder.give(Node(name, "", (), (name,), {}), tensor, axes)
 
 
-def _letters(name: str, rank: int, nodes: list[Node]) -> str:
+def _letters(name: str, rank: int, readers: Readers) -> str:
     """Which axis of an input is which, by the first operator that says it; axes beyond the fourth are channels."""
     order = list(range(rank))  # place in the input of every axis of the tensor that is followed
     planes = ("C", "NC", "NCH", "NCHW")[min(rank, 4) - 1] + "C" * (rank - 4)
-    for node in nodes:
-        if name not in node.inputs:
-            continue
-        if node.op_type in RECURRENT and rank == 3:
+    start = 0
+    for _ in range(MOST_FOLLOWED):
+        place = readers.first(name, start)
+        if place is None:
+            break
+        node, start = readers.nodes[place], place + 1
+        if node.op_type in ("LSTM", "GRU", "RNN") and rank == 3:
             wanted = "NHC" if node.integer("layout", 0) else "HNC"
         elif node.op_type in ("MatMul", "MatMulInteger", "QLinearMatMul", "LayerNormalization") and rank == 3:
             wanted = "NHC"
         elif node.op_type == "Transpose" and sorted(perm := node.integers("perm", ())) == list(range(rank)):
-            order, name = [order[place] for place in perm], node.outputs[0] if node.outputs else ""
+            order, name = [order[one] for one in perm], node.outputs[0] if node.outputs else ""
             continue
         elif node.op_type in PASSED_ON and node.outputs:
             name = node.outputs[0]
@@ -225,22 +236,13 @@ def _letters(name: str, rank: int, nodes: list[Node]) -> str:
         else:
             return planes
         letters = dict(zip(order, wanted, strict=True))
-        return "".join(letters[place] for place in range(rank))
+        return "".join(letters[one] for one in range(rank))
     return planes
 
 
-def _leave_out(builder: Builder, node: Node, inferred: Callable[[], Dims], nodes: list[Node]) -> None:
+def _leave_out(builder: Builder, node: Node, inferred: Callable[[], Dims], readers: Readers) -> None:
     """Note a node that is not read; what it makes becomes an input, of the shape that onnx infers."""
     builder.left_out.append(f"{one_line(node.name, SHOWN_CHARACTERS)} ({one_line(node.op_type, SHOWN_CHARACTERS)})")
     for output in node.outputs:
         if output and output not in builder.values:
-            _add_input(builder, output, inferred().get(output), nodes)
-
-
-def _inferred_shapes(model: Proto) -> Dims:
-    """Dims of every tensor for which onnx's own shape inference finds them."""
-    try:
-        graph = import_onnx().shape_inference.infer_shapes(model).graph
-    except (RuntimeError, TypeError):  # InferenceError is a RuntimeError
-        graph = model.graph
-    return {as_text(one.name): declared_dims(one) for one in (*graph.value_info, *graph.output)}
+            _add_input(builder, output, inferred().get(output), readers)

@@ -4,7 +4,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from archmodel.network.onnx_file import model_inputs, one_line_errors, open_model
+from archmodel.network.onnx_file import one_line_errors, open_model
+from archmodel.network.onnx_inputs import model_inputs
 from archmodel.network.onnx_operands import capture_points
 from archmodel.network.onnx_reader import read_model
 from archmodel.operands.capture import Capture
