@@ -13,6 +13,7 @@ from archmodel.network.network import joined_shape
 from archmodel.network.onnx_axes import Axes, Axis, axis, letters, merged, sizes
 from archmodel.network.onnx_constants import Constant
 from archmodel.network.onnx_file import Array, Node
+from archmodel.network.onnx_operands import RULES, FileTensor, LayerSource
 
 LONGEST_NAME = 120  # leaves room for the number of a second layer of that name
 
@@ -37,6 +38,7 @@ class Builder:
     values, constants : ONNX tensors by name
     factors : shapes of ONNX tensors that scale or shift others and are no layer, as those of a dynamic quantization
     weights : how to get the weights of a layer, in its `weight_shape`
+    sources : where the operands of a layer are in the file
     left_out : nodes that were left out, `name (op_type)`
     """
 
@@ -47,6 +49,7 @@ class Builder:
     layers: dict[str, Layer] = field(default_factory=dict)
     shapes: dict[str, Shape] = field(default_factory=dict)
     weights: dict[str, Callable[[], Array]] = field(default_factory=dict)
+    sources: dict[str, LayerSource] = field(default_factory=dict)
     left_out: list[str] = field(default_factory=list)
 
     def value(self, node: Node, index: int = 0) -> Value:
@@ -99,6 +102,14 @@ class Builder:
             raise node.refuse(str(error)) from None
         self.layers[name], self.shapes[name] = layer, layer.output_shape
         return layer
+
+    def note_source(
+        self, layer: Layer, node: Node, zero_point: str, made: Axes, kernels: FileTensor | None = None
+    ) -> None:
+        """A layer multiplies the first input of `node`, whose first output, of axes `made`, follows from its sums."""
+        name = node.input(0)
+        inputs, outputs = FileTensor(name, self.values[name].axes, zero_point), FileTensor(node.outputs[0], made)
+        self.sources[layer.name] = LayerSource(node, inputs, kernels, outputs, RULES.get(node.op_type, ""))
 
     def give_bias(self, tensor: str) -> None:
         """A constant added to a layer's outputs is its bias."""

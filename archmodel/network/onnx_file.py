@@ -90,8 +90,8 @@ class Node:
         return WorkloadError(f"node {show(self.name)} ({one_line(self.op_type, 60)}): {reason}")
 
     def input(self, index: int) -> str:
-        """The name of an input, empty where it is left out."""
-        return self.inputs[index] if index < len(self.inputs) else ""
+        """The name of an input, empty where it is left out; -1 is the place of one that the operator does not have."""
+        return self.inputs[index] if 0 <= index < len(self.inputs) else ""
 
     def integer(self, key: str, default: int) -> int:
         return int(self.attributes[key].i) if key in self.attributes else default

@@ -12,16 +12,23 @@ from archmodel.network.onnx_axes import Axes, Axis, axis, letters, merged, sizes
 from archmodel.network.onnx_builder import Builder, Value, described, same_axes
 from archmodel.network.onnx_constants import Constant, zero_point_removed
 from archmodel.network.onnx_file import Array, Node
+from archmodel.network.onnx_operands import RULES, FileTensor, LayerSource, states_name
 
-# Operators by the places of their inputs: second matrix, its zero point, the bias.
-PRODUCTS = {"MatMul": (1, -1, -1), "MatMulInteger": (1, 3, -1), "QLinearMatMul": (3, 5, -1), "Gemm": (1, -1, 2)}
+# Operators by the places of their inputs: zero point of the first matrix, second one, its zero point, the bias.
+PRODUCTS = {
+    "MatMul": (-1, 1, -1, -1),
+    "MatMulInteger": (2, 1, 3, -1),
+    "QLinearMatMul": (2, 3, 5, -1),
+    "Gemm": (-1, 1, -1, 2),
+}
 FEATURES = ("", "C", "W", "CW")  # of a step: columns are further features, channels slowest
+SPECIAL_GATES = {"activations", "activation_alpha", "activation_beta", "clip", "input_forget"}
 DIRECTIONS = {"forward": ("",), "reverse": ("",), "bidirectional": (".forward", ".backward")}
 
 
 def product(builder: Builder, node: Node) -> None:
     """Gemm, MatMul, MatMulInteger and QLinearMatMul: of two tensors a matmul, with weights a fully connected layer."""
-    second_at, zero_point_at, bias_at = PRODUCTS[node.op_type]
+    input_zero_at, second_at, zero_point_at, bias_at = PRODUCTS[node.op_type]
     value = builder.value(node)
     if node.integer("transA", 0) and len(value.axes) == 2:
         value = Value(value.tensor, value.axes[::-1])
@@ -39,7 +46,9 @@ def product(builder: Builder, node: Node) -> None:
     if bias_at >= 0 and node.input(bias_at) in builder.values:
         raise node.refuse("adds a tensor that is no constant")
     layer = connected(builder, node, value, matrix, bias=bias_at >= 0 and bool(node.input(bias_at)))
-    return builder.give(node, layer.name, (*value.axes[:-1], axis("C", layer.K)))
+    made = (*value.axes[:-1], axis("C", layer.K))
+    builder.note_source(layer, node, node.input(input_zero_at), made)
+    return builder.give(node, layer.name, made)
 
 
 def connected(builder: Builder, node: Node, value: Value, matrix: Constant, bias: bool) -> Layer:
@@ -88,7 +97,11 @@ def matmul(builder: Builder, node: Node, first: Value, second: Value) -> None:
     except WorkloadError as error:
         raise node.refuse(str(error)) from None
     layer = builder.add(node, "matmul", tensors, K, groups=heads, bias=False, mode=mode)
-    builder.give(node, layer.name, (*outer, rows, axis("C", layer.K // heads)))
+    made = (*outer, rows, axis("C", layer.K // heads))
+    input_zero_at, second_at, zero_point_at, _ = PRODUCTS[node.op_type]
+    kernels = FileTensor(node.input(second_at), second_axes, node.input(zero_point_at))
+    builder.note_source(layer, node, node.input(input_zero_at), made, kernels)
+    builder.give(node, layer.name, made)
 
 
 def recurrent(builder: Builder, node: Node) -> None:
@@ -111,6 +124,7 @@ def recurrent(builder: Builder, node: Node) -> None:
         named = Node(node.name + suffix, node.op_type, node.inputs, node.outputs, node.attributes)
         layer = builder.add(named, kind, (value.tensor,), K, bias=bool(node.input(3)))
         builder.weights[layer.name] = gate_matrix(of_input, of_state, direction, layer)
+        builder.sources[layer.name] = state_source(builder, node, layer, direction, (steps, batch))
         layers.append(layer)
     give_states(builder, node, layers, steps, batch, batch_first)
 
@@ -123,6 +137,22 @@ def gate_matrix(of_input: Constant, of_state: Constant, direction: int, layer: L
         return np.concatenate(both, axis=1).reshape(layer.weight_shape)
 
     return load
+
+
+def state_source(builder: Builder, node: Node, layer: Layer, direction: int, outer: tuple[Axis, Axis]) -> LayerSource:
+    """The tensors of a direction; states of a plain LSTM or RNN follow from its gates."""
+    steps, batch = outer
+    both, K = axis("C", builder.required(node, 1).shape[0]), axis("C", layer.K)
+    axes: Axes = (batch, steps, both, K) if node.integer("layout", 0) else (steps, both, batch, K)
+    window = ((direction * layer.K, (direction + 1) * layer.K), (0, layer.H), (0, 1))
+    plain = not any(node.input(place) for place in (4, 7)) and not {*node.attributes} & SPECIAL_GATES
+    return LayerSource(
+        node,
+        FileTensor(node.input(0), builder.values[node.input(0)].axes),
+        outputs=FileTensor(states_name(node.outputs), axes, window=window),
+        rule=RULES.get(node.op_type, "") if plain else "",
+        direction=direction,
+    )
 
 
 def give_states(builder: Builder, node: Node, layers: list[Layer], steps: Axis, batch: Axis, batch_first: bool) -> None:

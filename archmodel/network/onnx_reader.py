@@ -64,6 +64,11 @@ def read_onnx(path: Path, source: str, skip: bool = False) -> Network:
 
     With `skip` a node that cannot be read is left out and noted: what it makes becomes an input of the network.
     """
+    return read_model(path, source, skip)[0]
+
+
+def read_model(path: Path, source: str, skip: bool = False) -> tuple[Network, Builder]:
+    """The network of `read_onnx`, and all that is known of its tensors in the file."""
     with one_line_errors(source):
         builder = _walk(path, skip)
         read = {tensor for layer in builder.layers.values() for tensor in layer.inputs}
@@ -71,7 +76,7 @@ def read_onnx(path: Path, source: str, skip: bool = False) -> Network:
         gaps = f"; left out: {', '.join(builder.left_out)}" if builder.left_out else ""
         if not builder.layers:
             raise WorkloadError("no node of it is a layer")
-        return Network(
+        network = Network(
             name=path.stem,
             title=one_line(path.stem),
             source=f"{file}{gaps}",
@@ -80,16 +85,14 @@ def read_onnx(path: Path, source: str, skip: bool = False) -> Network:
             zeros={name: Zeros(source=file, weight_mask=f"{path.name}:{name}") for name in builder.weights},
             folder=path.parent,
         )
+        return network, builder
 
 
 class Weights(Mapping[str, Array]):
     """Weights by layer name in the layer's `weight_shape`, as distances from the zero point; read one at a time."""
 
-    def __init__(self, path: Path) -> None:
-        self._source = one_line(str(path), 4 * SHOWN_CHARACTERS)
-        with one_line_errors(self._source):
-            status = path.stat()
-            self._builder = _walked(path, status.st_mtime_ns, status.st_size)
+    def __init__(self, builder: Builder, source: str) -> None:
+        self._builder, self._source = builder, source
 
     def __getitem__(self, name: str) -> Array:
         load = self._builder.weights[name]
@@ -111,7 +114,11 @@ class Weights(Mapping[str, Array]):
 
 def weights_of(path: str | Path) -> Weights:
     """The weights in an ONNX file, also those of a network that was read with `skip`."""
-    return Weights(Path(path))
+    path = Path(path)
+    source = one_line(str(path), 4 * SHOWN_CHARACTERS)
+    with one_line_errors(source):
+        status = path.stat()
+        return Weights(_walked(path, status.st_mtime_ns, status.st_size), source)
 
 
 @lru_cache(maxsize=1)

@@ -10,8 +10,8 @@ from archmodel.network.onnx_constants import Constant, moved_dims, zero_point_re
 from archmodel.network.onnx_file import Node
 
 Sides = tuple[int, int, int, int]
-# Operators by the places of their inputs: weights, zero point of the weights, bias.
-CONVOLUTIONS = {"Conv": (1, -1, 2), "ConvInteger": (1, 3, -1), "QLinearConv": (3, 5, 8)}
+# Operators by the places of their inputs: zero point of the inputs, weights, zero point of the weights, bias.
+CONVOLUTIONS = {"Conv": (-1, 1, -1, 2), "ConvInteger": (2, 1, 3, -1), "QLinearConv": (2, 3, 5, 8)}
 ACTIVATIONS = {"Relu": "relu", "Clip": "clipped_relu", "Gelu": "gelu", "Sigmoid": "sigmoid", "Tanh": "tanh"}
 
 
@@ -19,7 +19,7 @@ def convolution(builder: Builder, node: Node) -> None:
     """Conv, ConvInteger and QLinearConv over one or two dimensions."""
     value = builder.value(node)
     batch, *_ = plane(node, value)
-    weights_at, zero_point_at, bias_at = CONVOLUTIONS[node.op_type]
+    input_zero_at, weights_at, zero_point_at, bias_at = CONVOLUTIONS[node.op_type]
     weights, rank = builder.required(node, weights_at), len(value.axes)
     if len(weights.shape) != rank:
         raise node.refuse(f"weights {list(weights.shape)} for an input of {rank} axes")
@@ -36,7 +36,9 @@ def convolution(builder: Builder, node: Node) -> None:
     biased = bias_at >= 0 and bool(node.input(bias_at))
     layer = builder.add(node, "conv", (value.tensor,), K, groups=groups, bias=biased, **fields)
     builder.weights[layer.name] = lambda: codes.load().reshape(layer.weight_shape)
-    builder.give(node, layer.name, plane_axes(batch, layer.output_shape, rank))
+    made = plane_axes(batch, layer.output_shape, rank)
+    builder.note_source(layer, node, node.input(input_zero_at), made)
+    builder.give(node, layer.name, made)
 
 
 def window_fields(node: Node, shape: tuple[int, int, int], kernel: tuple[int, int], rank: int) -> dict[str, Any]:
