@@ -66,9 +66,9 @@ class Layer:
     """A layer, for one image.
 
     ``inputs`` are names of layers or network inputs. ``input_shape`` is (C, H, W): of the result for an add, multiply
-    and concat, of the first input for an other, (C*H*W, 1, 1) for an fc. ``padding`` is (top, bottom, left, right), ``stride`` and
-    ``dilation`` (vertical, horizontal). ``window`` ([from, to) along C, H, W) is what a slice keeps, ``ceil``
-    rounds the outputs of a pool up as Caffe does. Impossible layers raise WorkloadError.
+    and concat, of the first input for an other, (C*H*W, 1, 1) for an fc. ``padding`` is (top, bottom, left, right),
+    ``stride`` and ``dilation`` (vertical, horizontal). ``window`` ([from, to) along C, H, W) is what a slice keeps,
+    ``ceil`` rounds the outputs of a pool up as Caffe does. Impossible layers raise WorkloadError.
 
     A recurrent layer has K hidden units and reads C features at each of T steps, which stand in the place of rows:
     (C, T, 1) to (K, T, 1). Its weights are those of all gates, input and recurrent ones side by side; a gate has one
@@ -148,7 +148,8 @@ class Layer:
             self._refuse("input shape", list(self.input_shape), "fc reads a flattened input, [C, 1, 1]")
         if self.kind in GATES and self.W != 1:
             self._refuse("input shape", list(self.input_shape), f"{self.kind} reads steps as rows, [C, T, 1]")
-        if self.kind not in (*COMPUTE_KINDS, "slice", "embedding", "other") and self.K != self.C:
+        changing = (*COMPUTE_KINDS, "slice", "embedding", "other")
+        if self.kind not in changing and self.K != self.C:
             self._refuse("K", self.K, f"{self.kind} keeps its channels, K must be C = {self.C}")
 
     def _check_kernel(self) -> None:

@@ -19,10 +19,10 @@ def joined_shape(
 ) -> Shape:
     """The input shape of a layer that reads ``inputs``, given the ``shapes`` of all tensors made before it.
 
-    An add and a multiply repeat what has size 1 along an axis, a concat adds channels, an fc flattens, a recurrent layer
-    takes the columns of a row as further features of that step; of a matmul and an other it is the shape of the first
-    input. Raises WorkloadError for an unknown producer, for one of the
-    layers ``below`` (which would be a cycle), and where shapes do not join.
+    An add and a multiply repeat what has size 1 along an axis, a concat adds channels, an fc flattens, a recurrent
+    layer takes the columns of a row as further features of that step; of a matmul and an other it is the shape of the
+    first input. Raises WorkloadError for an unknown producer, for one of the layers ``below`` (which would be a cycle),
+    and where shapes do not join.
     """
     check_input_count(name, kind, inputs)
     where = f"layer {show(name)}: inputs = {show(list(inputs))}: "
