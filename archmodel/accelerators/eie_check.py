@@ -12,17 +12,19 @@ from archmodel.kernels.interleaved_columns import accumulate_columns
 from archmodel.network.layer import Layer
 from archmodel.operands.operands import Operands, Values
 
-Codes = npt.NDArray[np.uint8]
+Codes = npt.NDArray[np.uint32]  # wide enough for a code for each weight of a layer
 Int64 = npt.NDArray[np.int64]
 
 
 def check(config: Config, layer: Layer, parts: Batches, operands: Operands, context: Context) -> None:
     """Raise ResultError unless the stored form gives the layer's outputs.
 
-    Weights of more values than the codebook has are rounded to shared ones, for the reference too.
+    Weights of more values than the codebook has are rounded to shared ones, for the reference too. Where outputs are
+    also compared with another program's, every value has a code of its own.
     """
     weights, inputs = values_of(layer, operands, context.seed)
-    codes, codebook = share_weights(weights[:, :, 0, 0], config.weights.code_bits)
+    bits = config.weights.code_bits if operands.made is None else np.iinfo(np.uint32).bits
+    codes, codebook = share_weights(weights[:, :, 0, 0], bits)
     shared = codebook[codes].astype(np.int32)[:, :, np.newaxis, np.newaxis]
     outputs = np.zeros((operands.batch, layer.K), np.int64)
     for rows in parts.rows:
@@ -46,15 +48,15 @@ def share_weights(weights: Values, code_bits: int) -> tuple[Codes, Int64]:
     values, most = np.unique(nonzeros), 2**code_bits - 1
     if values.size > most:
         values = np.unique(np.sort(nonzeros)[(2 * np.arange(most) + 1) * nonzeros.size // (2 * most)])
-    codes = np.zeros(weights.shape, np.uint8)
+    codes = np.zeros(weights.shape, np.uint32)
     codes[held] = np.searchsorted((values[1:] + values[:-1]) / 2, nonzeros) + 1
     return codes, np.concatenate([[0], values]).astype(np.int64)
 
 
-def store(config: Config, codes: Codes) -> tuple[Int64, Codes, Codes]:
+def store(config: Config, codes: Codes) -> tuple[Int64, npt.NDArray[np.uint8], Codes]:
     """Codes [rows, C] as the PEs hold them: first entries int64[PE, C + 1], and of every entry its run and code."""
     num_pes, columns = config.pe.count, codes.shape[1]
-    dealt = np.zeros((-(-codes.shape[0] // num_pes) * num_pes, columns), np.uint8)
+    dealt = np.zeros((-(-codes.shape[0] // num_pes) * num_pes, columns), np.uint32)
     dealt[: codes.shape[0]] = codes
     blocks = dealt.reshape(-1, num_pes, columns).transpose(1, 2, 0).reshape(num_pes * columns, -1)
     mask = (blocks != 0).astype(np.uint8)

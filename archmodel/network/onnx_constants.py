@@ -111,22 +111,23 @@ def _move(node: Node, first: Constant, argument: Constant | None) -> Move | None
 
 
 def _quantization(node: Node, first: Constant, others: Sequence[Constant | None]) -> Constant | None:
-    """What is dequantized stays in steps of the scale, which is a positive number: its zeros are those of the codes."""
+    """Codes and the numbers that they stand for, of which 0 is the zero point's."""
     axis, (scale, zero_point) = node.integer("axis", 1), others[:2]
     if node.integer("block_size", 0):
         raise node.refuse("scales of blocks are not supported")
-    if node.op_type == "DequantizeLinear":
-        return zero_point_removed(first, zero_point, axis)
     if scale is None:
         return None
     scales = _aligned(scale, first.shape, axis)
+    if node.op_type == "DequantizeLinear":
+        steps = zero_point_removed(first, zero_point, axis)
+        return Constant(first.shape, lambda: steps.load().astype(np.float32) * scales(np.float32), first.num_tensors)
     offsets = None if zero_point is None else _aligned(zero_point, first.shape, axis)
 
     def codes() -> Array:
         with np.errstate(all="ignore"):  # a scale of zero is found as a weight that is not finite
-            steps = np.rint(first.load() / scales(np.float32))
+            rounded = np.rint(first.load() / scales(np.float32))
         limits = np.iinfo(np.uint8) if zero_point is None else np.iinfo(zero_point.load().dtype)
-        return np.clip(steps + (0 if offsets is None else offsets(np.int32)), limits.min, limits.max)
+        return np.clip(rounded + (0 if offsets is None else offsets(np.int32)), limits.min, limits.max)
 
     return Constant(first.shape, codes, first.num_tensors)
 

@@ -83,7 +83,7 @@ class LayerSource:
 
 
 def states_name(outputs: Sequence[str]) -> str:
-    """The tensor with all states of a recurrent node, by its `outputs`; it may be left out where only the last is used."""
+    """The tensor with all states of a recurrent node; `outputs` may leave it out where only the last is used."""
     if outputs and outputs[0]:
         return outputs[0]
     return f"{next((name for name in outputs if name), '')}.states"

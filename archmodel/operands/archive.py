@@ -16,6 +16,8 @@ from archmodel.errors import WorkloadError, did_you_mean, one_line, show
 from archmodel.operands.operands import Mask, Values
 
 LARGEST_VALUE = 2**31 - 1
+EXACT_BITS = 53  # of whole numbers in float64
+MOST_CODE_BITS = 23  # beyond what float32 tells apart
 # What the system, zipfile, its decompressors and numpy's reader of headers raise over a file that is not what it seems.
 UNREADABLE = (
     *(OSError, EOFError, RuntimeError, ValueError, TypeError, LookupError, SyntaxError, MemoryError),
@@ -76,6 +78,20 @@ def mask_and_values(array: npt.NDArray[np.generic]) -> tuple[Mask, Values | None
     if array.dtype.kind not in "iu" or max(int(array.max()), -int(array.min())) > LARGEST_VALUE:
         return mask, None
     return mask, array.astype(np.int32)
+
+
+def codes_of(array: npt.NDArray[np.generic], num_products: int) -> tuple[Values, float]:
+    """Integers for the values of an array and what 1 stands for: integers as they are, reals in steps of their largest.
+
+    Steps are as small as sums of `num_products` products leave exact in float64; no value that is not zero becomes 0.
+    """
+    if array.dtype.kind in "biu":
+        return array.astype(np.int32), 1.0
+    bits = min(MOST_CODE_BITS, (EXACT_BITS - num_products.bit_length()) // 2)
+    step = float(np.abs(array).max(initial=0)) / (2**bits - 1) or 1.0
+    steps = array.astype(np.float64) / step
+    codes = np.where(np.abs(steps) < 1, np.sign(steps), np.rint(steps))
+    return codes.astype(np.int32), step
 
 
 def packed_mask(path: Path, key: str, shape: tuple[int, ...]) -> Mask:

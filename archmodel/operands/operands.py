@@ -1,7 +1,9 @@
 """The operands of one layer: where its non-zeros are, and where that knowledge comes from."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +16,20 @@ Values = npt.NDArray[np.int32]
 
 
 @dataclass(frozen=True)
+class Made:
+    """What another program made of the same operands, to compare outputs with.
+
+    rule : how the outputs follow from sums of products: `sum`, `requantized`, `lstm` or `rnn`
+    outputs : [N, K, P, Q]
+    constants : the other numbers of the rule by name, for instance `bias`
+    """
+
+    rule: str
+    outputs: npt.NDArray[Any]
+    constants: Mapping[str, npt.NDArray[Any]]
+
+
+@dataclass(frozen=True)
 class Operands:
     """Non-zero masks of a layer that multiplies; 1 where the value is not the zero point.
 
@@ -22,6 +38,8 @@ class Operands:
     inputs : uint8[N, C, H, W], of a recurrent layer [N, C + K, T, 1]: x_t and h_(t-1) of each step
     output_density : float in [0, 1], non-zero fraction of the outputs
     weight_values, input_values : int32 of the same shapes, where values are known
+    weight_step, input_step : what 1 stands for in them
+    made : outputs of another program from the same values, where there are some
     origins : what each of weights, inputs and outputs rests on, for the result file
     """
 
@@ -30,6 +48,9 @@ class Operands:
     output_density: float
     weight_values: Values | None = None
     input_values: Values | None = None
+    weight_step: float = 1.0
+    input_step: float = 1.0
+    made: Made | None = None
     origins: dict[str, str] = field(default_factory=dict)
 
     @property

@@ -4,6 +4,7 @@ import math
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -13,10 +14,13 @@ from archmodel.network.footprint import compute_consumers, kernel_consumers
 from archmodel.network.layer import Layer
 from archmodel.network.network import Network
 from archmodel.network.zeros import Zeros
-from archmodel.operands.archive import Archive, mask_and_values, real_mask
+from archmodel.operands.archive import Archive, codes_of, mask_and_values, real_mask
 from archmodel.operands.correlated import CorrelatedZeros, correlated_inputs, correlated_weights
 from archmodel.operands.operands import Densities, Mask, Operands, Values, kernels_shape
 from archmodel.operands.synthetic import generator, place, place_among, space_to_depth_cells
+
+if TYPE_CHECKING:
+    from archmodel.operands.capture import Capture
 
 FORMS = "density=<0..1> or the path of an npz file"
 WEIGHTS, INPUTS = 0, 1  # operand numbers of the random streams
@@ -25,10 +29,11 @@ UNIFORM_POSITIONS = "uniform positions"
 
 @dataclass(frozen=True)
 class Source:
-    """One of `--weights` and `--activations`: what the network states, a uniform density, or arrays of a file."""
+    """One of `--weights` and `--activations`: what the network states, a density, arrays of a file or of a real run."""
 
     density: float | None = None
     path: Path | None = None
+    capture: "Capture | None" = None
 
     @classmethod
     def parse(cls, text: str, option: str) -> "Source":
@@ -47,6 +52,11 @@ class Source:
             return cls(path=Path(text))
         raise WorkloadError(f"{option} {show(text)}: allowed: network, {FORMS}")
 
+    @property
+    def is_real(self) -> bool:
+        """Whether there are tensors, not only densities."""
+        return self.path is not None or self.capture is not None
+
     @cached_property
     def archive(self) -> Archive:
         """The opened file."""
@@ -54,11 +64,21 @@ class Source:
         return Archive(self.path)
 
 
+class Tensor(NamedTuple):
+    """One operand of a layer: its mask, its values and what 1 stands for in them, and what they rest on."""
+
+    mask: Mask
+    values: Values | None
+    origin: str
+    step: float = 1.0
+
+
 @dataclass(frozen=True)
 class OperandSource:
     """Makes the operands of a network's layers, one layer at a time; the same seed gives the same zeros.
 
-    `zeros` says how zeros that no file states gather: None, every placement is equally likely.
+    `zeros` says how zeros that no file states gather: None, every placement is equally likely. With `with_values` real
+    numbers of a capture become integers that outputs can be computed with.
     """
 
     network: Network
@@ -67,15 +87,25 @@ class OperandSource:
     seed: int = 0
     batch: int = 1
     zeros: CorrelatedZeros | None = None
+    with_values: bool = False
 
     def operands(self, layer: Layer) -> Operands:
         """Masks of a layer that multiplies, with their origins."""
         index = self.network.layers.index(layer)
-        weights, weight_values, weight_origin = self._weights(layer, index)
-        inputs, input_values, input_origin = self._inputs(layer, index)
+        weights, inputs = self._weights(layer, index), self._inputs(layer, index)
         density, output_origin = self.output_density(layer)
-        origins = {"weights": weight_origin, "inputs": input_origin, "outputs": output_origin}
-        operands = Operands(weights, inputs, density, weight_values, input_values, origins)
+        captured = self.activations.capture if self._all_captured and self.with_values else None
+        operands = Operands(
+            weights.mask,
+            inputs.mask,
+            density,
+            weights.values,
+            inputs.values,
+            weights.step,
+            inputs.step,
+            made=None if captured is None else captured.made(layer),
+            origins={"weights": weights.origin, "inputs": inputs.origin, "outputs": output_origin},
+        )
         operands.check_shapes(layer)
         return operands
 
@@ -83,14 +113,14 @@ class OperandSource:
         """What a statistical run knows of a layer; masks are made only where they are real or of a file."""
         index, source = self.network.layers.index(layer), self._kernel_source(layer)
         real = source.density is None and self.network.weight_mask_file(layer.name) is not None
-        if source.path is not None or real:
-            mask, _, weight_origin = self._weights(layer, index)
-            weight_nonzeros = int(np.count_nonzero(mask))
+        if source.is_real or real:
+            weights = self._weights(layer, index)
+            weight_nonzeros, weight_origin = int(np.count_nonzero(weights.mask)), weights.origin
         else:
             weight_nonzeros, weight_origin = self._stated_weights(layer)
-        if self.activations.path is not None:
-            mask, _, input_origin = self._inputs(layer, index)
-            input_density = int(np.count_nonzero(mask)) / mask.size
+        if self.activations.is_real:
+            inputs = self._inputs(layer, index)
+            input_density, input_origin = int(np.count_nonzero(inputs.mask)) / inputs.mask.size, inputs.origin
         else:
             input_density, input_origin = self._input_density(layer)
         density, output_origin = self.output_density(layer)
@@ -102,19 +132,35 @@ class OperandSource:
         """Where kernels come from; those of a matmul are activations."""
         return self.activations if layer.kind == "matmul" else self.weights
 
-    def _weights(self, layer: Layer, index: int) -> tuple[Mask, Values | None, str]:
+    @property
+    def _all_captured(self) -> bool:
+        """Whether weights and activations are those of a real run."""
+        return self.weights == Source() and self.activations.capture is not None
+
+    def _captured(self, layer: Layer, array: npt.NDArray[Any], origin: str) -> Tensor:
+        """An operand from the numbers of a real run."""
+        mask = np.ascontiguousarray(array != 0).view(np.uint8)
+        if not self.with_values:
+            return Tensor(mask, None, origin)
+        values, step = codes_of(array, layer.multiplied_shape[0] * layer.R * layer.S)
+        return Tensor(mask, values, origin, step)
+
+    def _weights(self, layer: Layer, index: int) -> Tensor:
         shape, source = kernels_shape(layer, self.batch), self._kernel_source(layer)
+        if layer.kind == "matmul" and source.capture is not None:
+            return self._captured(layer, source.capture.kernels(layer), f"captured: {source.capture.description}")
+        if self._all_captured and self.activations.capture is not None:
+            return self._captured(layer, self.activations.capture.weights(layer), f"real: {self._zeros(layer).source}")
         if source.path is not None:
             key = f"{layer.name}.weights"
             shapes: list[tuple[int, ...]] = [shape, shape[:2]] if layer.kind == "fc" else [shape]
             read = source.archive.read(key, " or ".join(map(str, shapes)), shapes)
-            mask, values = mask_and_values(read.reshape(shape))
-            return mask, values, f"file: {source.archive.name}"
+            return Tensor(*mask_and_values(read.reshape(shape)), f"file: {source.archive.name}")
         real = self.network.weight_mask_file(layer.name)
         if real is not None and source.density is None:
-            return *real_mask(*real, shape), f"real: {self._zeros(layer).source}"
+            return Tensor(*real_mask(*real, shape), f"real: {self._zeros(layer).source}")
         count, origin = self._stated_weights(layer)
-        return self._placed_weights(layer, generator(self.seed, index, WEIGHTS), count), None, origin
+        return Tensor(self._placed_weights(layer, generator(self.seed, index, WEIGHTS), count), None, origin)
 
     def _placed_weights(self, layer: Layer, rng: np.random.Generator, count: int) -> Mask:
         if layer.kind == "matmul":
@@ -175,21 +221,22 @@ class OperandSource:
     def _synthetic(density: float, pattern: str | None) -> str:
         return f"synthetic: density {density:g}" + (f", {pattern}" if pattern else "")
 
-    def _inputs(self, layer: Layer, index: int) -> tuple[Mask, Values | None, str]:
-        one_image = layer.multiplied_shape
+    def _inputs(self, layer: Layer, index: int) -> Tensor:
+        one_image, captured = layer.multiplied_shape, self.activations.capture
         shape = (self.batch, *one_image)
+        if captured is not None:
+            return self._captured(layer, captured.inputs(layer), f"captured: {captured.description}")
         if self.activations.path is not None:
             key = f"{layer.name}.inputs"
             shapes = [shape, shape[:2], one_image, one_image[:1]] if layer.kind == "fc" else [shape, one_image]
             read = self.activations.archive.read(key, f"{shape} or, for one image, {one_image}", shapes)
             if read.size == math.prod(one_image) and self.batch > 1:
                 raise WorkloadError(f"{self.activations.archive.name}: {key}: one image; --batch is {self.batch}")
-            mask, values = mask_and_values(read.reshape(shape))
-            return mask, values, f"file: {self.activations.archive.name}"
+            return Tensor(*mask_and_values(read.reshape(shape)), f"file: {self.activations.archive.name}")
         density, origin = self._input_density(layer)
         rng, count = generator(self.seed, index, INPUTS), round(density * math.prod(shape))
         mask = place(rng, shape, count) if self.zeros is None else correlated_inputs(rng, self.zeros, shape, count)
-        return mask, None, origin
+        return Tensor(mask, None, origin)
 
     def _input_density(self, layer: Layer) -> tuple[float, str]:
         if self.activations.density is not None:
@@ -202,12 +249,16 @@ class OperandSource:
 
     def input_density(self, layer: Layer) -> float:
         """Density that is known of a layer's inputs before they are made; 1 for those of a file."""
+        if self.activations.capture is not None:
+            return self.activations.capture.input_density(layer)
         return 1.0 if self.activations.path is not None else self._input_density(layer)[0]
 
     def output_density(self, layer: Layer) -> tuple[float, str]:
         """Expected non-zero fraction of a layer's outputs and what it rests on."""
         if self.activations.density is not None:
             return self.activations.density, self._synthetic(self.activations.density, None)
+        if self.activations.capture is not None:
+            return self._captured_output_density(layer, self.activations.capture)
         zeros = self.network.zeros.get(layer.name)
         if zeros is not None and zeros.output_density is not None:
             return zeros.output_density, f"profile: density {zeros.output_density:g}; {zeros.source}"
@@ -219,6 +270,14 @@ class OperandSource:
             known = self.network.zeros.get(consumer.name)
             if self.activations.path is None and known is not None and known.weight_density is not None:
                 return known.weight_density, f"profile: the density of {consumer.name}'s second input"
+        return 1.0, "unknown: taken as dense"
+
+    def _captured_output_density(self, layer: Layer, capture: "Capture") -> tuple[float, str]:
+        """What the next layers read is what this one stores, after activations and pools on the way."""
+        for consumer in compute_consumers(self.network, layer.name):
+            return capture.input_density(consumer), f"captured: the inputs of {consumer.name}"
+        for consumer in kernel_consumers(self.network, layer.name):
+            return capture.kernel_density(consumer), f"captured: the second input of {consumer.name}"
         return 1.0, "unknown: taken as dense"
 
     def _zeros(self, layer: Layer) -> Zeros:

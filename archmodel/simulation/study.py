@@ -20,7 +20,7 @@ from archmodel.network.footprint import Placement, StoredLayer, plan_residency
 from archmodel.network.layer import MAX_WORDS, Layer
 from archmodel.network.toml_reader import read_network
 from archmodel.operands.correlated import UNIFORM, CorrelatedZeros, load_zeros
-from archmodel.operands.operands import Densities
+from archmodel.operands.operands import Densities, Operands
 from archmodel.operands.sources import OperandSource, Source
 
 FIDELITIES: tuple[Fidelity, ...] = get_args(Fidelity)
@@ -164,7 +164,7 @@ def run_layers(
         if not running:
             continue
         statistical = surroundings.fidelity == "statistical"
-        operands = source.densities(layer) if statistical else source.operands(layer)
+        operands = source.densities(layer) if statistical else compared(layer, source.operands(layer), surroundings)
         for index in running:
             machine, where = machines[index][0], placements[index][layer.name]
             context = replace(surroundings, input_on_chip=where.input_on_chip, output_on_chip=where.output_on_chip)
@@ -174,6 +174,16 @@ def run_layers(
                 results[index].append(machine.run_layer(layer, operands, context))
         layer_done(layer)
     return results
+
+
+def compared(layer: Layer, operands: Operands, context: Context) -> Operands:
+    """The operands; with `--check` of a real run their outputs were found to be those of the program that ran it."""
+    if not context.check or operands.made is None:
+        return operands
+    from archmodel.accelerators.made_outputs import compare_made
+
+    found = compare_made(layer, operands, context.seed)
+    return replace(operands, origins={**operands.origins, "check": found})
 
 
 def place_activations(machine: Machine, layers: Sequence[Layer], source: OperandSource) -> dict[str, Placement]:

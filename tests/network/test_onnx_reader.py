@@ -252,9 +252,9 @@ def test_the_zeros_of_quantized_weights_are_the_zero_points(tmp_path):
     weights = weights_of(tmp_path / "model.onnx")
     assert list(weights) == ["linear", "integer", "behind"]
     assert [layer.bias for layer in network.layers] == [True, False, False]
-    for values in weights.values():
-        np.testing.assert_array_equal(values, codes.astype(int) - 3)
-        assert np.count_nonzero(values) == nonzeros
+    for name, scale in {"linear": 1, "integer": 1, "behind": 0.5}.items():
+        np.testing.assert_array_equal(weights[name], scale * (codes.astype(int) - 3))
+        assert np.count_nonzero(weights[name]) == nonzeros
 
 
 def test_zero_points_of_channels_belong_to_the_kernels(tmp_path):
@@ -262,7 +262,7 @@ def test_zero_points_of_channels_belong_to_the_kernels(tmp_path):
     stored = {"w": codes, "wz": one([1, 3], np.uint8), "s": one([0.5, 0.25])}
     nodes = [node("DequantizeLinear", ["w", "s", "wz"], "wf", axis=1), node("Gemm", ["x", "wf"], "y")]
     read(model_of(nodes, {"x": (1, 3)}, stored), tmp_path)
-    np.testing.assert_array_equal(weights_of(tmp_path / "model.onnx")["y"][:, :, 0, 0], [[0, 1, 2], [-2, -1, 0]])
+    np.testing.assert_array_equal(weights_of(tmp_path / "model.onnx")["y"][:, :, 0, 0], [[0, 0.5, 1], [-0.5, -0.25, 0]])
 
 
 def test_integer_products_of_matrices_are_fully_connected_layers(tmp_path):

@@ -1,0 +1,181 @@
+"""Activations of a network as onnxruntime computed them on real inputs, one layer at a time."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from archmodel.errors import WorkloadError, show
+from archmodel.network.layer import GATES, Layer
+from archmodel.network.network import Network
+from archmodel.network.onnx_builder import Builder, letter_size
+from archmodel.network.onnx_operands import FileTensor, LayerSource
+from archmodel.network.onnx_reader import Weights
+from archmodel.operands.operands import Made
+
+Array = npt.NDArray[Any]
+REQUANTIZATION = {"input_scale": 1, "weight_scale": 4, "output_scale": 6, "zero_point": 7}  # places of inputs
+
+
+class Run(Protocol):
+    """Tensors of a model by name, for each of its runs."""
+
+    @property
+    def num_runs(self) -> int:
+        """Runs of the model, one after the other."""
+
+    def tensor(self, name: str, run: int) -> Array:
+        """The values of a tensor; KeyError for one that was not asked for."""
+
+
+@dataclass(frozen=True)
+class Capture:
+    """A network, its weights and what a run of it on real inputs multiplied; zero is the zero point.
+
+    builder : what is known of the tensors of its file
+    description : of the inputs, for the origin of the operands
+    """
+
+    network: Network
+    builder: Builder
+    run: Run
+    description: str
+    densities: dict[str, float] = field(default_factory=dict)  # found so far
+
+    @property
+    def batch(self) -> int:
+        """Images: those of a run times the runs."""
+        of_a_run = max(letter_size(source.inputs.axes, "N") for source in self.builder.sources.values())
+        return of_a_run * self.run.num_runs
+
+    def weights(self, layer: Layer) -> Array:
+        """Real weights of a layer, in its `weight_shape`."""
+        return Weights(self.builder, self.network.source)[layer.name]
+
+    def inputs(self, layer: Layer) -> Array:
+        """What the weights multiply, for all images: [N, *layer.multiplied_shape]."""
+        source = self._source(layer)
+        inputs = self._all_runs(lambda run: source.inputs.arranged(self._distances(source.inputs, run)))
+        if layer.kind in GATES:
+            N, C, T, columns = inputs.shape
+            features = inputs.transpose(0, 1, 3, 2).reshape(N, C * columns, T, 1)
+            inputs = np.concatenate([features, self._states_before(layer, source)], axis=1)
+        return self._checked(layer, inputs, (self.batch, *layer.multiplied_shape))
+
+    def kernels(self, layer: Layer) -> Array:
+        """The second input of a matmul for all images: [N x K, C / groups, 1, 1]."""
+        tensor = self._source(layer).kernels
+        if tensor is None:
+            raise WorkloadError(f"{self.network.name}: {layer.name}: has no second input that was captured")
+        transposed = bool(self._source(layer).node.integer("transB", 0))
+
+        def of_run(run: int) -> Array:
+            stored = self._distances(tensor, run)
+            return tensor.kernels(stored.T if transposed else stored)
+
+        K, *rest = layer.weight_shape
+        return self._checked(layer, self._all_runs(of_run), (self.batch * K, *rest))
+
+    def made(self, layer: Layer) -> Made | None:
+        """What onnxruntime made of the layer; None where it is not known how it follows from sums of products."""
+        source = self._source(layer)
+        if not source.rule or source.outputs is None:
+            return None
+        outputs = source.outputs
+        try:
+            values = self._all_runs(lambda run: outputs.arranged(self.run.tensor(outputs.name, run)))
+            constants = self._constants(layer, source)
+        except KeyError:
+            return None
+        shape = (self.batch, *layer.output_shape)
+        return None if values.size != np.prod(shape) else Made(source.rule, values.reshape(shape), constants)
+
+    def input_density(self, layer: Layer) -> float:
+        """Non-zero fraction of a layer's inputs, without the states of a recurrent one."""
+        return self._density(layer.name, lambda: self.inputs(layer)[:, : layer.C])
+
+    def kernel_density(self, layer: Layer) -> float:
+        """Non-zero fraction of the second input of a matmul."""
+        return self._density(f"{layer.name} kernels", lambda: self.kernels(layer))
+
+    def _density(self, key: str, read: Callable[[], Array]) -> float:
+        if key not in self.densities:
+            values = read()
+            self.densities[key] = int(np.count_nonzero(values)) / values.size
+        return self.densities[key]
+
+    def _source(self, layer: Layer) -> LayerSource:
+        if layer.name not in self.builder.sources:
+            raise WorkloadError(f"{self.network.name}: {layer.name}: its activations cannot be captured")
+        return self.builder.sources[layer.name]
+
+    def _all_runs(self, of_run: Callable[[int], Array]) -> Array:
+        try:
+            parts = [of_run(run) for run in range(self.run.num_runs)]
+        except WorkloadError as error:
+            raise WorkloadError(f"{self.network.name}: {error}") from None
+        return parts[0] if len(parts) == 1 else np.concatenate(parts)
+
+    def _distances(self, tensor: FileTensor, run: int) -> Array:
+        """Values of a tensor as distances from its zero point."""
+        values = self.run.tensor(tensor.name, run)
+        if not tensor.zero_point:
+            return values
+        zero_point = self._any(tensor.zero_point, run)
+        if zero_point.size != 1:
+            raise WorkloadError(f"tensor {show(tensor.name)}: a zero point for each row is not supported")
+        return values.astype(np.int32) - zero_point.reshape(()).astype(np.int32)
+
+    def _any(self, name: str, run: int) -> Array:
+        """A tensor of the run or a constant of the file; KeyError if it is neither."""
+        if name in self.builder.constants:
+            return np.asarray(self.builder.constants[name].load())
+        return self.run.tensor(name, run)
+
+    def _states_before(self, layer: Layer, source: LayerSource) -> Array:
+        """The state that each step reads, [N, K, T, 1]."""
+        outputs = source.outputs
+        assert outputs is not None
+        after = self._all_runs(lambda run: outputs.arranged(self.run.tensor(outputs.name, run)))
+        before = np.empty_like(after)
+        first = self._initial(layer, source, 5, after.shape[0])[:, :, np.newaxis, np.newaxis]
+        if source.backward:
+            before[:, :, :-1], before[:, :, -1:] = after[:, :, 1:], first
+        else:
+            before[:, :, 1:], before[:, :, :1] = after[:, :, :-1], first
+        return before
+
+    def _initial(self, layer: Layer, source: LayerSource, place: int, batch: int) -> Array:
+        """An initial state [N, K] of a direction; zeros where the node has none."""
+        name, axis = source.node.input(place), 1 if source.node.integer("layout", 0) else 0
+        if not name:
+            return np.zeros((batch, layer.K), np.float32)
+        return self._all_runs(lambda run: self._any(name, run).take(source.direction, axis))
+
+    def _constants(self, layer: Layer, source: LayerSource) -> dict[str, Array]:
+        """The other numbers that outputs follow from, by their names in the rule."""
+        node = source.node
+        if source.rule in ("lstm", "rnn"):
+            both = self._any(node.input(3), 0)[source.direction] if node.input(3) else np.zeros(2)
+            bias = both.astype(np.float64).reshape(2, -1).sum(axis=0)  # of the inputs and of the states
+            constants = {"bias": bias, "backward": np.array(source.backward)}
+            if source.rule == "lstm":
+                constants["cells"] = self._initial(layer, source, 6, self.batch)
+            return constants
+        bias_at = 8 if node.op_type == "QLinearConv" else 2
+        biased = node.op_type in ("Conv", "Gemm", "QLinearConv") and node.input(bias_at)
+        constants = {"bias": self._any(node.input(bias_at), 0) if biased else np.zeros(1)}
+        if source.rule == "requantized":
+            return constants | {name: self._any(node.input(place), 0) for name, place in REQUANTIZATION.items()}
+        return constants | {"alpha": np.array(node.real("alpha", 1.0)), "beta": np.array(node.real("beta", 1.0))}
+
+    def _checked(self, layer: Layer, array: Array, shape: tuple[int, ...]) -> Array:
+        if array.size != np.prod(shape):
+            raise WorkloadError(
+                f"{self.network.name}: {layer.name}: {list(array.shape)} words were captured; expected {list(shape)}"
+            )
+        if array.dtype.kind == "f" and not np.isfinite(array).all():
+            raise WorkloadError(f"{self.network.name}: {layer.name}: activations are NaN or infinite on this input")
+        return array.reshape(shape)
