@@ -184,17 +184,6 @@ def renamed(node: Node, suffix: str) -> Node:
     return replace(node, name=node.name + suffix)
 
 
-def plane(node: Node, value: Value) -> Axes:
-    """The axes of a tensor [N, C, H] or [N, C, H, W]; WorkloadError for others."""
-    expected = "NCHW"[: len(value.axes)]
-    fits = len(value.axes) in (3, 4) and all(
-        letters(one) in ("", letter) for one, letter in zip(value.axes, expected, strict=True)
-    )
-    if not fits:
-        raise node.refuse(f"reads {list(value.sizes)} as {described(value.axes)}; allowed: N, C, H or N, C, H, W")
-    return value.axes
-
-
 def described(axes: Axes) -> str:
     """`N, CH, -`: the letters of every axis."""
     return ", ".join(letters(one) or "-" for one in axes)

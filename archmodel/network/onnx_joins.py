@@ -35,7 +35,7 @@ def element_wise(builder: Builder, node: Node) -> None:
     if math.prod(sizes(axes)) > math.prod(first.sizes):
         give_other(builder, node, values, axes)
         return None
-    if node.op_type in ("Add", "Sum") and constants and _is_bias(builder, first, constants):
+    if node.op_type in ("Add", "Sum") and constants and is_bias(builder, first, constants[0]):
         builder.give_bias(first.tensor)
     return builder.same(node, first, axes)
 
@@ -77,9 +77,10 @@ def _fitted(builder: Builder, node: Node, value: Value, axes: Axes) -> Value:
     return value if lies_there and whole_letters else builder.add_other(node, [value], axes)
 
 
-def _is_bias(builder: Builder, value: Value, constants: list[Constant]) -> bool:
+def is_bias(builder: Builder, value: Value, constant: Constant) -> bool:
+    """Whether a constant that is added to a tensor is the bias of the layer that makes it."""
     layer = builder.layers.get(value.tensor)
-    return layer is not None and layer.kind in ("conv", "fc") and constants[0].words == layer.K
+    return layer is not None and layer.kind in ("conv", "fc") and constant.words == layer.K
 
 
 def concat(builder: Builder, node: Node) -> None:

@@ -3,13 +3,15 @@
 from collections.abc import Callable
 
 from archmodel.network.onnx_builder import Builder
+from archmodel.network.onnx_contrib import CONTRIB
 from archmodel.network.onnx_file import Node
 from archmodel.network.onnx_joins import concat, element_wise
 from archmodel.network.onnx_moves import cut, gather, pad, split
 from archmodel.network.onnx_others import other, reduction
-from archmodel.network.onnx_products import product, recurrent
+from archmodel.network.onnx_products import PRODUCTS, RECURRENT, product, recurrent
 from archmodel.network.onnx_transposed import transposed_convolution
 from archmodel.network.onnx_windows import (
+    NORMS,
     activation,
     convolution,
     global_pool,
@@ -42,13 +44,13 @@ REDUCTIONS = (
 OPERATORS: dict[str, Callable[[Builder, Node], None]] = {
     **dict.fromkeys(("Conv", "ConvInteger", "QLinearConv"), convolution),
     "ConvTranspose": transposed_convolution,
-    **dict.fromkeys(("Gemm", "MatMul", "MatMulInteger", "QLinearMatMul"), product),
-    **dict.fromkeys(("LSTM", "GRU", "RNN"), recurrent),
+    **dict.fromkeys(PRODUCTS, product),
+    **dict.fromkeys(RECURRENT, recurrent),
     **dict.fromkeys(("MaxPool", "AveragePool"), pool),
     **dict.fromkeys(("GlobalMaxPool", "GlobalAveragePool"), global_pool),
     **dict.fromkeys(("ReduceMean", "ReduceMax"), mean),
     **dict.fromkeys(REDUCTIONS, reduction),
-    **dict.fromkeys(("BatchNormalization", "LayerNormalization", "LRN"), norm),
+    **dict.fromkeys(NORMS, norm),
     **dict.fromkeys(("Relu", "Clip", "Gelu", "Sigmoid", "Tanh"), activation),
     **dict.fromkeys(("Softmax", "LogSoftmax"), softmax),
     **dict.fromkeys(ELEMENT_WISE, element_wise),
@@ -60,6 +62,7 @@ OPERATORS: dict[str, Callable[[Builder, Node], None]] = {
     "Gather": gather,
     "Pad": pad,
     **dict.fromkeys(PASSED_ON, pass_on),
+    **CONTRIB,
 }
 
 
@@ -79,5 +82,6 @@ PLANES = (
         "GlobalMaxPool",
         "GlobalAveragePool",
     ),
-    *("BatchNormalization", "LRN"),
+    *("BatchNormalization", "LRN", "InstanceNormalization", "GroupNormalization", "com.microsoft.FusedConv"),
 )
+SEQUENCES = (*(name for name in PRODUCTS if "Gemm" not in name), "LayerNormalization", "RMSNormalization")

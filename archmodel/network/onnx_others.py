@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 
 from archmodel.network.onnx_axes import Axes, Axis, axis, letters, merged, sizes
-from archmodel.network.onnx_builder import Builder, Value, letter_size, renamed
+from archmodel.network.onnx_builder import Builder, Value, described, letter_size, renamed
 from archmodel.network.onnx_file import MAX_RANK, Node
 
 UNKNOWN = "the shape of what it makes is not known"
@@ -82,8 +82,10 @@ def laid_out(builder: Builder, node: Node, index: int, order: str) -> Value:
     if [merged(one) for one in axes] == [merged(one) for one in value.axes]:
         return value
     shape = (letter_size(axes, "C"), letter_size(axes, "H"), letter_size(axes, "W"))
+    if math.prod(shape) != math.prod(builder.shapes[value.tensor]):
+        raise node.refuse(f"reads axes {described(value.axes)}; must be {', '.join(order)} with the same batch")
     is_read = any(value.tensor in layer.inputs for layer in builder.layers.values())
-    if value.tensor in builder.inputs and not is_read and math.prod(shape) == math.prod(builder.inputs[value.tensor]):
+    if value.tensor in builder.inputs and not is_read:
         builder.inputs[value.tensor] = builder.shapes[value.tensor] = shape
         moved = Value(value.tensor, axes)
     else:
@@ -91,6 +93,16 @@ def laid_out(builder: Builder, node: Node, index: int, order: str) -> Value:
         moved = give_other(builder, made, [value], axes)
     builder.values[name] = moved
     return moved
+
+
+def as_plane(builder: Builder, node: Node, value: Value) -> Value:
+    """The first input of a node as a tensor [N, C, H] or [N, C, H, W]; WorkloadError where it has other axes."""
+    rank = len(value.axes)
+    if all(letters(one) in ("", letter) for one, letter in zip(value.axes, "NCHW", strict=False)) and rank in (3, 4):
+        return value
+    if rank not in (3, 4):
+        raise node.refuse(f"reads {list(value.sizes)} as {described(value.axes)}; allowed: N, C, H or N, C, H, W")
+    return laid_out(builder, node, 0, "NCHW"[:rank])
 
 
 def reduction(builder: Builder, node: Node) -> None:

@@ -13,16 +13,22 @@ from archmodel.network.onnx_builder import Builder, Value, described, same_axes
 from archmodel.network.onnx_constants import Constant, zero_point_removed
 from archmodel.network.onnx_file import Array, Node
 from archmodel.network.onnx_operands import RULES, FileTensor, LayerSource, states_name
+from archmodel.network.onnx_others import laid_out
 
 # Operators by the places of their inputs: zero point of the first matrix, second one, its zero point, the bias.
 PRODUCTS = {
     "MatMul": (-1, 1, -1, -1),
     "MatMulInteger": (2, 1, 3, -1),
     "QLinearMatMul": (2, 3, 5, -1),
-    "Gemm": (-1, 1, -1, 2),
+    **dict.fromkeys(("Gemm", "com.microsoft.FusedGemm"), (-1, 1, -1, 2)),
+    "com.microsoft.FusedMatMul": (-1, 1, -1, -1),
+    "com.microsoft.QGemm": (2, 3, 5, 6),
+    "com.microsoft.DynamicQuantizeMatMul": (-1, 1, 3, 4),
+    "com.microsoft.MatMulIntegerToFloat": (4, 1, 5, 6),
 }
 FEATURES = ("", "C", "W", "CW")  # of a step: columns are further features, channels slowest
 SPECIAL_GATES = {"activations", "activation_alpha", "activation_beta", "clip", "input_forget"}
+RECURRENT = {"LSTM": "lstm", "GRU": "gru", "RNN": "rnn", "com.microsoft.DynamicQuantizeLSTM": "lstm"}
 DIRECTIONS = {"forward": ("",), "reverse": ("",), "bidirectional": (".forward", ".backward")}
 
 
@@ -30,8 +36,10 @@ def product(builder: Builder, node: Node) -> None:
     """Gemm, MatMul, MatMulInteger and QLinearMatMul: of two tensors a matmul, with weights a fully connected layer."""
     input_zero_at, second_at, zero_point_at, bias_at = PRODUCTS[node.op_type]
     value = builder.value(node)
-    if node.integer("transA", 0) and len(value.axes) == 2:
-        value = Value(value.tensor, value.axes[::-1])
+    if node.integer("transA", 0):
+        value = Value(value.tensor, _transposed(value.axes))
+    if node.integer("transBatchA", 0) or node.integer("transBatchB", 0):
+        raise node.refuse("transposed batches are not supported")
     if node.input(second_at) in builder.values:
         return matmul(builder, node, value, builder.value(node, second_at))
     weights = builder.required(node, second_at)
@@ -51,6 +59,10 @@ def product(builder: Builder, node: Node) -> None:
     return builder.give(node, layer.name, made)
 
 
+def _transposed(axes: Axes) -> Axes:
+    return (*axes[:-2], *axes[:-3:-1])
+
+
 def connected(builder: Builder, node: Node, value: Value, matrix: Constant, bias: bool) -> Layer:
     """An fc layer, or over the positions of a plane a 1x1 convolution; `matrix` is [K, C]."""
     *rows, columns = value.axes
@@ -65,7 +77,8 @@ def connected(builder: Builder, node: Node, value: Value, matrix: Constant, bias
     elif set(positions) <= set("NHW") and set(letters(columns)) <= {"C"}:
         layer = builder.add(node, "conv", (value.tensor,), K, bias=bias)
     else:
-        raise node.refuse(f"reads axes {described(value.axes)}: only channels can be multiplied with weights")
+        value = laid_out(builder, node, 0, ("N" + "H" * len(rows))[: len(rows)] + "C")
+        layer = builder.add(node, "conv", (value.tensor,), K, bias=bias)
     builder.weights[layer.name] = lambda: matrix.load().reshape(layer.weight_shape)
     return layer
 
@@ -78,7 +91,7 @@ def whole(builder: Builder, value: Value) -> Axis:
 
 def matmul(builder: Builder, node: Node, first: Value, second: Value) -> None:
     """The product of two tensors whose heads are the leading axes: A times B, or A times B transposed."""
-    second_axes = second.axes[::-1] if node.integer("transB", 0) else second.axes
+    second_axes = _transposed(second.axes) if node.integer("transB", 0) else second.axes
     if len(first.axes) != len(second_axes) or len(first.axes) < 2:
         raise node.refuse(f"of {list(first.sizes)} and {list(second.sizes)}: must have equally many axes")
     *outer, rows, depth = first.axes
@@ -106,14 +119,15 @@ def matmul(builder: Builder, node: Node, first: Value, second: Value) -> None:
 
 def recurrent(builder: Builder, node: Node) -> None:
     """LSTM, GRU and RNN: a layer for each direction, joined by a concat."""
-    kind, value = node.op_type.lower(), builder.value(node)
+    kind, value = RECURRENT[node.op_type], builder.value(node)
     batch_first = bool(node.integer("layout", 0))
     if len(value.axes) != 3:
         raise node.refuse(f"reads {list(value.sizes)}: must be steps, batch, features")
     steps, batch = (value.axes[1], value.axes[0]) if batch_first else value.axes[:2]
     if letters(steps) not in ("", "H") or letters(batch) not in ("", "N") or letters(value.axes[2]) not in FEATURES:
-        raise node.refuse(f"reads axes {described(value.axes)}: must be steps, batch, features")
-    of_input, of_state = builder.required(node, 1), builder.required(node, 2)
+        value = laid_out(builder, node, 0, "NHC" if batch_first else "HNC")
+        steps, batch = (value.axes[1], value.axes[0]) if batch_first else value.axes[:2]
+    of_input, of_state = (_gates(builder, node, place) for place in (1, 2))
     suffixes = DIRECTIONS.get(node.text("direction", "forward"), ())
     C, K = value.sizes[2], of_state.shape[-1] if of_state.shape else 0
     rows = len(suffixes), GATES[kind] * K
@@ -127,6 +141,24 @@ def recurrent(builder: Builder, node: Node) -> None:
         builder.sources[layer.name] = state_source(builder, node, layer, direction, (steps, batch))
         layers.append(layer)
     give_states(builder, node, layers, steps, batch, batch_first)
+
+
+def _gates(builder: Builder, node: Node, place: int) -> Constant:
+    """Input or recurrent weights [directions, gates x K, words]; quantized ones have the last two axes swapped."""
+    weights = builder.required(node, place)
+    if not node.op_type.startswith("com.microsoft."):
+        return weights
+    zero_point = builder.constant(node, 7 + 2 * place)
+    if len(weights.shape) != 3 or zero_point is None:
+        raise node.refuse(f"weights {list(weights.shape)}: must be of three axes and have a zero point")
+    directions, _, rows = weights.shape
+    if zero_point.shape not in ((directions,), (directions, rows)):
+        raise node.refuse(f"zero point of shape {list(zero_point.shape)} for weights {list(weights.shape)}")
+    offsets = zero_point.moved(lambda array: array.reshape(directions, 1, -1))
+    codes = Constant(
+        weights.shape, lambda: weights.load().astype(np.int32) - offsets.load().astype(np.int32), weights.num_tensors
+    )
+    return codes.moved(lambda array: array.transpose(0, 2, 1))
 
 
 def gate_matrix(of_input: Constant, of_state: Constant, direction: int, layer: Layer) -> Callable[[], Array]:

@@ -15,7 +15,8 @@ from archmodel.network.onnx_axes import Axes, axis
 from archmodel.network.onnx_builder import Builder, letter_size
 from archmodel.network.onnx_constants import Constant, folded
 from archmodel.network.onnx_file import MAX_RANK, Array, Node, Proto, as_text, import_onnx, one_line_errors, open_model
-from archmodel.network.onnx_operators import PASSED_ON, PLANES, read_operator
+from archmodel.network.onnx_operators import PASSED_ON, PLANES, SEQUENCES, read_operator
+from archmodel.network.onnx_products import RECURRENT
 from archmodel.network.zeros import Zeros
 
 Dims = dict[str, list[int | str] | None]
@@ -199,10 +200,12 @@ def _letters(name: str, rank: int, nodes: list[Node]) -> str:
     for node in nodes:
         if name not in node.inputs:
             continue
-        if node.op_type in ("LSTM", "GRU", "RNN") and rank == 3:
+        if node.op_type in RECURRENT and rank == 3:
             wanted = "NHC" if node.integer("layout", 0) else "HNC"
-        elif node.op_type in ("MatMul", "MatMulInteger", "QLinearMatMul", "LayerNormalization") and rank == 3:
+        elif node.op_type in SEQUENCES and rank == 3:
             wanted = "NHC"
+        elif node.op_type == "Gather" and rank <= 2 and name == node.input(1):
+            wanted = "NH"[-rank:]
         elif node.op_type == "Transpose" and sorted(perm := node.integers("perm", ())) == list(range(rank)):
             order, name = [order[place] for place in perm], node.outputs[0] if node.outputs else ""
             continue

@@ -12,10 +12,11 @@ from math import gcd
 import numpy as np
 
 from archmodel.network.layer import Layer
-from archmodel.network.onnx_builder import Builder, Value, plane, plane_axes, renamed
+from archmodel.network.onnx_builder import Builder, Value, plane_axes, renamed
 from archmodel.network.onnx_constants import Constant
 from archmodel.network.onnx_file import Array, Node
 from archmodel.network.onnx_operands import FileTensor, LayerSource
+from archmodel.network.onnx_others import as_plane
 from archmodel.network.onnx_windows import spread
 
 PAIR = tuple[int, int]
@@ -62,8 +63,8 @@ class Line:
 
 def transposed_convolution(builder: Builder, node: Node) -> None:
     """ConvTranspose over one or two dimensions."""
-    value, weights = builder.value(node), builder.required(node, 1)
-    batch, *_ = plane(node, value)
+    value, weights = as_plane(builder, node, builder.value(node)), builder.required(node, 1)
+    batch, *_ = value.axes
     rank, (C, H, W) = len(value.axes), builder.shapes[value.tensor]
     if len(weights.shape) != rank:
         raise node.refuse(f"weights {list(weights.shape)} for an input of {rank} axes")

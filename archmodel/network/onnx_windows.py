@@ -5,22 +5,33 @@ from typing import Any
 
 from archmodel.network.layer import Layer
 from archmodel.network.onnx_axes import letters, reshaped
-from archmodel.network.onnx_builder import Builder, Value, plane, plane_axes
+from archmodel.network.onnx_builder import Builder, Value, plane_axes
 from archmodel.network.onnx_constants import moved_dims, zero_point_removed
 from archmodel.network.onnx_file import Node
 from archmodel.network.onnx_moves import unpadded
-from archmodel.network.onnx_others import reduced_places, reduction
+from archmodel.network.onnx_others import as_plane, laid_out, reduced_places, reduction
 
 Sides = tuple[int, int, int, int]
 # Operators by the places of their inputs: zero point of the inputs, weights, zero point of the weights, bias.
 CONVOLUTIONS = {"Conv": (-1, 1, -1, 2), "ConvInteger": (2, 1, 3, -1), "QLinearConv": (2, 3, 5, 8)}
+CONVOLUTIONS["com.microsoft.FusedConv"] = CONVOLUTIONS["Conv"]
+NORMS = {
+    "BatchNormalization": "batch",
+    "LayerNormalization": "layer",
+    "LRN": "lrn",
+    "InstanceNormalization": "instance",
+    "GroupNormalization": "group",
+    "RMSNormalization": "rms",
+    "SimplifiedLayerNormalization": "rms",
+}
 ACTIVATIONS = {"Relu": "relu", "Clip": "clipped_relu", "Gelu": "gelu", "Sigmoid": "sigmoid", "Tanh": "tanh"}
 
 
 def convolution(builder: Builder, node: Node) -> None:
     """Conv, ConvInteger and QLinearConv over one or two dimensions."""
     value, padding = unpadded(builder, node)
-    batch, *_ = plane(node, value)
+    value = as_plane(builder, node, value)
+    batch, *_ = value.axes
     input_zero_at, weights_at, zero_point_at, bias_at = CONVOLUTIONS[node.op_type]
     weights, rank = builder.required(node, weights_at), len(value.axes)
     if len(weights.shape) != rank:
@@ -74,8 +85,8 @@ def spread(numbers: tuple[int, ...]) -> tuple[int, int]:
 
 def pool(builder: Builder, node: Node) -> None:
     """MaxPool and AveragePool."""
-    value = builder.value(node)
-    batch, *_ = plane(node, value)
+    value = as_plane(builder, node, builder.value(node))
+    batch, *_ = value.axes
     rank = len(value.axes)
     if "kernel_shape" not in node.attributes:
         raise node.refuse("has no kernel_shape")
@@ -89,8 +100,8 @@ def pool(builder: Builder, node: Node) -> None:
 
 def global_pool(builder: Builder, node: Node) -> None:
     """GlobalAveragePool and GlobalMaxPool."""
-    value = builder.value(node)
-    batch, *_ = plane(node, value)
+    value = as_plane(builder, node, builder.value(node))
+    batch, *_ = value.axes
     layer = _pool_of_plane(builder, node, value, "max" if node.op_type == "GlobalMaxPool" else "average")
     builder.give(node, layer.name, plane_axes(batch, layer.output_shape, len(value.axes)))
 
@@ -115,16 +126,21 @@ def _pool_of_plane(builder: Builder, node: Node, value: Value, mode: str) -> Lay
 
 
 def norm(builder: Builder, node: Node) -> None:
-    """BatchNormalization, LayerNormalization over channels, and LRN."""
-    value = builder.value(node)
-    mode = {"BatchNormalization": "batch", "LayerNormalization": "layer", "LRN": "lrn"}[node.op_type]
-    rank = len(value.axes)
-    place = node.integer("axis", -1) % max(1, rank) if mode == "layer" else 1
-    others = "".join(letters(one) for i, one in enumerate(value.axes) if i != place)
-    along_channels = place < rank and letters(value.axes[place]) in ("", "C") and "C" not in others
-    if not along_channels or (mode == "layer" and place != rank - 1):
+    """Norms over channels, or with a scale for each of them; one over another last axis has it laid out as channels."""
+    value, mode = builder.value(node), NORMS[node.op_type]
+    rank, behind = len(value.axes), mode in ("layer", "rms")
+    place = node.integer("axis", -1) % max(1, rank) if behind else 1
+    if behind and place == rank - 1 and not _is_channels(value, place) and letters(value.axes[0]) in ("", "N"):
+        value = laid_out(builder, node, 0, ("N" + "H" * rank)[: rank - 1] + "C")
+    in_groups = mode in ("instance", "group") and letters(value.axes[0]) in ("", "N")
+    if not (in_groups or _is_channels(value, place)) or (behind and place != rank - 1):
         raise node.refuse(f"normalizes {list(value.sizes)} along an axis that is not its channels")
     builder.same(node, Value(builder.add(node, "norm", (value.tensor,), mode=mode).name, value.axes))
+
+
+def _is_channels(value: Value, place: int) -> bool:
+    others = "".join(letters(one) for i, one in enumerate(value.axes) if i != place)
+    return place < len(value.axes) and letters(value.axes[place]) in ("", "C") and "C" not in others
 
 
 def activation(builder: Builder, node: Node) -> None:
