@@ -1,7 +1,6 @@
 """What the machines of a run share: a network's layers, their zeros and the memory; and the walk over all of it."""
 
 import math
-import os
 import platform
 import time
 from collections.abc import Callable, Sequence
@@ -21,6 +20,7 @@ from archmodel.network.layer import MAX_WORDS, Layer
 from archmodel.network.network import Network
 from archmodel.network.toml_reader import read_network
 from archmodel.operands.correlated import UNIFORM, CorrelatedZeros, load_zeros
+from archmodel.operands.onnx_run import available_cores
 from archmodel.operands.operands import Densities, Operands
 from archmodel.operands.sources import OperandSource, Source
 
@@ -234,11 +234,6 @@ def check_texts(parameter: str, value: object, items: str) -> None:
     """Raise ConfigError unless `value`, given to a function for `parameter`, is a list of texts: `items`."""
     if isinstance(value, str) or not isinstance(value, Sequence) or not all(isinstance(text, str) for text in value):
         raise ConfigError(f"{parameter} = {show(value)}: expected a list of {items}")
-
-
-def available_cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def versions() -> dict[str, str]:
