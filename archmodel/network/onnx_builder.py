@@ -47,6 +47,15 @@ class Padded:
         return ((0, C), (top, top + H), (left, left + W))
 
 
+@dataclass(frozen=True)
+class State:
+    """What there is before a node is read: layers, the tensors that it reads, shapes of inputs among them."""
+
+    num_layers: int
+    values: dict[str, Value]
+    inputs: dict[str, Shape]
+
+
 @dataclass
 class Builder:
     """Layers, tensors and weights read so far.
@@ -161,12 +170,32 @@ class Builder:
         outputs = FileTensor(node.outputs[0], made)
         self.sources[layer.name] = LayerSource(node, inputs, kernels, outputs, RULES.get(node.op_type, ""))
 
+    def state(self, node: Node) -> "State":
+        """What reading a node may change of what is above it."""
+        values = {name: self.values[name] for name in node.inputs if name in self.values}
+        inputs = {one.tensor: self.inputs[one.tensor] for one in values.values() if one.tensor in self.inputs}
+        return State(len(self.layers), values, inputs)
+
+    def undo(self, node: Node, before: "State") -> None:
+        """Take back the layers of a node that could not be read to its end."""
+        for name in list(self.layers)[before.num_layers :]:
+            del self.layers[name], self.shapes[name]
+            self.weights.pop(name, None)
+            self.sources.pop(name, None)
+        for name in node.outputs:
+            self.values.pop(name, None)
+        self.values.update(before.values)
+        self.inputs.update(before.inputs)
+        self.shapes.update(before.inputs)
+
     def give_bias(self, tensor: str) -> None:
         """A constant added to a layer's outputs is its bias."""
         self.layers[tensor] = replace(self.layers[tensor], bias=True)
 
     def give(self, node: Node, tensor: str, axes: Axes, index: int = 0) -> None:
         """An output of the node is a tensor of the network."""
+        if tuple(letter_size(axes, letter) for letter in "CHW") != self.shapes[tensor]:
+            raise node.refuse(f"makes axes {described(axes)} of {list(sizes(axes))}, not {list(self.shapes[tensor])}")
         if index < len(node.outputs) and node.outputs[index]:
             self.values[node.outputs[index]] = Value(tensor, axes)
 

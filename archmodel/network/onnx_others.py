@@ -7,10 +7,11 @@ from archmodel.network.onnx_axes import Axes, Axis, axis, letters, merged, sizes
 from archmodel.network.onnx_builder import Builder, Value, described, letter_size, renamed
 from archmodel.network.onnx_file import MAX_RANK, Node
 
-UNKNOWN = "the shape of what it makes is not known"
+UNKNOWN = "the shape of what it makes is not known; give --input"
 # What multiplies, or runs a graph of its own, in a way that is not followed.
+WITH_GRAPHS = ("If", "Loop", "Scan", "SequenceMap")  # they read tensors that are not among their inputs
 NOT_FOLLOWED = (
-    *("Einsum", "DeformConv", "Attention", "If", "Loop", "Scan", "SequenceMap", "LinearAttention"),
+    *("Einsum", "DeformConv", "Attention", "Loop", "Scan", "SequenceMap", "LinearAttention"),
     *("CausalConvWithState",),
     *("StringNormalizer", "TfIdfVectorizer", "Optional", "ImageDecoder"),
 )
@@ -18,6 +19,8 @@ NOT_FOLLOWED = (
 
 def other(builder: Builder, node: Node) -> None:
     """What is left of ONNX's own operators: its outputs have the shapes of the run, or those that onnx infers."""
+    if node.op_type == "If":
+        raise node.refuse("the branch that it takes is not known; give --input")
     if node.op_type in NOT_FOLLOWED or "." in node.op_type:
         raise node.refuse("this operator is not supported")
     wanted = [index for index, name in enumerate(node.outputs) if name in builder.read]

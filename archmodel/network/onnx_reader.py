@@ -12,10 +12,13 @@ from archmodel.errors import SHOWN_CHARACTERS, WorkloadError, one_line, show
 from archmodel.network.layer import MAX_WORDS, Shape
 from archmodel.network.network import Network
 from archmodel.network.onnx_axes import Axes, axis
+from archmodel.network.onnx_branches import deciding_tensors, inlined
 from archmodel.network.onnx_builder import Builder, letter_size
 from archmodel.network.onnx_constants import Constant, folded
 from archmodel.network.onnx_file import MAX_RANK, Array, Node, Proto, as_text, import_onnx, one_line_errors, open_model
+from archmodel.network.onnx_folding import folded_further
 from archmodel.network.onnx_operators import PASSED_ON, PLANES, SEQUENCES, read_operator
+from archmodel.network.onnx_others import WITH_GRAPHS
 from archmodel.network.onnx_products import RECURRENT
 from archmodel.network.zeros import Zeros
 
@@ -102,7 +105,8 @@ def _walked(path: Path, modified_ns: int, size_bytes: int) -> Builder:
 
 
 def _walk(path: Path, skip: bool, run: Run | None = None) -> Builder:
-    model, builder = open_model(path), Builder()
+    builder = Builder()
+    model = _without_branches(open_model(path), path.parent, run)
     graph = model.graph
     nodes = [Node.of(proto) for proto in graph.node]
     for tensor in graph.initializer:
@@ -113,19 +117,40 @@ def _walk(path: Path, skip: bool, run: Run | None = None) -> Builder:
             if run is not None and name in run.shapes:
                 dims = list(run.shapes[name])
             _add_input(builder, name, dims, nodes)
-    builder.read = {name for node in nodes for name in node.inputs} | {as_text(one.name) for one in graph.output}
+    builder.read = {name for node in nodes for name in node.inputs}
     shown = {} if run is None else run.shapes
     inferred = cache(lambda: _inferred_shapes(model, builder))
     builder.known_dims = lambda name: shown[name] if name in shown else _sizes(inferred().get(name))
     for node in nodes:
+        before = builder.state(node)
         try:
             _read_node(builder, node, path.parent)
             _check_sizes(builder, node, shown)
         except WorkloadError:
             if not skip:
                 raise
+            builder.undo(node, before)
             _leave_out(builder, node, nodes)
     return builder
+
+
+def _without_branches(model: Proto, folder: Path, run: Run | None) -> Proto:
+    """The model with the branches that the run took, or that constants of the file choose."""
+    conditions = {} if run is None else dict(run.conditions)
+    while True:
+        model = inlined(model, conditions)
+        stored = {as_text(tensor.name): tensor for tensor in model.graph.initializer}
+        for proto in model.graph.node:
+            if proto.op_type == "Constant" and proto.output and proto.attribute:
+                stored[as_text(proto.output[0])] = proto.attribute[0].t
+        chosen = {
+            name: bool(Constant.stored(stored[decides], folder).load().reshape(-1)[0])
+            for name, decides in deciding_tensors(model).items()
+            if decides in stored and Constant.stored(stored[decides], folder).words == 1
+        }
+        if not chosen:
+            return model
+        conditions = chosen
 
 
 def _check_sizes(builder: Builder, node: Node, shown: Mapping[str, tuple[int, ...]]) -> None:
@@ -139,24 +164,27 @@ def _check_sizes(builder: Builder, node: Node, shown: Mapping[str, tuple[int, ..
 def _read_node(builder: Builder, node: Node, folder: Path) -> None:
     if node.op_type == "Constant":
         builder.constants[node.outputs[0]] = _constant(node, folder)
-        return
+        return None
     if node.op_type in ("Shape", "Size") and (dims := builder.dims_of(node.input(0))) is not None and node.outputs:
         part = dims[slice(node.integer("start", 0), node.integer("end", len(dims)))]
         numbers = np.array(part if node.op_type == "Shape" else math.prod(dims), np.int64)
         builder.constants[node.outputs[0]] = Constant.of(numbers)
-        return
+        return None
     if node.outputs and node.inputs and all(not name or name in builder.constants for name in node.inputs):
-        constant = folded(node, [builder.constants.get(name) for name in node.inputs])
+        inputs = [builder.constants.get(name) for name in node.inputs]
+        constant = folded(node, inputs) or folded_further(node, inputs)
         if constant is not None:
             builder.constants[node.outputs[0]] = constant
-            return
+            return None
     if not node.outputs:
         raise node.refuse("has no output")
+    if node.op_type in WITH_GRAPHS:
+        return read_operator(builder, node)
     if any(node.inputs) and all(name in builder.constants or name in builder.factors for name in node.inputs if name):
         for output in filter(None, node.outputs):
             builder.factors[output] = builder.known_dims(output) or ()
-        return
-    read_operator(builder, node)
+        return None
+    return read_operator(builder, node)
 
 
 def _constant(node: Node, folder: Path) -> Constant:
@@ -179,13 +207,18 @@ def _declared_dims(given: Proto) -> list[int | str] | None:
 
 def _add_input(builder: Builder, name: str, dims: list[int | str] | None, nodes: list[Node]) -> None:
     """A tensor that the network is given; a batch without a size is one image."""
-    if dims is None or not 1 <= len(dims) <= MAX_RANK:
+    if dims == []:
+        builder.factors[name] = ()  # a number, as a rate, multiplies nothing
+        return
+    if dims is None or len(dims) > MAX_RANK:
         raise WorkloadError(f"input {show(name)}: has no shape")
     order = _letters(name, len(dims), nodes)
     known = [1 if letter == "N" and isinstance(dim, str) else dim for letter, dim in zip(order, dims, strict=True)]
     for dim in known:
         if isinstance(dim, str) or not 1 <= dim <= MAX_WORDS:
-            raise WorkloadError(f"input {show(name)}: dims {show(dims)}: only the batch may be without a size")
+            raise WorkloadError(
+                f"input {show(name)}: dims {show(dims)}: only the batch may be without a size; give --input"
+            )
     axes: Axes = tuple(axis(letter, int(dim)) for letter, dim in zip(order, known, strict=True))
     C, H, W = (letter_size(axes, letter) for letter in "CHW")
     shape: Shape = (C, H, W)

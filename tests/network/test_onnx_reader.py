@@ -152,11 +152,20 @@ def test_a_product_with_weights_over_positions_is_a_1x1_convolution_and_what_is_
     assert network.parameters == 6 * 5 + 5
 
 
-def test_a_flattened_tensor_in_another_order_is_refused(tmp_path):
-    nodes = [node("Transpose", ["x"], "t", perm=[0, 2, 3, 1]), node("Flatten", ["t"], "f")]
-    nodes += [node("Gemm", ["f", "w"], "y")]
-    with pytest.raises(WorkloadError, match=r"^model.onnx: node 'y' \(Gemm\): reads axes -, HWC: .* channels, rows"):
-        read(model_of(nodes, {"x": (1, 3, 2, 2)}, {"w": floats(12, 4)}), tmp_path)
+@pytest.mark.parametrize("order", [(0, 2, 3, 1), (0, 3, 1, 2), (0, 2, 1, 3)])
+def test_weights_of_a_plane_flattened_in_another_order_are_put_in_the_order_of_channels(order, tmp_path):
+    nodes = [node("Transpose", ["x"], "t", perm=order), node("Flatten", ["t"], "f")]
+    model = model_of([*nodes, node("Gemm", ["f", "w"], "y")], {"x": (1, 3, 2, 5)}, {"w": floats(30, 4)})
+    feed = floats(1, 3, 2, 5, seed=1)
+    read(model, tmp_path)
+    outputs = weights_of(tmp_path / "model.onnx")["y"][:, :, 0, 0] @ feed.reshape(-1)
+    np.testing.assert_allclose(outputs, run(model, {"x": feed})["y"][0], rtol=1e-5)
+
+
+def test_a_batch_that_is_flattened_into_the_channels_is_refused(tmp_path):
+    nodes = [node("Reshape", ["x", "d"], "f"), node("Gemm", ["f", "w"], "y")]
+    with pytest.raises(WorkloadError, match=r"^model.onnx: node 'y' \(Gemm\): reads axes -, NC: must be all of"):
+        read(model_of(nodes, {"x": (4, 3)}, {"d": np.array([1, 12]), "w": floats(12, 4)}), tmp_path)
 
 
 def test_attention_is_two_products_of_two_tensors(tmp_path):
@@ -392,7 +401,8 @@ W = {"s": floats(3), "w": floats(3, 3, 3, 3), "m": floats(3, 3), "p": floats(1, 
             "normalizes [1, 3, 4, 4, 4] along an axis that is not its channels",
         ),
         ([node("Gemm", ["x", "m"], "y")], (1, 4), "weights of 3 inputs for [1, 4]"),
-        ([node("MatMul", ["m", "x"], "y")], (3, 1), "its input 'm' is a constant"),
+        ([node("MatMul", ["m", "x"], "y")], (4, 1), "weights [3, 3] for [4, 1]"),
+        ([node("Gemm", ["m", "x"], "y")], (3, 1), "its input 'm' is a constant"),
         ([node("Add", ["x", "p"], "y")], (1, 3, 6, 4), "of [1, 3, 1, 6] and [1, 3, 6, 4]: must be equal"),
         ([node("Relu", ["z"], "y")], (1, 4), "its input 'z' is made by no node above"),
         ([node("Concat", ["x", "x"], "y", axis=4)], (1, 3, 6, 6), "axis = 4: its inputs have 4 and 4 axes"),
