@@ -276,8 +276,9 @@ def _inferred_shapes(model: Proto, builder: Builder) -> Dims:
         if value is not None:
             for dim, size in zip(given.type.tensor_type.shape.dim, value.sizes, strict=False):
                 dim.dim_value = size
+    inference = import_onnx().shape_inference
     try:
-        graph = import_onnx().shape_inference.infer_shapes(model).graph
-    except (RuntimeError, TypeError):  # InferenceError is a RuntimeError
+        graph = inference.infer_shapes(model).graph
+    except (inference.InferenceError, RuntimeError, TypeError):
         graph = model.graph
     return {as_text(one.name): _declared_dims(one) for one in (*graph.value_info, *graph.output)}

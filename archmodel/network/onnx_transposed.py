@@ -19,6 +19,7 @@ from archmodel.network.onnx_operands import FileTensor, LayerSource
 from archmodel.network.onnx_others import as_plane
 from archmodel.network.onnx_windows import spread
 
+MOST_TAPS = 1024  # along an axis; bounds the search for phases
 PAIR = tuple[int, int]
 
 
@@ -47,6 +48,11 @@ class Line:
     before: int
     num_outputs: int
 
+    def firsts(self) -> list[int]:
+        """First outputs of the phases that have taps."""
+        found = {(tap * self.dilation - self.before) % self.stride for tap in range(self.kernel)}
+        return sorted(first for first in found if first < self.num_outputs)
+
     def phase(self, first: int) -> Phase | None:
         """The outputs first, first + stride, ...; None where no tap reaches an input."""
         num_outputs = -(-(self.num_outputs - first) // self.stride)
@@ -72,13 +78,15 @@ def transposed_convolution(builder: Builder, node: Node) -> None:
     kernel, groups = node.integers("kernel_shape", (R, S)[: rank - 2]), node.integer("group", 1)
     if kernel != weights.shape[2:]:
         raise node.refuse(f"kernel_shape = {list(kernel)}: its weights are {list(weights.shape)}")
+    if max(R, S) > MOST_TAPS:
+        raise node.refuse(f"a kernel of {[R, S]}: at most {MOST_TAPS} along an axis")
     if groups < 1 or depth != C or depth % groups or min(weights.shape) < 1:
         raise node.refuse(f"weights {list(weights.shape)}, group = {groups}, for {list(value.sizes)}")
     rows, cols = _lines(node, (H, W), (R, S), rank - 2)
     phases = [
         (along, across)
-        for along in (rows.phase(first) for first in range(min(rows.stride, rows.num_outputs)))
-        for across in (cols.phase(first) for first in range(min(cols.stride, cols.num_outputs)))
+        for along in map(rows.phase, rows.firsts())
+        for across in map(cols.phase, cols.firsts())
         if along is not None and across is not None
     ]
     if not phases:

@@ -130,6 +130,7 @@ def test_what_no_input_reaches_is_cut_off_and_named(tmp_path):
         ({"pads": [9, 9, 9, 9]}, "makes -13 places of 4"),
         ({"group": 3}, "weights [2, 1, 2, 2], group = 3, for [1, 2, 4, 4]"),
         ({"auto_pad": "SOME"}, "auto_pad = 'SOME': allowed: NOTSET, SAME_UPPER, SAME_LOWER, VALID"),
+        ({"strides": [2**40, 1]}, "layer 'y': shape = [1, 3298534883330, 5]: must be from 1 to 2147483648"),
         ({"output_shape": [5]}, "output_shape = [5]: must be 2 numbers"),
         ({"kernel_shape": [3, 3]}, "kernel_shape = [3, 3]: its weights are [2, 1, 2, 2]"),
     ],
