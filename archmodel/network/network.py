@@ -19,9 +19,10 @@ def joined_shape(
 ) -> Shape:
     """The input shape of a layer that reads ``inputs``, given the ``shapes`` of all tensors made before it.
 
-    A concat adds channels, an fc flattens, a recurrent layer takes the columns of a row as further features of that
-    step; of a matmul it is the shape of its first input. Raises WorkloadError for an unknown producer, for one of the
-    layers ``below`` (which would be a cycle), and where shapes do not join.
+    An add and a multiply repeat what has size 1 along an axis, a concat adds channels, an fc flattens, a recurrent
+    layer takes the columns of a row as further features of that step; of a matmul and an other it is the shape of the
+    first input. Raises WorkloadError for an unknown producer, for one of the layers ``below`` (which would be a cycle),
+    and where shapes do not join.
     """
     check_input_count(name, kind, inputs)
     where = f"layer {show(name)}: inputs = {show(list(inputs))}: "
@@ -33,8 +34,11 @@ def joined_shape(
                 f"{did_you_mean(producer, shapes)}"
             )
     first, *others = (shapes[producer] for producer in inputs)
-    if kind == "add" and any(other != first for other in others):
-        raise WorkloadError(f"{where}add needs equal shapes, not {_listed(inputs, shapes)}")
+    if kind in ("add", "multiply"):
+        C, H, W = (max(sizes) for sizes in zip(first, *others, strict=True))
+        if any(size not in (1, whole) for one in (first, *others) for size, whole in zip(one, (C, H, W), strict=True)):
+            raise WorkloadError(f"{where}{kind} needs equal shapes, not {_listed(inputs, shapes)}")
+        return (C, H, W)
     if kind == "concat":
         if any(other[1:] != first[1:] for other in others):
             raise WorkloadError(f"{where}concat needs equal planes (H, W), not {_listed(inputs, shapes)}")

@@ -77,7 +77,7 @@ def folded(node: Node, inputs: Sequence[Constant | None]) -> Constant | None:
         return _picked(node, first, given[0])
     if node.op_type in ("DequantizeLinear", "QuantizeLinear"):
         return _quantization(node, first, [*others, None])
-    if node.op_type in ("Identity", "Cast", "Dropout"):
+    if node.op_type in ("Identity", "Dropout") or (node.op_type == "Cast" and first.words > MOST_SHAPE_NUMBERS):
         return first
     move = _move(node, first, others[0] if others else None)
     return None if move is None else first.moved(move)
