@@ -1,6 +1,7 @@
 """Operators that move words: shapes as onnxruntime makes them, slices, embeddings, paddings, unlike joins."""
 
 import math
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -236,3 +237,30 @@ def test_mistakes_are_one_line(nodes, line, tmp_path):
     with pytest.raises(WorkloadError) as error:
         read(model_of([*nodes, node("Relu", ["y"], "z")], {"x": IMAGE, "sizes": (4,)}, C), tmp_path)
     assert str(error.value) == f"model.onnx: node 'y' ({nodes[0].op_type}): {line}"
+
+
+def test_what_becomes_more_than_the_batch_is_not_taken_for_images(tmp_path):
+    nodes = [node("Tile", ["x", "three"], "y"), node("Transpose", ["x"], "t", perm=[1, 0, 2, 3])]
+    nodes += [node("Tile", ["t", "three"], "z")]
+    model = model_of(nodes, {"x": IMAGE}, {"three": ints(1, 3, 1, 1), "all": ints(3, 1, 1, 1)}, outputs=["y", "z"])
+    outputs = run(model, {"x": floats(*IMAGE)})
+    network = read(model, tmp_path)
+    assert {layer.name: layer.output_words for layer in network.layers} == {
+        name: outputs[name].size for name in ("y", "z")
+    }
+    whole = model_of([node("Tile", ["x", "all"], "y")], {"x": IMAGE}, {"all": ints(3, 1, 1, 1)})
+    assert read(whole, tmp_path).layer("y").output_words == 3 * 4 * 6 * 5
+    whole = model_of([node("Tile", ["x", "all"], "y")], {"x": (2, *IMAGE[1:])}, {"all": ints(3, 1, 1, 1)})
+    assert read(whole, tmp_path).layer("y").output_words == 6 * 4 * 6 * 5
+
+
+def test_what_a_node_that_is_left_out_has_begun_is_taken_back(tmp_path):
+    nodes = [
+        node("LayerNormalization", ["x", "six"], "n"),
+        node("Conv", ["n", "w"], "y"),  # its input is laid out before its weights are found not to fit
+        node("Relu", ["n"], "r"),
+    ]
+    model = model_of(nodes, {"x": LINE}, {"six": floats(6), "w": floats(3, 5, 1)})
+    network = read(model, tmp_path, skip=True, run=SimpleNamespace(shapes={"y": (1, 3, 6)}, conditions={}))
+    assert [(layer.name, layer.inputs) for layer in network.layers] == [("n", ("x",)), ("r", ("n",))]
+    assert network.source == "model.onnx; left out: y (Conv)"
