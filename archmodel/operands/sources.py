@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from archmodel.errors import WorkloadError, show
+from archmodel.errors import UnknownDensityError, WorkloadError, show
 from archmodel.network.footprint import compute_consumers, kernel_consumers
 from archmodel.network.layer import Layer
 from archmodel.network.network import Network
@@ -26,14 +26,6 @@ FORMS = "density=<0..1> or the path of an npz file"
 WEIGHTS, INPUTS = 0, 1  # operand numbers of the random streams
 UNIFORM_POSITIONS = "uniform positions"
 TAKEN_AS_DENSE = "unknown: taken as dense"
-
-
-class UnknownDensityError(WorkloadError):
-    """Nothing says how many non-zeros an operand has; ``remedy`` is what a user can give."""
-
-    def __init__(self, where: str, operand: str, remedy: str) -> None:
-        super().__init__(f"{where}: no {operand} density is stated; {remedy}")
-        self.remedy = remedy
 
 
 @dataclass(frozen=True)
@@ -124,8 +116,8 @@ class OperandSource:
         found: dict[str, tuple[Mask | None, str]] = {}
         for operand, make in (("weights", self._weights), ("inputs", self._inputs)):
             try:
-                mask, _, origin = make(layer, index)
-                found[operand] = mask, origin
+                made = make(layer, index)
+                found[operand] = made.mask, made.origin
             except UnknownDensityError as error:
                 found[operand] = None, f"unknown: {error.remedy}"
         return found
@@ -299,7 +291,7 @@ class OperandSource:
             return capture.input_density(consumer), f"captured: the inputs of {consumer.name}"
         for consumer in kernel_consumers(self.network, layer.name):
             return capture.kernel_density(consumer), f"captured: the second input of {consumer.name}"
-        return 1.0, "unknown: taken as dense"
+        return 1.0, TAKEN_AS_DENSE
 
     def _zeros(self, layer: Layer) -> Zeros:
         return self.network.zeros.get(layer.name) or Zeros(source=self.network.source)
