@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from archmodel.errors import WorkloadError
+from archmodel.errors import UnknownDensityError, WorkloadError
 from archmodel.network.footprint import compute_consumers, kernel_consumers
 from archmodel.network.layer import Layer
 from archmodel.network.network import Network
@@ -26,14 +26,6 @@ __all__ = ["OperandSource", "Source", "UnknownDensityError"]
 WEIGHTS, INPUTS = 0, 1  # operand numbers of the random streams
 UNIFORM_POSITIONS = "uniform positions"
 TAKEN_AS_DENSE = "unknown: taken as dense"
-
-
-class UnknownDensityError(WorkloadError):
-    """Nothing says how many non-zeros an operand has; ``remedy`` is what a user can give."""
-
-    def __init__(self, where: str, operand: str, remedy: str) -> None:
-        super().__init__(f"{where}: no {operand} density is stated; {remedy}")
-        self.remedy = remedy
 
 
 class Tensor(NamedTuple):
@@ -266,7 +258,7 @@ class OperandSource:
             return capture.input_density(consumer), f"captured: the inputs of {consumer.name}"
         for consumer in kernel_consumers(self.network, layer.name):
             return capture.kernel_density(consumer), f"captured: the second input of {consumer.name}"
-        return 1.0, "unknown: taken as dense"
+        return 1.0, TAKEN_AS_DENSE
 
     def _zeros(self, layer: Layer) -> Zeros:
         return self.network.zeros.get(layer.name) or Zeros(source=self.network.source)

@@ -13,6 +13,7 @@ from archmodel.network.onnx_reader import read_model
 from archmodel.operands.capture import Capture
 from archmodel.operands.operands import effectual_macs
 from archmodel.operands.sources import OperandSource, Source
+from archmodel.operands.zero_counts import ZeroCounts
 from tests.network.onnx_models import floats, model_of, node, run, save
 
 IMAGE = (1, 4, 9, 8)
@@ -302,3 +303,20 @@ def test_the_error_of_functions_is_what_comparisons_allow(op_type, function):
     found = run(model_of([node(op_type, ["x"], "y")], {"x": x.shape}), {"x": x})["y"]
     error = np.abs(found - function(x.astype(np.float64))).max()
     assert 0 < error < FUNCTION_ERROR
+
+
+def test_the_zeros_of_a_real_run_are_counted(tmp_path):
+    stored = {"w": sparse(3, 4, 1, 1, seed=5), "v": sparse(2, 3, 1, 1, seed=6)}
+    nodes = [node("Conv", ["x", "w"], "y"), node("Relu", ["y"], "r"), node("Conv", ["r", "v"], "z")]
+    capture = captured(nodes, IMAGE, stored, tmp_path, feeds=2)
+    source = OperandSource(capture.network, activations=Source(capture=capture), batch=capture.batch)
+    first, last = (ZeroCounts.of(layer, source, 16) for layer in capture.network.compute_layers)
+    between = np.concatenate([one["r"] for one in capture.run.runs])
+    assert first.output_density == last.input_density == np.count_nonzero(between) / between.size
+    assert first.macs_effectual == sum(
+        np.count_nonzero(one["x"][0, c]) * np.count_nonzero(stored["w"][:, c])
+        for one in capture.run.runs
+        for c in range(4)
+    )
+    assert (last.output_density, last.origins["outputs"]) == (None, "unknown")
+    assert last.origins["inputs"] == "captured: x.npy"

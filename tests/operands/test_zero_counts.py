@@ -5,9 +5,9 @@ from itertools import product
 import numpy as np
 import pytest
 
-from archmodel.errors import WorkloadError
+from archmodel.errors import UnknownDensityError, WorkloadError
 from archmodel.network import read_network
-from archmodel.operands.sources import OperandSource, Source, UnknownDensityError
+from archmodel.operands.sources import OperandSource, Source
 from archmodel.operands.zero_counts import Spread, ZeroCounts
 
 HEAD = 'title = "t"\nsource = "s"\nzeros_source = "z"\n'
