@@ -264,4 +264,7 @@ class OperandSource:
         return self.network.zeros.get(layer.name) or Zeros(source=self.network.source)
 
     def _unknown(self, layer: Layer, operand: str, option: str) -> UnknownDensityError:
-        return UnknownDensityError(f"{self.network.name}: {layer.name}", operand, f"give {option} {FORMS}")
+        mask = self.network.weight_mask_file(layer.name)
+        runs = option == "--activations" and mask is not None and mask[0].suffix == ".onnx"
+        remedy = f"give {'--input FILE, or ' if runs else ''}{option} {FORMS}"
+        return UnknownDensityError(f"{self.network.name}: {layer.name}", operand, remedy)
