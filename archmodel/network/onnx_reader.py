@@ -33,6 +33,7 @@ from archmodel.network.onnx_others import WITH_GRAPHS
 from archmodel.network.onnx_products import RECURRENT
 from archmodel.network.zeros import Zeros
 
+MOST_GAPS = 20  # nodes that were left out and are named
 MOST_FOLLOWED = 100  # nodes from an input to the one that says which axis is which
 
 
@@ -61,17 +62,19 @@ def read_model(path: Path, source: str, skip: bool = False, run: Run | None = No
         builder = _walk(path, skip, run)
         read = {tensor for layer in builder.layers.values() for tensor in layer.inputs}
         file = one_line(path.name)
-        gaps = f"; left out: {', '.join(builder.left_out)}" if builder.left_out else ""
+        shown, more = builder.left_out[:MOST_GAPS], len(builder.left_out) - MOST_GAPS
+        gaps = (*shown, f"and {more} (more)") if more > 0 else tuple(shown)
         if not builder.layers:
             raise WorkloadError("no node of it is a layer")
         network = Network(
             name=path.stem,
             title=one_line(path.stem),
-            source=f"{file}{gaps}",
+            source=f"{file}; left out: {', '.join(gaps)}" if gaps else file,
             inputs={name: shape for name, shape in builder.inputs.items() if name in read},
             layers=tuple(builder.layers.values()),
             zeros={name: Zeros(source=file, weight_mask=f"{path.name}:{name}") for name in builder.weights},
             folder=path.parent,
+            left_out=gaps,
         )
         return network, builder
 

@@ -112,7 +112,7 @@ class Study:
         self, machine: Machine, layers: tuple[Layer, ...], of_seeds: list[list[LayerResult]], wall_s: float
     ) -> RunResult:
         """What a machine did at every seed; the layers are those of the first one."""
-        run = {layer.name for layer in layers}
+        run, network = {layer.name for layer in layers}, self.source.network
         return RunResult(
             arch=machine.arch,
             net=source_name(self.net),
@@ -128,8 +128,8 @@ class Study:
             },
             area_mm2=machine.area_mm2,
             layers=tuple(of_seeds[0]),
-            skipped=tuple(layer.name for layer in self.source.network.layers if layer.name not in run),
-            unsupported=tuple(layer.name for layer in self.layers if layer.name not in run),
+            skipped=(*(layer.name for layer in network.layers if layer.name not in run), *network.left_out),
+            unsupported=(*(layer.name for layer in self.layers if layer.name not in run), *network.left_out),
             seeds=None if self.seeds == 1 else SeedRuns.of(self.source.seed, of_seeds),
             provenance=versions(),
             wall_s=wall_s,
