@@ -16,6 +16,7 @@ from scipy.signal import correlate
 from sklearn.datasets import load_digits
 
 import archmodel
+import archmodel.cli.main
 from archmodel.network import read_network
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -342,3 +343,30 @@ def test_more_products_are_effectual_than_at_random_places(examples, tmp_path, m
         ours, page = ([int(number.replace(",", "")) for number in numbers] for numbers in (ours, page))
         assert ours[0] > ours[1]
         assert ours == pytest.approx(page, rel=0.1)
+
+
+def test_the_commands_of_the_onnx_page_run(examples, tmp_path, monkeypatch, capsys):
+    pytest.importorskip("onnxruntime", reason="onnxruntime is an extra")
+    page, example = (ROOT / "docs" / "onnx.md").read_text("utf-8"), examples["digits_cnn"]
+    page = page.partition("## What a network is given")[0]
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "100")
+    shutil.copytree(example.folder, tmp_path / "mine")
+    first = min((tmp_path / "mine" / "digits_cnn_pictures").iterdir())
+    first.replace(first.with_name("0.png"))
+    commands = re.findall(r"^    archmodel (.*)$", page, re.MULTILINE)
+    shown = re.findall(r"```\n(.*?)```", page, re.DOTALL)
+    assert [command.split()[0] for command in commands] == ["inspect", "sim", "sim"]
+    assert len(shown) == 2
+    for command, block in zip(commands, [*shown, ""], strict=True):
+        assert archmodel.cli.main.run(command.split()) == 0
+        printed = capsys.readouterr().out
+        stable = [line.split()[:3] for line in block.splitlines() if re.match(r"(conv|fc|total)", line)]
+        assert [line for line in stable if line not in [row.split()[:3] for row in printed.splitlines()]] == []
+        if "--check" in command:
+            for line in block.splitlines()[-2:]:
+                assert line in printed
+    assert (tmp_path / "mine" / "densities.png").exists()
+    [code] = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    exec(compile(code, "onnx.md", "exec"), {})
+    assert "times faster" in capsys.readouterr().out
