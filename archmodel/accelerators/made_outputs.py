@@ -100,7 +100,7 @@ def of_gates(made: Made, sums: Reals, error: Reals, image: int) -> tuple[Reals, 
         cell_error = f * cell_error + np.abs(cell) * df + i * dg + np.abs(g) * di + df * cell_error + di * dg
         cell = f * cell + i * g
         states[:, step] = o * np.tanh(cell)
-        state_errors[:, step] = do + cell_error + FUNCTION_ERROR
+        state_errors[:, step] = do * (np.abs(np.tanh(cell)) + cell_error) + o * cell_error + FUNCTION_ERROR
     return states[:, :, np.newaxis], state_errors[:, :, np.newaxis]
 
 

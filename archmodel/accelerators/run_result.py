@@ -110,14 +110,19 @@ class RunResult:
 
         ResultError without pandas.
         """
-        try:
-            pandas = import_module("pandas")
-        except ModuleNotFoundError:
-            raise ResultError("to_dataframe: needs pandas: pip install 'archmodel[plot]'") from None
         document = self.as_dict()
-        layers = document.pop("layers")
-        for layer in layers:
+        document.pop("baseline")
+        for layer in document["layers"]:
             layer["stall_cycles"] = layer.pop("stalls")
-        frame = pandas.json_normalize(layers, sep="_")
-        frame.attrs = {key: value for key, value in document.items() if key != "baseline"}
-        return frame
+        return frame_of(document)
+
+
+def frame_of(document: Mapping[str, Any]) -> Any:
+    """A pandas.DataFrame with a row for each of the `layers` of an object of `--json`; `attrs` has the rest of it."""
+    try:
+        pandas = import_module("pandas")
+    except ModuleNotFoundError:
+        raise ResultError("to_dataframe: needs pandas: pip install 'archmodel[plot]'") from None
+    frame = pandas.json_normalize(document["layers"], sep="_")
+    frame.attrs = {key: value for key, value in document.items() if key != "layers"}
+    return frame

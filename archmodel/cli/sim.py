@@ -3,6 +3,7 @@
 import click
 
 from archmodel.cli.common import console, json_option, print_json, progress_bar
+from archmodel.cli.operand_options import operand_options
 
 
 @click.command()
@@ -16,19 +17,10 @@ from archmodel.cli.common import console, json_option, print_json, progress_bar
 @click.option("--memory", default="ideal", show_default=True, metavar="NAME", help="Memory behind both machines.")
 @click.option("--technology", metavar="NAME",
               help="One node for all: scales energy and area, no clock; each its own by default.")
-@click.option("--batch", default=1, show_default=True, metavar="N", help="Images; totals cover all of them.")
-@click.option("--seed", default=0, show_default=True, metavar="S", help="Placement of the zeros.")
+@operand_options(" Tensors of layers left out go through DRAM: a layer alone can differ from the same layer in its"
+                 " network.")
 @click.option("--seeds", default=1, show_default=True, metavar="N",
               help="Placements of the zeros; more than one gives mean and 95 % interval.")
-@click.option("--layers", metavar="GLOBS",
-              help="Only these, for instance 'conv3_*,conv4_*'. Tensors of layers left out go through DRAM: a layer"
-              " alone can differ from the same layer in its network.")
-@click.option("--weights", default="network", show_default=True, metavar="SOURCE",
-              help="network, density=0.3, or FILE.npz with '<layer>.weights'.")
-@click.option("--activations", default="network", show_default=True, metavar="SOURCE",
-              help="network, density=0.4, or FILE.npz with '<layer>.inputs'.")
-@click.option("--zeros", default="uniform", show_default=True, metavar="PATTERN",
-              help="uniform; correlated, as measured; 'correlated:length=3,channel_spread=0.3'; FILE.toml.")
 @click.option("--set", "assignments", multiple=True, metavar="SECTION.KEY=VALUE",
               help="Change the machine, or memory.KEY of the memory, which is all for several machines; repeatable.")
 @click.option("--set-baseline", "baseline_assignments", multiple=True, metavar="SECTION.KEY=VALUE",

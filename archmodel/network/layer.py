@@ -30,6 +30,7 @@ MODES = {
 
 # Bounds every size and every tensor, so that the MACs of an image, at most output words x weight words, fit int64.
 MAX_WORDS = 2**31
+WORD_BITS = 16  # of the words whose bytes are shown: those of the machines' arithmetic
 NAME_PATTERN = r"[A-Za-z0-9_][A-Za-z0-9_./:+-]{0,127}"
 
 

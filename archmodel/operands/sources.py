@@ -25,6 +25,15 @@ if TYPE_CHECKING:
 FORMS = "density=<0..1> or the path of an npz file"
 WEIGHTS, INPUTS = 0, 1  # operand numbers of the random streams
 UNIFORM_POSITIONS = "uniform positions"
+TAKEN_AS_DENSE = "unknown: taken as dense"
+
+
+class UnknownDensityError(WorkloadError):
+    """Nothing says how many non-zeros an operand has; ``remedy`` is what a user can give."""
+
+    def __init__(self, where: str, operand: str, remedy: str) -> None:
+        super().__init__(f"{where}: no {operand} density is stated; {remedy}")
+        self.remedy = remedy
 
 
 @dataclass(frozen=True)
@@ -108,6 +117,18 @@ class OperandSource:
         )
         operands.check_shapes(layer)
         return operands
+
+    def known_masks(self, layer: Layer) -> dict[str, tuple[Mask | None, str]]:
+        """Masks of weights and inputs with their origins; None where nothing says how many non-zeros there are."""
+        index = self.network.layers.index(layer)
+        found: dict[str, tuple[Mask | None, str]] = {}
+        for operand, make in (("weights", self._weights), ("inputs", self._inputs)):
+            try:
+                mask, _, origin = make(layer, index)
+                found[operand] = mask, origin
+            except UnknownDensityError as error:
+                found[operand] = None, f"unknown: {error.remedy}"
+        return found
 
     def densities(self, layer: Layer) -> Densities:
         """What a statistical run knows of a layer; masks are made only where they are real or of a file."""
@@ -270,7 +291,7 @@ class OperandSource:
             known = self.network.zeros.get(consumer.name)
             if self.activations.path is None and known is not None and known.weight_density is not None:
                 return known.weight_density, f"profile: the density of {consumer.name}'s second input"
-        return 1.0, "unknown: taken as dense"
+        return 1.0, TAKEN_AS_DENSE
 
     def _captured_output_density(self, layer: Layer, capture: "Capture") -> tuple[float, str]:
         """What the next layers read is what this one stores, after activations and pools on the way."""
@@ -283,7 +304,5 @@ class OperandSource:
     def _zeros(self, layer: Layer) -> Zeros:
         return self.network.zeros.get(layer.name) or Zeros(source=self.network.source)
 
-    def _unknown(self, layer: Layer, operand: str, option: str) -> WorkloadError:
-        return WorkloadError(
-            f"{self.network.name}: {layer.name}: no {operand} density is stated; give {option} {FORMS}"
-        )
+    def _unknown(self, layer: Layer, operand: str, option: str) -> UnknownDensityError:
+        return UnknownDensityError(f"{self.network.name}: {layer.name}", operand, f"give {option} {FORMS}")

@@ -18,6 +18,7 @@ from archmodel.errors import ConfigError, did_you_mean, show
 from archmodel.memory.dram import IdealMemoryConfig
 from archmodel.network.footprint import Placement, StoredLayer, plan_residency
 from archmodel.network.layer import MAX_WORDS, Layer
+from archmodel.network.network import Network
 from archmodel.network.toml_reader import read_network
 from archmodel.operands.correlated import UNIFORM, CorrelatedZeros, load_zeros
 from archmodel.operands.operands import Densities, Operands
@@ -71,15 +72,8 @@ class Study:
                 f"--zeros {show(zeros)}: statistical runs know densities only; allowed with --fidelity exact or sampled"
             )
         check_limits(batch, seed, seeds, threads)
-        if layers is not None and not isinstance(layers, str):
-            check_texts("layers", layers, "globs of layer names, for instance ['conv*', 'fc6']")
-            layers = ",".join(layers)
         network = read_network(net)
-        chosen = network.compute_layers if layers is None else network.select(layers)
-        chosen = tuple(layer for layer in chosen if layer.is_compute)
-        if not chosen:
-            where = show(net) if layers is None else f"--layers {show(layers)}"
-            raise ConfigError(f"{where}: no layer that multiplies among them")
+        chosen = chosen_layers(network, net, layers)
         sources = Source.parse(weights, "--weights"), Source.parse(activations, "--activations")
         if seeds != 1 and all(one.path is not None for one in sources):
             raise ConfigError("--seeds: nothing is placed at random, weights and activations are of files")
@@ -98,7 +92,7 @@ class Study:
         """Results of machines, each with the layers that it is to run; the same zeros for all."""
         start = time.perf_counter()
         shown = [layer for layer in self.layers if any(layer in own for _, own in machines)]
-        self._check_batch(shown)
+        check_batch(shown, self.source.batch)
         all_macs = self.seeds * sum(layer.macs for layer in shown)
 
         def done(layer: Layer) -> None:
@@ -113,14 +107,6 @@ class Study:
             self._result(machine, own, [results[index] for results in runs], wall_s)
             for index, (machine, own) in enumerate(machines)
         ]
-
-    def _check_batch(self, layers: Sequence[Layer]) -> None:
-        batch = self.source.batch
-        for layer in layers:
-            most_words = max(math.prod(layer.multiplied_shape), layer.weight_words if layer.kind == "matmul" else 0)
-            if batch * most_words > MAX_WORDS:
-                allowed = MAX_WORDS // most_words
-                raise ConfigError(f"--batch {show(batch)}: layer {show(layer.name)} takes at most {allowed} images")
 
     def _result(
         self, machine: Machine, layers: tuple[Layer, ...], of_seeds: list[list[LayerResult]], wall_s: float
@@ -199,6 +185,28 @@ def place_activations(machine: Machine, layers: Sequence[Layer], source: Operand
             output_fits,
         )
     return plan_residency(source.network, stored, machine.config.activation_bytes)
+
+
+def chosen_layers(network: Network, net: str, layers: str | Sequence[str] | None) -> tuple[Layer, ...]:
+    """The layers that multiply among those that `layers` asks for; ConfigError if there is none."""
+    if layers is not None and not isinstance(layers, str):
+        check_texts("layers", layers, "globs of layer names, for instance ['conv*', 'fc6']")
+        layers = ",".join(layers)
+    chosen = network.compute_layers if layers is None else network.select(layers)
+    chosen = tuple(layer for layer in chosen if layer.is_compute)
+    if not chosen:
+        where = show(net) if layers is None else f"--layers {show(layers)}"
+        raise ConfigError(f"{where}: no layer that multiplies among them")
+    return chosen
+
+
+def check_batch(layers: Sequence[Layer], batch: int) -> None:
+    """Raise ConfigError where the images of a batch are more words than an operand may have."""
+    for layer in layers:
+        most_words = max(math.prod(layer.multiplied_shape), layer.weight_words if layer.kind == "matmul" else 0)
+        if batch * most_words > MAX_WORDS:
+            allowed = MAX_WORDS // most_words
+            raise ConfigError(f"--batch {show(batch)}: layer {show(layer.name)} takes at most {allowed} images")
 
 
 def check_fidelity(fidelity: str, check: bool, seeds: int) -> None:

@@ -148,8 +148,8 @@ def test_the_second_input_of_a_matmul_is_captured_as_kernels(tmp_path):
 @pytest.mark.parametrize("op_type", ["LSTM", "RNN", "GRU"])
 @pytest.mark.parametrize("direction", ["forward", "reverse", "bidirectional"])
 @pytest.mark.parametrize("with_states", [False, True])
-@pytest.mark.parametrize("all_states_read", [False, True])
-def test_states_of_recurrent_layers_are_those_of_onnxruntime(op_type, direction, with_states, all_states_read, tmp_path):
+@pytest.mark.parametrize("all_states", [False, True])
+def test_states_of_recurrent_layers_are_those_of_onnxruntime(op_type, direction, with_states, all_states, tmp_path):
     gates, both = {"LSTM": 4, "RNN": 1, "GRU": 3}[op_type], 2 if direction == "bidirectional" else 1
     rng, T, C, K = np.random.default_rng(3), 5, 4, 3
     stored = {
@@ -159,7 +159,7 @@ def test_states_of_recurrent_layers_are_those_of_onnxruntime(op_type, direction,
     }
     stored = {name: array.astype(np.float32) for name, array in stored.items()}
     states = ["", "h", *(["c"] if op_type == "LSTM" else [])] if with_states else []
-    made = ["y" if all_states_read else "", "last"]
+    made = ["y" if all_states else "", "last"]
     nodes = [node(op_type, ["x", "w", "r", "b", *states], made, "cell", hidden_size=K, direction=direction)]
     capture = captured(nodes, (T, 1, C), stored, tmp_path, outputs=["last"])
     operands, found = checked(capture)
