@@ -34,6 +34,7 @@ RUNG = {part: rung for rung, parts in enumerate(LADDER) for part in parts}
 FRONT = {"__init__", "__main__"}
 KEPT_TO = {"numba": "kernels", "llvmlite": "kernels", "h5py": "results", "matplotlib": "views"}
 KEPT_TO |= {"click": "cli", "rich": "cli", "onnx": "network", "google": "network", "PIL": "operands or views"}
+KEPT_TO |= dict.fromkeys(("onnxruntime", "safetensors"), "operands")
 KERNELS_MAY_IMPORT = {"numpy", "numba", "llvmlite"}  # llvmlite: the types of numba's intrinsics
 MAX_LINES = 300
 
@@ -117,6 +118,7 @@ def test_a_naive_twin_imports_nothing_of_what_it_checks():
         ("archmodel.validation.tpu", "def late():\n    from matplotlib.figure import Figure"),
         ("archmodel.results", "import click"),
         ("archmodel.operands", "import onnx.numpy_helper"),
+        ("archmodel.network", "def late():\n    import onnxruntime"),
         ("archmodel.network.onnx_file", "from PIL import Image"),
         ("archmodel.results", "from archmodel.tools import x"),
     ],

@@ -290,6 +290,25 @@ def test_without_onnx_no_onnx_file_is_written(modules, tmp_path, monkeypatch):
     assert not list(tmp_path.iterdir())
 
 
+def test_pictures_are_the_images_that_the_network_reads(example, training):
+    Image = pytest.importorskip("PIL.Image", reason="pillow is an extra")
+    images, _ = training.Digits.load().to_test
+    files = sorted((example.folder / f"{example.name}_pictures").iterdir())
+    assert len(files) == BATCH
+    side = read_network(example.net).inputs["image"][1]
+    at = np.arange(side) * 8 // side
+    for file, image in zip(files, images, strict=False):
+        pixels = np.asarray(Image.open(file))
+        np.testing.assert_allclose(pixels / 255, image[0][at][:, at], atol=0.5 / 255)
+        np.testing.assert_array_equal(pixels != 0, image[0][at][:, at] != 0)
+
+
+def test_without_pillow_no_pictures_are_written(modules, tmp_path, monkeypatch):
+    monkeypatch.setattr(modules.files, "find_spec", lambda name: None)
+    assert not modules.files.write_pictures(tmp_path / "pictures", np.zeros((1, 1, 8, 8)))
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_code_is_zero_where_the_value_is(modules):
     values = np.array([0, 1e-9, -1e-9, 0.5, -1, 1], np.float32)
     assert modules.files.codes(values).tolist() == [0, 1, -1, 16384, -32767, 32767]

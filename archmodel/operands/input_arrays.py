@@ -6,7 +6,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from archmodel.errors import WorkloadError, one_line, show
-from archmodel.network.onnx_file import ModelInput
+from archmodel.network.onnx_inputs import ModelInput
 from archmodel.operands.archive import Archive, NpyFile
 from archmodel.operands.input_parts import MAX_TENSOR_BYTES, Array, Part, check_bytes, exactly
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from archmodel.errors import WorkloadError, did_you_mean, one_line, show
-from archmodel.network.onnx_file import ModelInput
+from archmodel.network.onnx_inputs import ModelInput
 from archmodel.operands.archive import Archive
 from archmodel.operands.input_arrays import npy_part, npz_part
 from archmodel.operands.input_parts import Array, Part, Supply, check_bytes, exactly

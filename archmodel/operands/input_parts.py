@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from archmodel.errors import show
-from archmodel.network.onnx_file import ModelInput
+from archmodel.network.onnx_inputs import ModelInput
 
 Array = npt.NDArray[Any]
 MAX_TENSOR_BYTES = 2**30  # of an input in one run

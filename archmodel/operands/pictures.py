@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from archmodel.errors import WorkloadError, one_line
-from archmodel.network.onnx_file import ModelInput
+from archmodel.network.onnx_inputs import ModelInput
 from archmodel.operands.input_parts import Array, Part, check_bytes, exactly
 from archmodel.operands.preprocess import Numbers, Preprocess
 

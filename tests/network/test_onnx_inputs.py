@@ -9,7 +9,7 @@ import onnx
 from onnx import TensorProto, helper
 
 from archmodel.errors import WorkloadError
-from archmodel.network.onnx_file import ModelInput, model_inputs
+from archmodel.network.onnx_inputs import ModelInput, model_inputs
 from tests.network.onnx_models import floats, model_of, node, save
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from archmodel.errors import WorkloadError
-from archmodel.network.onnx_file import ModelInput
+from archmodel.network.onnx_inputs import ModelInput
 from archmodel.operands.input_files import read_inputs
 
 
