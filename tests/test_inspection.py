@@ -8,6 +8,7 @@ import pytest
 
 import archmodel
 from archmodel.cli import main
+from archmodel.cli.inspect import kib
 from archmodel.errors import ConfigError, ResultError, WorkloadError
 from archmodel.network import read_network
 from tests.test_show_compare import assert_refused, output_of
@@ -208,7 +209,19 @@ def test_what_is_not_known_is_asked_for_below_the_table(hand, archmodel_run):
     output = " ".join(output_of(archmodel_run, "inspect", net, "--weights", own["weights"], width=100).split())
     assert "conv conv 2x2 0.31 ? 0.50 64 ? ? 16" in output
     assert "zero weights 3.03x, zero activations ?, both ?" in output
-    assert "inputs unknown (2 layers): give --activations density=<0..1> or the path of an npz file" in output
+    remedy = "give --activations density=<0..1> or the path of an npz or safetensors file"
+    assert f"inputs unknown (2 layers): {remedy}" in output
+
+
+def test_bytes_are_binary_and_whole_where_they_are_many():
+    assert [kib(size) for size in (1024, 102_349, 102_400, 205_520_896)] == ["1.0", "100.0", "100", "200,704"]
+
+
+@pytest.mark.parametrize(("chosen", "has_matmul"), [("block1/query", False), ("block1/query,block1/scores", True)])
+def test_one_kind_has_no_sums_of_its_own_and_a_matmul_a_line(archmodel_run, chosen, has_matmul):
+    output = output_of(archmodel_run, "inspect", "bert_base", "--layers", chosen, width=160)
+    assert ("all conv" in output, "conv: zero weights" in output) == (has_matmul, has_matmul)
+    assert ("the total of weights is without them" in output) == has_matmul
 
 
 def test_weights_that_are_all_zero_leave_no_mac(archmodel_run):

@@ -25,7 +25,7 @@ class RunResult:
     config: Mapping[str, Any]  # the resolved machine, memory and technology, as in their TOML files
     layers: tuple[LayerResult, ...]
     skipped: tuple[str, ...] = ()  # layers without MACs, not selected, or unsupported
-    unsupported: tuple[str, ...] = ()  # of these, the layers that a machine of the run does not run
+    unsupported: tuple[str, ...] = ()  # of these, what a machine does not run, and `node (operator)` that was not read
     baseline: "RunResult | None" = None
     area_mm2: Mapping[str, float] = field(default_factory=dict)  # by component of the machine, then filler
     seeds: SeedRuns | None = None  # where several placements of the zeros were run

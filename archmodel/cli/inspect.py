@@ -37,8 +37,8 @@ NUM_TEXTS = 2  # columns that are no numbers
 def inspect(net: str, output: str | None, as_json: bool, **arguments: Any) -> None:
     """Show the densities of a network's layers, the MACs that its zeros leave, and its bytes.
 
-    NET is a name of `archmodel list`, a TOML or an ONNX file. Non-zeros are counted, not estimated; where nothing
-    states them they are left open.
+    NET is a name of `archmodel list`, a TOML, an ONNX or a SCALE-Sim CSV file. Non-zeros are counted, not estimated;
+    where nothing states them they are left open.
 
     \b
     archmodel inspect vgg16

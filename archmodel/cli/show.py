@@ -27,8 +27,8 @@ MOST_ORIGINS = 2  # different origins of one kind that are spelt out
 def show(name: str, *, as_json: bool) -> None:
     """Describe a machine, a network, a memory, or the result in a file.
 
-    NAME is a name of `archmodel list`, or the path of a .h5, .onnx or .toml file. A file with a base is shown with the
-    lines of the base that still hold; a file of your own is checked.
+    NAME is a name of `archmodel list`, or the path of a .h5, .onnx, .csv or .toml file. A file with a base is shown
+    with the lines of the base that still hold; a file of your own is checked.
     """
     kind = kind_of(name)
     if kind == "result":
@@ -47,11 +47,11 @@ def kind_of(name: str) -> str:
             return kind
     if name.endswith(".toml"):
         return kind_of_file(name)
-    if name.endswith(".onnx"):
+    if name.endswith((".onnx", ".csv")):
         return "workloads"
     if name.endswith(RESULT_SUFFIXES) or "/" in name:
         return "result"
-    allowed = "a name of 'archmodel list', the path of a .h5, .onnx or .toml file"
+    allowed = "a name of 'archmodel list', the path of a .h5, .onnx, .csv or .toml file"
     nearest = errors.did_you_mean(name, [one for names in known.values() for one in names])
     raise errors.ConfigError(f"{errors.show(name)}: unknown name; allowed: {allowed}{nearest}")
 

@@ -8,10 +8,10 @@ from archmodel.accelerators.registry import source_name
 from archmodel.accelerators.run_result import frame_of
 from archmodel.errors import ConfigError, show
 from archmodel.network.layer import WORD_BITS
-from archmodel.network.toml_reader import read_network
 from archmodel.operands.correlated import load_zeros
 from archmodel.operands.sources import OperandSource, Source
 from archmodel.operands.zero_counts import ZeroCounts
+from archmodel.simulation.given import given_network
 from archmodel.simulation.study import Progress, check_batch, check_limits, chosen_layers
 
 MOST_BITS = 64
@@ -94,6 +94,13 @@ def sum_of_encodings(parts: Sequence[dict[str, int] | None]) -> dict[str, int] |
     return by_format | {"smallest": sum(min(part.values()) for part in known)}
 
 
+def check_bits(bits: int, encodings: bool) -> None:
+    """Raise ConfigError unless a word, where it is encoded a code, can have so many bits."""
+    most, where = (MOST_ENCODED_BITS, " with --encodings") if encodings else (MOST_BITS, "")
+    if not 1 <= bits <= most:
+        raise ConfigError(f"--bits {show(bits)}: must be from 1 to {most}{where}")
+
+
 def ratio(part: int | None, whole: int | None) -> float | None:
     """`part` over `whole`; None where one of them is not known or there is no whole."""
     return None if part is None or not whole else part / whole
@@ -108,12 +115,17 @@ def inspect(
     weights: str = "network",
     activations: str = "network",
     zeros: str = "uniform",
+    inputs: Sequence[str] = (),
+    preprocess: Sequence[str] = (),
+    input_limit: str | None = None,
+    skip_unsupported: bool = False,
     bits: int = WORD_BITS,
     encodings: bool = False,
     progress: Progress | None = None,
 ) -> Inspection:
     """Count non-zeros, MACs and bytes of the layers of a network that multiply, one layer in memory at a time.
 
+    skip_unsupported : leave out what of an ONNX file cannot be read
     bits : of a word, for the bytes
     encodings : also the bytes of weights and inputs in every format that stores zeros in less
     The other parameters are those of `simulate`. What nothing states, with these options, is None in the result.
@@ -122,17 +134,16 @@ def inspect(
     """
     pattern = load_zeros(zeros)
     check_limits(batch, seed, seeds=1, threads=None)
-    most, where = (MOST_ENCODED_BITS, " with --encodings") if encodings else (MOST_BITS, "")
-    if not 1 <= bits <= most:
-        raise ConfigError(f"--bits {show(bits)}: must be from 1 to {most}{where}")
-    network = read_network(net)
-    chosen = chosen_layers(network, net, layers)
-    check_batch(chosen, batch)
-    sources = Source.parse(weights, "--weights"), Source.parse(activations, "--activations")
-    source, found = OperandSource(network, *sources, seed, batch, pattern), []
-    all_macs = sum(layer.macs for layer in chosen)
-    for layer in chosen:
-        found.append(ZeroCounts.of(layer, source, bits, encodings))
-        if progress is not None:
-            progress(layer.name, layer.macs, all_macs)
+    check_bits(bits, encodings)
+    found = []
+    with given_network(net, inputs, preprocess, input_limit, skip_unsupported) as given:
+        chosen, batch = chosen_layers(given.network, net, layers), given.batch(batch)
+        check_batch(chosen, batch)
+        sources = Source.parse(weights, "--weights"), given.activations(activations)
+        source = OperandSource(given.network, *sources, seed, batch, pattern)
+        all_macs = sum(layer.macs for layer in chosen)
+        for layer in chosen:
+            found.append(ZeroCounts.of(layer, source, bits, encodings))
+            if progress is not None:
+                progress(layer.name, layer.macs, all_macs)
     return Inspection(source_name(net), batch, seed, bits, tuple(found))

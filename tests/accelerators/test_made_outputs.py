@@ -57,7 +57,7 @@ def test_bias_and_factors_belong_to_the_outputs(found, fits):
         made("sum", outputs, alpha=0.5, beta=2, bias=[10]),
     )
     if fits:
-        assert compare_made(layer, operands, 0) == "onnxruntime's outputs, 0 of what rounding can make"
+        assert compare_made(layer, operands, 0) == "onnxruntime: 0 of what rounding can make"
     else:
         with pytest.raises(ResultError, match=r"output \[0, 0, 0, 0\] is 39.5, onnxruntime's"):
             compare_made(layer, operands, 0)

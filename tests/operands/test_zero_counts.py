@@ -5,9 +5,9 @@ from itertools import product
 import numpy as np
 import pytest
 
-from archmodel.errors import WorkloadError
+from archmodel.errors import UnknownDensityError, WorkloadError
 from archmodel.network import read_network
-from archmodel.operands.sources import OperandSource, Source, UnknownDensityError
+from archmodel.operands.sources import OperandSource, Source
 from archmodel.operands.zero_counts import Spread, ZeroCounts
 
 HEAD = 'title = "t"\nsource = "s"\nzeros_source = "z"\n'
@@ -135,7 +135,7 @@ def test_what_nothing_states_is_unknown_and_the_rest_is_counted(tmp_path):
     a, b = (ZeroCounts.of(layer, OperandSource(network), 16) for layer in network.layers)
     assert counts_of(a) == [64, 32, None, None]
     assert (a.input_nonzeros, a.input_density, a.effectual_share, a.channel_densities) == (None, None, None, None)
-    assert a.origins["inputs"] == "unknown: give --activations density=<0..1> or the path of an npz file"
+    assert a.origins["inputs"] == "unknown: give --activations density=<0..1> or the path of an npz or safetensors file"
     assert a.output_density == 0.25
     assert counts_of(b) == [64, None, 16, None]
     assert (b.weight_nonzeros, b.weight_density, b.filter_densities) == (None, None, None)

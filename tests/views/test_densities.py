@@ -40,6 +40,7 @@ def test_marks_stand_at_the_densities_and_bars_are_as_long_as_the_macs():
     assert lengths(right, filled=False) == [20, 20]
     assert lengths(right, filled=True) == [4, 0]
     assert [text.get_text() for text in left.get_yticklabels()] == ["a", "b"]
+    assert left.get_xlim() == (0, 1)
     assert left.get_ylim()[0] > left.get_ylim()[1]  # the first layer is above
 
 
@@ -77,6 +78,13 @@ def test_every_layer_has_a_line_whose_name_is_inside_and_meets_no_other(num_laye
     assert len({axes.get_xlim() for axes in figure.axes[1::2]}) == 1
     assert texts(figure) == []
     assert all(axes.get_window_extent().width > 0.1 * figure.bbox.width for axes in figure.axes)
+
+
+def test_a_long_network_takes_two_columns_and_a_line_an_eighth_of_an_inch():
+    one, half, odd = (inspected(*(layer_named(f"conv{index}") for index in range(count))) for count in (60, 120, 121))
+    assert [len(column) for column in odd.columns] == [61, 60]
+    assert one.inches == half.inches
+    assert odd.inches[1] - half.inches[1] == pytest.approx(0.12)
 
 
 def test_a_very_long_network_has_a_picture_that_can_be_drawn():
