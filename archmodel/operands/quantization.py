@@ -22,7 +22,7 @@ class Quantized:
     """Weights as integers.
 
     codes : int32, shape of the weights
-    bits : int, of the word that stores a code; of shared weights that of a non-zero one, zeros are not stored
+    bits : int, of the word that stores a code
     scale : float64[] or float64[K], what a step of the codes stands for
     zero_point : int64[] or int64[K], the code of 0
     codebook : float32[number of codes] or None, what each code stands for where steps are not equal

@@ -14,11 +14,12 @@ MAGNITUDE_BITS, COUNT_BITS = 37, 26
 
 
 def share_weights(weights: Weights, bits: int) -> Quantized:
-    """At most 2^bits values for all non-zeros of a layer; zeros stay zero and have the code 0, which is not stored.
+    """At most 2^bits - 1 values for all non-zeros of a layer; zeros stay zero and have the code 0.
 
     k-means from centroids at equal distances between the smallest and the largest non-zero (sec. 3.2: linear
     initialization, which keeps the few large weights). A centroid that no weight is nearest to stays where it is; a
-    weight in the middle between two belongs to the lower one.
+    weight in the middle between two belongs to the lower one. Code 0 is also that of the zeros that a zero-run code
+    stores, as in the decoder released with that paper.
     """
     if bits not in range(1, MOST_BITS + 1):
         raise WorkloadError(f"{layer_text('')}indices of {show(bits)} bits; allowed: 1 to {MOST_BITS}")
@@ -26,7 +27,7 @@ def share_weights(weights: Weights, bits: int) -> Quantized:
     cells = weights.reshape(-1)
     places = np.flatnonzero(cells)
     nonzeros = cells[places].astype(np.float64 if weights.dtype.kind in "iu" else weights.dtype, copy=False)
-    centroids = clustered(np.sort(nonzeros), 2**bits)
+    centroids = clustered(np.sort(nonzeros), 2**bits - 1)
     codes = np.zeros(cells.size, np.int32)
     codes[places] = np.searchsorted(_limits(centroids, nonzeros.dtype), nonzeros, side="left") + 1
     codebook = np.concatenate(([0.0], centroids)).astype(np.float32)

@@ -201,18 +201,21 @@ def test_a_bit_is_worth_six_decibels():
 
 
 def test_clusters_by_hand():
-    """Centroids begin at 0, 2, 4 and 6 moved by -1: -1, 1, 3, 5 of weights -1 to 5; zero is not one of them."""
-    weights = np.array([-1, 0, 1.8, 2, 0, 4.6, 5], np.float32)
+    """Centroids begin at -1, 2 and 5; 0.5 and 3.5 are in the middle of two: to the lower one. Zero is none of them."""
+    weights = np.array([-1, 0, 0.5, 2, 0, 3.5, 5], np.float32)
     made = share_weights(weights, 2)
-    # 1.8 and 2 are between 1 and 3: 1.8 to 1, and 2, in the middle, to the lower one too. Their mean is 1.9.
-    assert made.codes.tolist() == [1, 0, 2, 2, 0, 4, 4]
-    np.testing.assert_allclose(made.codebook, [0, -1, 1.9, 3, 4.8], rtol=1e-7)
-    np.testing.assert_allclose(made.values(), [-1, 0, 1.9, 1.9, 0, 4.8, 4.8], rtol=1e-7)
+    assert made.codes.tolist() == [1, 0, 1, 2, 0, 2, 3]
+    assert made.codebook.tolist() == [0, -0.25, 2.75, 5]
+    assert made.values().tolist() == [-0.25, 0, -0.25, 2.75, 0, 2.75, 5]
     assert made.bits == 2
     assert made.num_zeros_made(weights) == 0
 
 
-@pytest.mark.parametrize("bits", [1, 2, 4, 5])
+def test_a_centroid_that_no_weight_is_nearest_to_stays():
+    assert share_weights(np.array([-1, 4.5, 5]), 2).codebook.tolist() == [0, -1, 2, 4.75]
+
+
+@pytest.mark.parametrize("bits", [2, 3, 4, 5])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("density", [0.1, 1])
 def test_shared_weights_are_those_of_the_naive_twin(bits, dtype, density):
@@ -220,7 +223,7 @@ def test_shared_weights_are_those_of_the_naive_twin(bits, dtype, density):
         rng = np.random.default_rng(seed)
         weights = (rng.normal(0, 0.05, 300) * (rng.random(300) < density)).astype(dtype)
         made = share_weights(weights.reshape(3, 100), bits)
-        clusters, centroids = naive_shared_weights(weights, 2**bits)
+        clusters, centroids = naive_shared_weights(weights, 2**bits - 1)
         assert (made.codes.ravel() - 1).tolist() == clusters
         np.testing.assert_allclose(made.codebook, np.float32([0, *centroids]), rtol=1e-6, atol=1e-9)
 
@@ -248,7 +251,7 @@ def test_few_different_weights_are_shared_without_an_error():
     same = share_weights(np.full(1000, 0.1, np.float32), 4)
     np.testing.assert_array_equal(same.values(), np.full(1000, 0.1, np.float32))
     assert not share_weights(np.zeros((2, 3)), 4).values().any()
-    assert share_weights(np.array([-3, 0, 5], np.int8), 1).values().tolist() == [-3, 0, 5]
+    assert share_weights(np.array([-3, 0, 5], np.int8), 2).values().tolist() == [-3, 0, 5]
 
 
 @pytest.mark.parametrize("scale", [1e-30, 1, 1e30])
