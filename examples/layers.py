@@ -6,6 +6,8 @@ import numpy as np
 import numpy.typing as npt
 
 from archmodel.network import Layer
+from archmodel.operands.gradual_pruning import narrowed
+from archmodel.operands.shared_weights import share_weights
 
 Array = npt.NDArray[np.floating]
 
@@ -26,6 +28,7 @@ class Conv:
         self.weights: Array = rng.normal(0, spread, layer.weight_shape).astype(np.float32)
         self.biases: Array = np.zeros(layer.K, np.float32)
         self.mask = np.ones(layer.weight_shape, bool)
+        self.codes: npt.NDArray[np.int32] | None = None  # of weights that share values
         self.velocities: tuple[Array, Array] = (np.zeros_like(self.weights), np.zeros_like(self.biases))
 
     def forward(self, tensor: Array) -> Array:
@@ -60,8 +63,11 @@ class Conv:
     def step(self, rate: float) -> None:
         """One step of gradient descent with momentum."""
         of_weights, of_biases = self.velocities
+        gradient = self.weight_gradient
+        if self.codes is not None:  # weights of a code move together (Deep Compression, ICLR 2016, sec. 3.3)
+            gradient = np.bincount(self.codes.ravel(), gradient.ravel())[self.codes].astype(gradient.dtype)
         of_weights *= MOMENTUM
-        of_weights -= rate * self.weight_gradient
+        of_weights -= rate * gradient
         of_biases *= MOMENTUM
         of_biases -= rate * self.bias_gradient
         self.weights = (self.weights + of_weights) * self.mask
@@ -69,10 +75,14 @@ class Conv:
 
     def prune(self, density: float) -> None:
         """Keep that share of the weights, the largest magnitudes (Han et al., NIPS 2015)."""
-        num_kept = round(density * self.weights.size)
-        smallest_first = np.argsort(abs(self.weights), axis=None, kind="stable")
-        self.mask.flat[smallest_first[: self.weights.size - num_kept]] = False
+        self.mask = narrowed(self.mask, self.weights, density)
         self.weights = self.weights * self.mask
+
+    def share(self, bits: int) -> None:
+        """Make non-zero weights share few values, which learn from then on (Deep Compression, ICLR 2016, sec. 3)."""
+        shared = share_weights(self.weights, bits)
+        self.codes, self.weights = shared.codes, shared.values()
+        self.velocities = (np.zeros_like(self.weights), np.zeros_like(self.biases))
 
 
 class Relu:

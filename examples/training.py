@@ -75,14 +75,14 @@ class Model:
         for layer in reversed(self.layers):
             gradient = layer.backward(gradient)
 
-    def train(self, images: Array, labels: Labels) -> None:
+    def train(self, images: Array, labels: Labels, rate: float = RATE) -> None:
         """Gradient descent over all images, EPOCHS times, each time in another order."""
         rng = np.random.default_rng(SEED)
         for epoch in range(EPOCHS):
             for batch in np.array_split(rng.permutation(len(images)), len(images) // BATCH):
                 self.backward(images[batch], labels[batch])
                 for layer in self.weighted:
-                    layer.step(RATE * (1 - epoch / EPOCHS))
+                    layer.step(rate * (1 - epoch / EPOCHS))
 
     def prune(self) -> None:
         """Bring every layer to the density that the network's file states."""

@@ -12,6 +12,7 @@ from archmodel.validation.cnvlutin import cnvlutin_figures, measure_cnvlutin
 from archmodel.validation.dadiannao import measure_dadiannao
 from archmodel.validation.eie import eie_figures, measure_eie
 from archmodel.validation.network_totals import measure_network_totals, rows_of_networks
+from archmodel.validation.pruned_totals import measure_pruned_totals
 from archmodel.validation.published import PublishedRow, PublishedTable
 from archmodel.validation.scnn import Measured, dnnsim_figures, measure_dnnsim, measure_scnn, scnn_figures
 from archmodel.validation.scnn_energy import measure_scnn_energy
@@ -91,6 +92,7 @@ MEASURES: dict[str, Callable[[], Measured]] = {
     "dnnsim": measure_dnnsim,
     "eie": measure_eie,
     "network_totals": measure_network_totals,
+    "pruned_totals": measure_pruned_totals,
     "scnn": measure_scnn,
     "scnn_energy": measure_scnn_energy,
     "squeezenet_code": measure_squeezenet_code,
