@@ -1,8 +1,8 @@
 """archmodel: where time, energy and memory go in a deep-learning machine that skips zeros.
 
-``simulate`` runs a network on a machine, ``simulate_machines`` on several, ``save`` and ``load`` write and read result
-files (docs/python.md). They are imported at their first use, so that ``import archmodel`` and ``archmodel --help`` stay
-fast.
+``simulate`` runs a network on a machine, ``simulate_machines`` on several, ``inspect`` says what a network is made of,
+``save`` and ``load`` write and read result files (docs/python.md). They are imported at their first use, so that
+``import archmodel`` and ``archmodel --help`` stay fast.
 """
 
 from importlib import import_module
@@ -11,14 +11,16 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from archmodel.results import load, save
     from archmodel.simulation import simulate, simulate_machines
+    from archmodel.simulation.inspection import inspect
 
-__all__ = ["__version__", "load", "save", "simulate", "simulate_machines"]
+__all__ = ["__version__", "inspect", "load", "save", "simulate", "simulate_machines"]
 
 __version__ = "0.1.0"
 
 _HOMES = {
     **dict.fromkeys(("load", "save"), "archmodel.results"),
     **dict.fromkeys(("simulate", "simulate_machines"), "archmodel.simulation"),
+    "inspect": "archmodel.simulation.inspection",
 }
 
 

@@ -18,6 +18,14 @@ class WorkloadError(ArchmodelError):
     """A network, one of its layers, or its operands cannot be."""
 
 
+class UnknownDensityError(WorkloadError):
+    """Nothing says how many non-zeros an operand has; ``remedy`` is what a user can give."""
+
+    def __init__(self, where: str, operand: str, remedy: str) -> None:
+        super().__init__(f"{where}: no {operand} density is stated; {remedy}")
+        self.remedy = remedy
+
+
 class ResultError(ArchmodelError):
     """A result file cannot be read, written or compared."""
 

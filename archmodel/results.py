@@ -10,8 +10,6 @@ import os
 import re
 import secrets
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
-from pathlib import Path
 from typing import Any
 
 import h5py
@@ -24,6 +22,7 @@ from archmodel.accelerators.result import LayerResult
 from archmodel.accelerators.run_result import RunResult
 from archmodel.accelerators.seeds import SeedRuns
 from archmodel.accelerators.summary import layer_quantities
+from archmodel.config.targets import SHOWN_CHARACTERS, PathLike, check_target, replace_file
 from archmodel.errors import ResultError, one_line
 from archmodel.memory.dram import Stream
 
@@ -33,13 +32,10 @@ HEADER = "archmodel result, schema {version}, sha256 {digest}\n"
 HEADER_BYTES = 512
 HEADER_PATTERN = re.compile(HEADER.format(version="([0-9]{1,9})", digest="([0-9a-f]{64})").encode())
 SUFFIXES = (".h5", ".hdf5")
-MAX_NAME_BYTES = 255
-SHOWN_CHARACTERS = 200
 # What the system, HDF5 and the checks of our own types raise over a file that is not what it seems.
 UNREADABLE = (OSError, LookupError, RuntimeError, ValueError, TypeError, AttributeError, OverflowError, MemoryError)
 
 Array = npt.NDArray[Any]
-PathLike = str | os.PathLike[str]
 
 
 STREAM_FIELDS = ("kind", "direction", "num_bytes", "tile")
@@ -53,7 +49,7 @@ MATRICES = {
 }
 SCHEMA: dict[str, Column] = {
     "skipped": Column("text", "text", "layers of the network that were not simulated"),
-    "unsupported": Column("text", "text", "of these, layers that multiply and that a machine of the run does not run"),
+    "unsupported": Column("text", "text", "of these, what a machine does not run, or what of ONNX was not read"),
     **{f"layers/{name}": column for name, column in LAYER_COLUMNS.items()},
     "seeds/seed": Column("text", "text", "placements of the zeros where the run had several; the first is its own"),
     "seeds/cycles": Column("int64", "cycles", "[seeds, layers] cycles of each layer"),
@@ -81,21 +77,7 @@ ATTRIBUTES: dict[str, type] = {
 
 def check_writable(path: PathLike) -> None:
     """Raise ResultError unless `save` can be expected to write `path`; call it before long work."""
-    shown = one_line(os.fspath(path), SHOWN_CHARACTERS)
-    target = os.path.realpath(os.fspath(path).replace("\0", "�"))
-    folder, name = os.path.split(target)
-    exists = os.path.lexists(target)
-    rules = (
-        (Path(path).suffix in SUFFIXES, f"a result file ends in {' or '.join(SUFFIXES)}"),
-        (os.path.isdir(folder), f"there is no folder {one_line(folder, SHOWN_CHARACTERS)}"),
-        (os.path.isfile(target) or not exists, "is a folder, or something else that is not a file"),
-        (len(os.fsencode(name)) <= MAX_NAME_BYTES and "\0" not in os.fspath(path), "not a possible name of a file"),
-        (os.access(folder, os.W_OK | os.X_OK), f"no permission to write in {one_line(folder, SHOWN_CHARACTERS)}"),
-        (not exists or os.access(target, os.W_OK), "is write-protected"),
-    )
-    for holds, reason in rules:
-        if not holds:
-            raise ResultError(f"{shown}: cannot be written: {reason}")
+    check_target(path, SUFFIXES, "a result file")
 
 
 def save(run: RunResult, path: PathLike) -> None:
@@ -106,28 +88,13 @@ def save(run: RunResult, path: PathLike) -> None:
     check_writable(path)
     shown = one_line(os.fspath(path), SHOWN_CHARACTERS)
     try:
-        _replace(os.path.realpath(path), _image(run))
+        replace_file(os.path.realpath(path), _image(run))
     except (OSError, OverflowError) as error:  # OverflowError: a count of more than 64 bits
         raise ResultError(f"{shown}: cannot be written: {_reason(error)}") from None
 
 
 def _reason(error: Exception) -> str:
     return one_line(getattr(error, "strerror", None) or str(error) or type(error).__name__, SHOWN_CHARACTERS)
-
-
-def _replace(target: str, image: bytes) -> None:
-    # The name is new in every call, so that runs that write into one folder at once do not meet.
-    temporary = os.path.join(os.path.dirname(target), f".archmodel-{secrets.token_hex(8)}.tmp")
-    try:
-        with open(temporary, "xb") as file:
-            file.write(image)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, target)
-    except BaseException:
-        with suppress(OSError):
-            os.unlink(temporary)
-        raise
 
 
 def _image(run: RunResult) -> bytes:

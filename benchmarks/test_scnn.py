@@ -19,7 +19,7 @@ from archmodel.accelerators.registry import load_machine
 from archmodel.kernels import lanes
 from archmodel.kernels.accumulator_banks import bank_group_cycles
 from archmodel.memory.dram import load_memory
-from archmodel.network.toml_reader import read_network
+from archmodel.network import read_network
 from archmodel.operands.sources import OperandSource
 
 ROUNDS = 9

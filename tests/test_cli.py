@@ -155,7 +155,10 @@ def test_a_title_is_the_title_the_name_or_the_first_comment(tmp_path, text, titl
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
-        (["lsit"], "'lsit': unknown verb; allowed: sim, list, show, compare, validate; did you mean 'list'?"),
+        (
+            ["lsit"],
+            "'lsit': unknown verb; allowed: sim, inspect, list, show, export, compare, validate; did you mean 'list'?",
+        ),
         (["\x1b[31m\n"], "unknown verb"),
         (["x" * 10_000], "unknown verb"),
         (["--jsn"], "no such option '--jsn' (see 'archmodel --help')"),

@@ -3,6 +3,7 @@
 import dataclasses
 import inspect
 import re
+from itertools import zip_longest
 from pathlib import Path
 
 import pytest
@@ -10,9 +11,11 @@ import pytest
 import archmodel
 from archmodel.accelerators.result import LayerResult
 from archmodel.accelerators.run_result import RunResult
+from archmodel.operands.zero_counts import ZeroCounts
+from archmodel.simulation.inspection import Inspection
 
 PAGE = (Path(__file__).resolve().parents[1] / "docs" / "python.md").read_text("utf-8")
-FIRST, SWEEP = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
+FIRST, INSPECTION, SWEEP = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
 
 
 def rows(heading):
@@ -35,6 +38,13 @@ def test_the_first_example_runs(tmp_path, monkeypatch, capsys):
     assert lines[-1].endswith("without ('conv1', 'conv2')")
 
 
+def test_the_inspection_runs(capsys):
+    pytest.importorskip("pandas", reason="pandas is an extra")
+    exec(compile(INSPECTION, "python.md", "exec"), {"archmodel": archmodel})
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines[-4:]] == ["conv1", "conv2", "ip1", "ip2"]
+
+
 def test_the_sweep_runs_and_draws(tmp_path, monkeypatch, capsys):
     pytest.importorskip("matplotlib", reason="matplotlib is an extra")
     monkeypatch.chdir(tmp_path)
@@ -48,14 +58,16 @@ def test_the_sweep_runs_and_draws(tmp_path, monkeypatch, capsys):
     assert (tmp_path / "sweep.png").stat().st_size > 5000
 
 
-def test_the_arguments_are_those_of_simulate():
-    stated = {names(argument)[0]: default.strip("`") for argument, default, *_ in rows("simulate")}
-    known = inspect.signature(archmodel.simulate).parameters.values()
+@pytest.mark.parametrize("function", [archmodel.simulate, archmodel.inspect])
+def test_the_arguments_are_those_of_the_function(function):
+    cells = [(names(argument), re.findall("`(.*?)`", default)) for argument, default, *_ in rows(function.__name__)]
+    stated = {name: value for group, values in cells for name, value in zip_longest(group, values, fillvalue="")}
+    known = inspect.signature(function).parameters.values()
     defaults = {one.name: "" if one.default is one.empty else repr(one.default).replace("'", '"') for one in known}
     assert stated == defaults
 
 
-@pytest.mark.parametrize("result", [RunResult, LayerResult])
+@pytest.mark.parametrize("result", [RunResult, LayerResult, Inspection, ZeroCounts])
 def test_the_attributes_are_those_of_the_results(result):
     public = {name for name, _ in inspect.getmembers(result) if name[0] != "_"} - {"of"}
     fields = {field.name for field in dataclasses.fields(result)}
@@ -63,7 +75,7 @@ def test_the_attributes_are_those_of_the_results(result):
     assert sorted(stated) == sorted(public | fields)
 
 
-def test_the_five_names_are_there():
+def test_the_six_names_are_there():
     stated = [names(cell)[0] for cell, *_ in [row for row in rows_of_names() if row]]
     assert {name.split(".")[1] for name in stated} == {*archmodel.__all__, "errors"} - {"__version__"}
 

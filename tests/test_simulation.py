@@ -11,7 +11,7 @@ from archmodel import config, simulate
 from archmodel.accelerators import dcnn
 from archmodel.accelerators.registry import load_machine
 from archmodel.errors import ArchmodelError, WorkloadError
-from archmodel.network.toml_reader import read_network
+from archmodel.network import read_network
 from archmodel.operands.correlated import load_zeros
 from archmodel.operands.sources import OperandSource
 from archmodel.simulation import simulate_machines, study
@@ -285,7 +285,10 @@ def test_progress_reports_every_layer_when_it_is_done():
             {"baseline": "dcnn", "baseline_assignments": ("pe.rows=0",)},
             "--set-baseline pe.rows=0: must be at least 1",
         ),
-        ({"weights": "dense"}, "--weights 'dense': allowed: network, density=<0..1> or the path of an npz file"),
+        (
+            {"weights": "dense"},
+            "--weights 'dense': allowed: network, density=<0..1> or the path of an npz or safetensors file",
+        ),
         ({"weights": "density=1.2"}, "--weights 'density=1.2': a density is from 0 to 1"),
         ({"activations": "density=nan"}, "--activations 'density=nan': a density is from 0 to 1"),
         ({"activations": "none.npz"}, "none.npz: No such file or directory"),

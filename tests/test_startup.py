@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-HEAVY = {"numpy", "numba", "h5py", "pydantic", "rich", "scipy", "matplotlib", "pandas"}
+HEAVY = {"numpy", "numba", "h5py", "pydantic", "rich", "scipy", "matplotlib", "pandas", "onnx", "PIL"}
 ROOT = Path(__file__).resolve().parents[1]
 
 

@@ -19,6 +19,7 @@ from archmodel.network.layer import GATES, Layer
 from archmodel.operands.operands import Made, Operands, Values
 
 Reals = npt.NDArray[np.float64]
+EQUAL = "onnxruntime: equal"
 FUNCTION_ERROR = 1e-6  # of onnxruntime's sigmoid and tanh, rational approximations; a test measures them
 
 
@@ -35,8 +36,8 @@ def compare_made(layer: Layer, operands: Operands, seed: int) -> str:
         expected, allowed = RULES[made.rule](made, sums, error, image)
         worst = max(worst, share_of_allowed(layer, image, outputs, expected, allowed))
     if made.outputs.dtype.kind in "iu":
-        return "onnxruntime's outputs, equal"
-    return f"onnxruntime's outputs, {worst:.2g} of what rounding can make"
+        return EQUAL
+    return f"onnxruntime: {worst:.2g} of what rounding can make"
 
 
 def sums_of(layer: Layer, operands: Operands, weights: Values, image: Values, made: Made) -> tuple[Reals, Reals]:
@@ -100,7 +101,7 @@ def of_gates(made: Made, sums: Reals, error: Reals, image: int) -> tuple[Reals, 
         cell_error = f * cell_error + np.abs(cell) * df + i * dg + np.abs(g) * di + df * cell_error + di * dg
         cell = f * cell + i * g
         states[:, step] = o * np.tanh(cell)
-        state_errors[:, step] = do + cell_error + FUNCTION_ERROR
+        state_errors[:, step] = do * (np.abs(np.tanh(cell)) + cell_error) + o * cell_error + FUNCTION_ERROR
     return states[:, :, np.newaxis], state_errors[:, :, np.newaxis]
 
 

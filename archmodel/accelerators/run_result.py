@@ -25,7 +25,7 @@ class RunResult:
     config: Mapping[str, Any]  # the resolved machine, memory and technology, as in their TOML files
     layers: tuple[LayerResult, ...]
     skipped: tuple[str, ...] = ()  # layers without MACs, not selected, or unsupported
-    unsupported: tuple[str, ...] = ()  # of these, the layers that a machine of the run does not run
+    unsupported: tuple[str, ...] = ()  # of these, what a machine does not run, and `node (operator)` that was not read
     baseline: "RunResult | None" = None
     area_mm2: Mapping[str, float] = field(default_factory=dict)  # by component of the machine, then filler
     seeds: SeedRuns | None = None  # where several placements of the zeros were run
@@ -110,14 +110,19 @@ class RunResult:
 
         ResultError without pandas.
         """
-        try:
-            pandas = import_module("pandas")
-        except ModuleNotFoundError:
-            raise ResultError("to_dataframe: needs pandas: pip install 'archmodel[plot]'") from None
         document = self.as_dict()
-        layers = document.pop("layers")
-        for layer in layers:
+        document.pop("baseline")
+        for layer in document["layers"]:
             layer["stall_cycles"] = layer.pop("stalls")
-        frame = pandas.json_normalize(layers, sep="_")
-        frame.attrs = {key: value for key, value in document.items() if key != "baseline"}
-        return frame
+        return frame_of(document)
+
+
+def frame_of(document: Mapping[str, Any]) -> Any:
+    """A pandas.DataFrame with a row for each of the `layers` of an object of `--json`; `attrs` has the rest of it."""
+    try:
+        pandas = import_module("pandas")
+    except ModuleNotFoundError:
+        raise ResultError("to_dataframe: needs pandas: pip install 'archmodel[plot]'") from None
+    frame = pandas.json_normalize(document["layers"], sep="_")
+    frame.attrs = {key: value for key, value in document.items() if key != "layers"}
+    return frame

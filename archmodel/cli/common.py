@@ -71,8 +71,10 @@ def print_wrapped(out: "Console", line: str, indent: str = "") -> None:
 
 
 @contextmanager
-def progress_bar(quiet: bool) -> Iterator[Callable[[str, int, int], None] | None]:
-    """A bar with the time left on a terminal's stderr, None where nobody watches."""
+def progress_bar(
+    quiet: bool, beginning: str = "compiling kernels"
+) -> Iterator[Callable[[str, int, int], None] | None]:
+    """A bar with the time left on a terminal's stderr, None where nobody watches; `beginning` is before all layers."""
     if quiet or not sys.stderr.isatty():
         yield None
         return
@@ -80,7 +82,7 @@ def progress_bar(quiet: bool) -> Iterator[Callable[[str, int, int], None] | None
 
     columns = (TextColumn("{task.description:24}"), BarColumn(), TimeElapsedColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console(stderr=True), transient=True) as bar:
-        task = bar.add_task("compiling kernels", total=None)
+        task = bar.add_task(beginning, total=None)
 
         def advance(layer: str, macs: int, all_macs: int) -> None:
             bar.update(task, description=layer, total=all_macs, advance=macs)

@@ -39,7 +39,7 @@ def run(arch: str, output: str | None, as_json: bool, arguments: Mapping[str, An
         if arguments.get(option):
             spelt = {"baseline_assignments": "set-baseline"}.get(option, option)
             raise click.UsageError(f"--{spelt}: takes one machine; {instead}", click.get_current_context())
-    options = {key: value for key, value in arguments.items() if key not in (*OF_ONE, "net", "skip_unsupported")}
+    options = {key: value for key, value in arguments.items() if key not in (*OF_ONE, "net")}
     chosen = names(arch)
     if not chosen:
         raise click.UsageError(f"--arch {show(arch)}: names no machine", click.get_current_context())

@@ -24,8 +24,10 @@ class Verb(NamedTuple):
 
 VERBS = {
     "sim": Verb("archmodel.cli.sim", "sim", "Run a network on a machine: cycles, stalls and traffic per layer."),
+    "inspect": Verb("archmodel.cli.inspect", "inspect", "What a network is made of: densities, MACs left, bytes."),
     "list": Verb("archmodel.cli.listing", "list_names", "Names of machines, networks, memories, nodes and zeros."),
     "show": Verb("archmodel.cli.show", "show", "Describe a machine, a network or a result file."),
+    "export": Verb("archmodel.cli.export", "export", "Write a network for SCALE-Sim or Sparseloop, or as TOML."),
     "compare": Verb("archmodel.cli.compare", "compare", "Compare result files layer by layer."),
     "validate": Verb("archmodel.cli.validate", "validate", "Set published tables beside the model's values."),
 }

@@ -9,15 +9,14 @@ import click
 from archmodel import config, errors
 from archmodel.cli.common import WIDE, console, json_option, print_json
 from archmodel.cli.configurations import KINDS, kind_of_file, show_file
+from archmodel.network.layer import WORD_BITS
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from archmodel.accelerators.run_result import RunResult
     from archmodel.network import Layer, Network
 
 RESULT_SUFFIXES = (".h5", ".hdf5")
-WORD_BITS = 16  # of the words whose bytes are shown: those of the machines' arithmetic
 DENSITIES = ("weight_density", "input_density", "output_density")
 MOST_ORIGINS = 2  # different origins of one kind that are spelt out
 
@@ -28,8 +27,8 @@ MOST_ORIGINS = 2  # different origins of one kind that are spelt out
 def show(name: str, *, as_json: bool) -> None:
     """Describe a machine, a network, a memory, or the result in a file.
 
-    NAME is a name of `archmodel list`, or the path of a .h5, .onnx or .toml file. A file with a base is shown with the
-    lines of the base that still hold; a file of your own is checked.
+    NAME is a name of `archmodel list`, or the path of a .h5, .onnx, .csv or .toml file. A file with a base is shown
+    with the lines of the base that still hold; a file of your own is checked.
     """
     kind = kind_of(name)
     if kind == "result":
@@ -48,11 +47,11 @@ def kind_of(name: str) -> str:
             return kind
     if name.endswith(".toml"):
         return kind_of_file(name)
-    if name.endswith(".onnx"):
+    if name.endswith((".onnx", ".csv")):
         return "workloads"
     if name.endswith(RESULT_SUFFIXES) or "/" in name:
         return "result"
-    allowed = "a name of 'archmodel list', the path of a .h5, .onnx or .toml file"
+    allowed = "a name of 'archmodel list', the path of a .h5, .onnx, .csv or .toml file"
     nearest = errors.did_you_mean(name, [one for names in known.values() for one in names])
     raise errors.ConfigError(f"{errors.show(name)}: unknown name; allowed: {allowed}{nearest}")
 
@@ -232,18 +231,18 @@ def show_result(path: str, as_json: bool) -> None:
     print_run(run, out)
     versions = ", ".join(f"{name} {version}" for name, version in run.provenance.items())
     out.print(f"made by      {versions}", soft_wrap=True)
-    for line in origin_lines(run):
+    for line in origin_lines([layer.origins for layer in run.layers]):
         out.print(line, soft_wrap=True)
 
 
-def origin_lines(run: "RunResult") -> list[str]:
-    """What weights, inputs and outputs rest on: `profile (6 layers): SCNN study`."""
+def origin_lines(origins: Sequence[Mapping[str, str]]) -> list[str]:
+    """What weights, inputs and outputs of the layers rest on: `profile (6 layers): SCNN study`."""
     lines = []
-    for operand in dict.fromkeys(operand for layer in run.layers for operand in layer.origins):
-        texts = [layer.origins[operand] for layer in run.layers if operand in layer.origins]
+    for operand in dict.fromkeys(operand for of_layer in origins for operand in of_layer):
+        texts = [of_layer[operand] for of_layer in origins if operand in of_layer]
         for kind, count in Counter(text.partition(":")[0] for text in texts).items():
             sources = dict.fromkeys(source_of(text) for text in texts if text.partition(":")[0] == kind)
-            spelt = f": {'; '.join(sources)}" if len(sources) <= MOST_ORIGINS else ""
+            spelt = f": {'; '.join(sources)}" if len(sources) <= MOST_ORIGINS and any(sources) else ""
             lines.append(f"{operand:12} {kind} ({count} layer{'s' if count > 1 else ''}){spelt}")
     return lines
 

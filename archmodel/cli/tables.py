@@ -6,6 +6,7 @@ from textwrap import wrap
 from rich.console import Console
 from rich.table import Table
 
+from archmodel.accelerators.made_outputs import EQUAL
 from archmodel.accelerators.result import LayerResult
 from archmodel.accelerators.run_result import RunResult
 from archmodel.accelerators.summary import energy
@@ -213,12 +214,20 @@ def summary(run: RunResult, headings: Sequence[str], width: int) -> list[str]:
     ]
     if run.speedup is not None and run.baseline is not None:
         lines.insert(1, f"speed-up     {run.speedup:.2f}x over {run.baseline.arch}, {seconds(run.baseline.time_s)}")
-    if run.unsupported:
-        names = f"{len(run.unsupported)} layers that a machine does not run: {', '.join(run.unsupported)}"
-        lines.append(f"left out     {one_line(names, 4 * SHOWN_CHARACTERS)}")
+    nodes = [name for name in run.unsupported if name.endswith(")")]  # which no layer's name has
+    layers = [name for name in run.unsupported if name not in nodes]
+    for names, what in ((layers, "layers that a machine does not run"), (nodes, "nodes that cannot be read")):
+        if names:
+            text = one_line(f"{len(names)} {what}: {', '.join(names)}", 4 * SHOWN_CHARACTERS)
+            lines.append(f"left out     {text}")
     lines += [*zeros_lines(run, width), *seed_lines(run)]
     if all(layer.checked for layer in run.layers):
         lines.append("check        outputs of the modelled dataflow equal the reference, bit for bit")
+        found = [layer.origins["check"] for layer in run.layers if "check" in layer.origins]
+        if found:
+            floats = any(text != EQUAL for text in found)
+            within = ", floats within what rounding can make" if floats else ", integers equal"
+            lines.append(f"{INDENT}and are onnxruntime's in {len(found)} of {len(run.layers)} layers{within}")
     return [*lines, f"simulated    in {seconds(run.wall_s)}"]
 
 

@@ -7,7 +7,18 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from archmodel.config.files import FOLDERS, MAX_FILE_BYTES, SINGULAR, folder, locate, names, parse, read, written
+from archmodel.config.files import (
+    FOLDERS,
+    MAX_FILE_BYTES,
+    SINGULAR,
+    file_text,
+    folder,
+    locate,
+    names,
+    parse,
+    read,
+    written,
+)
 from archmodel.config.overrides import SET, Assignment, override
 from archmodel.config.validation import FrozenModel, Model, validate
 
@@ -18,6 +29,7 @@ __all__ = [
     "Assignment",
     "FrozenModel",
     "checked",
+    "file_text",
     "folder",
     "load",
     "locate",

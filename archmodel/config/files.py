@@ -75,7 +75,7 @@ def read(kind: str, name_or_path: str | Path) -> tuple[dict[str, Any], str]:
 def written(kind: str, name_or_path: str | Path) -> tuple[dict[str, Any], str, str]:
     """What stands in the one file that is meant, its base apart: parsed, as text, and how messages call the file."""
     path, source = locate(kind, name_or_path)
-    text = _file_text(path, source)
+    text = file_text(path, source)
     return parse(text, source), text, source
 
 
@@ -102,10 +102,11 @@ def parse(text: str, source: str) -> dict[str, Any]:
     return data
 
 
-def _file_text(path: Path, source: str) -> str:
+def file_text(path: Path, source: str, suffix: str = ".toml") -> str:
+    """The text of a file of at most MAX_FILE_BYTES; ConfigError where it is none, and if it is no UTF-8."""
     try:
         if path.is_dir():
-            raise ConfigError(f"{source}: is a folder, not a .toml file")
+            raise ConfigError(f"{source}: is a folder, not a {suffix} file")
         if path.exists() and not path.is_file():
             raise ConfigError(f"{source}: is not a regular file")
         size_bytes = path.stat().st_size

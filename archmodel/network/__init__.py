@@ -3,7 +3,7 @@
 from archmodel.network.layer import Layer, LayerKind, Shape
 from archmodel.network.network import Network, joined_shape
 from archmodel.network.published import PublishedTotal
-from archmodel.network.toml_reader import read_network
+from archmodel.network.readers import read_network
 from archmodel.network.zeros import Zeros
 
 __all__ = ["Layer", "LayerKind", "Network", "PublishedTotal", "Shape", "Zeros", "joined_shape", "read_network"]

@@ -43,7 +43,7 @@ Range = Annotated[tuple[int, int], BeforeValidator(_from_to)]
 
 
 class LayerEntry(FrozenModel):
-    """What every layer has: add, concat, softmax and dropout have nothing else."""
+    """What every layer has: add, multiply, concat, softmax and dropout have nothing else."""
 
     name: Text
     kind: LayerKind
@@ -178,6 +178,16 @@ class SliceEntry(LayerEntry):
         return Layer(self.name, self.kind, inputs, shape, K=window[0][1] - window[0][0], window=window)
 
 
+class OtherEntry(LayerEntry):
+    """What moves or mixes words; ``shape`` is what it makes."""
+
+    shape: Annotated[list[Words], Field(min_length=3, max_length=3)]
+
+    def layer(self, inputs: tuple[str, ...], shape: Shape, tensors: Mapping[str, Shape]) -> Layer:
+        C, H, W = self.shape
+        return Layer(self.name, self.kind, inputs, shape, K=C, result=(C, H, W))
+
+
 class EmbeddingEntry(LayerEntry):
     """A table of ``vocabulary`` rows of K words."""
 
@@ -198,4 +208,5 @@ ENTRIES: dict[str, type[LayerEntry]] = {
     "norm": ModeEntry,
     "activation": ModeEntry,
     "slice": SliceEntry,
+    "other": OtherEntry,
 }

@@ -10,8 +10,8 @@ from archmodel.network.network import Network
 def compute_consumers(network: Network, tensor: str) -> tuple[Layer, ...]:
     """The layers that multiply `tensor`, directly or through layers that machines apply on the way, in order.
 
-    Activations, pools, norms, joins and slices are applied as outputs are stored; they own no tensor here. A matmul
-    consumes its first input; its second one is its kernels.
+    Activations, pools, norms, joins and slices are applied as outputs are stored; they own no tensor here. What a layer
+    of kind other makes is a tensor of its own. A matmul consumes its first input; its second one is its kernels.
     """
     reached = reached_tensors(network, tensor)
     return tuple(layer for layer in network.compute_layers if layer.inputs[0] in reached)
@@ -23,11 +23,17 @@ def kernel_consumers(network: Network, tensor: str) -> tuple[Layer, ...]:
     return tuple(layer for layer in network.compute_layers if not reached.isdisjoint(layer.inputs[1:]))
 
 
+def read_by_others(network: Network, tensor: str) -> bool:
+    """Whether other hardware reads `tensor`, directly or behind layers that machines apply on the way."""
+    reached = reached_tensors(network, tensor)
+    return any(layer.kind == "other" and not reached.isdisjoint(layer.inputs) for layer in network.layers)
+
+
 def reached_tensors(network: Network, tensor: str) -> set[str]:
-    """`tensor` and what layers that multiply nothing make of it."""
+    """`tensor` and what layers make of it that machines apply on the way; an other is done by other hardware."""
     reached = {tensor}
     for layer in network.layers:
-        if not layer.is_compute and not reached.isdisjoint(layer.inputs):
+        if not layer.is_compute and layer.kind != "other" and not reached.isdisjoint(layer.inputs):
             reached.add(layer.name)
     return reached
 
@@ -55,12 +61,13 @@ def plan_residency(network: Network, stored: Mapping[str, StoredLayer], capacity
 
     Outputs stay on chip if the producer's buffers and those of all consumers take them and if they fit, beside what
     every layer on the way needs for itself and what is already kept, into `capacity_bytes`. Network inputs and
-    outputs, and tensors whose producer or consumers are not simulated, are in DRAM; so are the kernels of a matmul,
-    which machines fetch as they fetch weights.
+    outputs, and tensors whose producer or consumers are not simulated, are in DRAM; so is what a layer of kind other
+    reads and makes, and so are the kernels of a matmul, which machines fetch as they fetch weights.
     """
     order = [layer.name for layer in network.compute_layers if layer.name in stored]
     step = {name: index for index, name in enumerate(order)}
-    tensors = (*network.inputs, *(layer.name for layer in network.compute_layers))
+    makers = (layer.name for layer in network.layers if layer.is_compute or layer.kind == "other")
+    tensors = (*network.inputs, *makers)
     readers = {tensor: [layer.name for layer in compute_consumers(network, tensor)] for tensor in tensors}
     sources: dict[str, list[str]] = {}
     for tensor, names in readers.items():
@@ -71,7 +78,7 @@ def plan_residency(network: Network, stored: Mapping[str, StoredLayer], capacity
     for name in order:
         if not readers[name] or any(reader not in stored for reader in readers[name]):
             continue
-        if kernel_consumers(network, name):
+        if kernel_consumers(network, name) or read_by_others(network, name):
             continue
         if not (stored[name].output_fits and all(stored[reader].input_fits for reader in readers[name])):
             continue

@@ -10,7 +10,7 @@ from archmodel.errors import WorkloadError, did_you_mean, show
 # fmt: off
 LayerKind = Literal[
     "conv", "fc", "lstm", "gru", "rnn", "matmul",
-    "pool", "norm", "activation", "add", "concat", "softmax", "slice", "dropout", "embedding",
+    "pool", "norm", "activation", "add", "multiply", "concat", "softmax", "slice", "dropout", "embedding", "other",
 ]
 # fmt: on
 Shape = tuple[int, int, int]
@@ -20,16 +20,18 @@ KINDS: tuple[str, ...] = get_args(LayerKind)
 GATES = {"lstm": 4, "gru": 3, "rnn": 1}  # matrices of a recurrent layer
 COMPUTE_KINDS = ("conv", "fc", *GATES, "matmul")
 WINDOW_KINDS = ("conv", "pool")
-JOIN_KINDS = ("add", "concat")
+JOIN_KINDS = ("add", "multiply", "concat")
 MODES = {
     "pool": ("max", "average"),
-    "norm": ("lrn", "batch", "layer"),
+    "norm": ("lrn", "batch", "layer", "instance", "group", "rms"),
     "activation": ("relu", "clipped_relu", "gelu", "sigmoid", "tanh"),
     "matmul": ("product", "transposed"),
 }
+NORM_VECTORS = {"lrn": 0, "rms": 1}  # trained vectors of C words; the others have a scale and a shift
 
 # Bounds every size and every tensor, so that the MACs of an image, at most output words x weight words, fit int64.
 MAX_WORDS = 2**31
+WORD_BITS = 16  # of the words whose bytes are shown: those of the machines' arithmetic
 NAME_PATTERN = r"[A-Za-z0-9_][A-Za-z0-9_./:+-]{0,127}"
 
 
@@ -47,9 +49,11 @@ def window_count(extent: int, kernel: int, stride: int, before: int, after: int,
 
 
 def check_input_count(name: str, kind: str, inputs: tuple[str, ...]) -> None:
-    """Joins read two tensors or more, a matmul two, every other kind reads one; else WorkloadError."""
+    """Joins read two tensors or more, a matmul two, an other any, the rest one; else WorkloadError."""
     if kind in JOIN_KINDS:
         fits, allowed = len(inputs) >= 2, "two or more"
+    elif kind == "other":
+        fits, allowed = len(inputs) >= 1, "one or more"
     elif kind == "matmul":
         fits, allowed = len(inputs) == 2, "two"
     else:
@@ -62,17 +66,18 @@ def check_input_count(name: str, kind: str, inputs: tuple[str, ...]) -> None:
 class Layer:
     """A layer, for one image.
 
-    ``inputs`` are names of layers or network inputs. ``input_shape`` is (C, H, W): of the first input for an add, of
-    the result for a concat, (C*H*W, 1, 1) for an fc. ``padding`` is (top, bottom, left, right), ``stride`` and
-    ``dilation`` (vertical, horizontal). ``window`` ([from, to) along C, H, W) is what a slice keeps, ``ceil``
-    rounds the outputs of a pool up as Caffe does. Impossible layers raise WorkloadError.
+    ``inputs`` are names of layers or network inputs. ``input_shape`` is (C, H, W): of the result for an add, multiply
+    and concat, of the first input for an other, (C*H*W, 1, 1) for an fc. ``padding`` is (top, bottom, left, right),
+    ``stride`` and ``dilation`` (vertical, horizontal). ``window`` ([from, to) along C, H, W) is what a slice keeps,
+    ``ceil`` rounds the outputs of a pool up as Caffe does. Impossible layers raise WorkloadError.
 
     A recurrent layer has K hidden units and reads C features at each of T steps, which stand in the place of rows:
     (C, T, 1) to (K, T, 1). Its weights are those of all gates, input and recurrent ones side by side; a gate has one
     bias vector, as in Keras (PyTorch has two). A matmul multiplies ``groups`` heads of its first input A, at each
     position of its plane a vector of C / groups channels, with kernels that its second input B is: B's positions
     where "transposed" (A times B^T, as Q K^T), B's channels in a "product" (A times B, as weights times V).
-    An embedding looks up rows of K words in a table of ``vocabulary``.
+    An embedding looks up rows of K words in a table of ``vocabulary``. An other moves or mixes words and multiplies no
+    weights, as a resize: ``result`` is what it makes.
     """
 
     name: str
@@ -91,6 +96,7 @@ class Layer:
     ceil: bool = False
     window: Window | None = None
     vocabulary: int = 0
+    result: Shape | None = None
 
     def __post_init__(self) -> None:
         if not re.fullmatch(NAME_PATTERN, self.name):
@@ -111,6 +117,7 @@ class Layer:
             self._check_kernel()
         self._check_slice()
         self._check_vocabulary()
+        self._check_result()
         sizes = {"input": self.input_words, "output": self.output_words, "weight": self.weight_words}
         for key, words in (sizes | {"table": self.vocabulary * self.K}).items():
             if words > MAX_WORDS:
@@ -142,7 +149,8 @@ class Layer:
             self._refuse("input shape", list(self.input_shape), "fc reads a flattened input, [C, 1, 1]")
         if self.kind in GATES and self.W != 1:
             self._refuse("input shape", list(self.input_shape), f"{self.kind} reads steps as rows, [C, T, 1]")
-        if self.kind not in (*COMPUTE_KINDS, "slice", "embedding") and self.K != self.C:
+        changing = (*COMPUTE_KINDS, "slice", "embedding", "other")
+        if self.kind not in changing and self.K != self.C:
             self._refuse("K", self.K, f"{self.kind} keeps its channels, K must be C = {self.C}")
 
     def _check_kernel(self) -> None:
@@ -173,6 +181,17 @@ class Layer:
         if self.kind == "embedding" and self.C != 1:
             self._refuse("input shape", list(self.input_shape), "an embedding reads one number a position, [1, H, W]")
 
+    def _check_result(self) -> None:
+        shown = None if self.result is None else list(self.result)
+        if (self.result is None) == (self.kind == "other"):
+            self._refuse("shape", shown, "is what an other makes, and of no other kind")
+        if self.result is None:
+            return
+        if not all(1 <= size <= MAX_WORDS for size in self.result):
+            self._refuse("shape", shown, f"must be from 1 to {MAX_WORDS}")
+        if self.result[0] != self.K:
+            self._refuse("K", self.K, "must be the number of channels that an other makes")
+
     @property
     def C(self) -> int:
         return self.input_shape[0]
@@ -200,6 +219,8 @@ class Layer:
         if self.window is not None:
             start, stop = self.window[1 + axis]
             return stop - start
+        if self.result is not None:
+            return self.result[1 + axis]
         if self.kind not in WINDOW_KINDS:
             return extent
         before, after = self.padding[2 * axis : 2 * axis + 2]
@@ -240,8 +261,8 @@ class Layer:
 
     @property
     def parameters(self) -> int:
-        """Trained words: weights, biases, tables; a batch or layer norm has a scale and a shift per channel."""
-        scales = 2 * self.C if self.kind == "norm" and self.mode in ("batch", "layer") else 0
+        """Trained words: weights, biases, tables; a norm has a scale and a shift per channel, an rms norm a scale."""
+        scales = NORM_VECTORS.get(self.mode, 2) * self.C if self.kind == "norm" else 0
         weights = 0 if self.kind == "matmul" else self.weight_words
         return weights + self.bias_words + scales + self.vocabulary * self.K
 
@@ -252,8 +273,8 @@ class Layer:
 
     @property
     def input_words(self) -> int:
-        """Words of the tensors the layer reads: all those of an add, the first of a matmul, no recurrent state."""
-        return self.C * self.H * self.W * (len(self.inputs) if self.kind == "add" else 1)
+        """Words that the layer reads: of all inputs of an add, of the first of a matmul, of no recurrent state."""
+        return self.C * self.H * self.W * (len(self.inputs) if self.kind in ("add", "multiply") else 1)
 
     @property
     def output_words(self) -> int:

@@ -19,9 +19,10 @@ def joined_shape(
 ) -> Shape:
     """The input shape of a layer that reads ``inputs``, given the ``shapes`` of all tensors made before it.
 
-    A concat adds channels, an fc flattens, a recurrent layer takes the columns of a row as further features of that
-    step; of a matmul it is the shape of its first input. Raises WorkloadError for an unknown producer, for one of the
-    layers ``below`` (which would be a cycle), and where shapes do not join.
+    An add and a multiply repeat what has size 1 along an axis, a concat adds channels, an fc flattens, a recurrent
+    layer takes the columns of a row as further features of that step; of a matmul and an other it is the shape of the
+    first input. Raises WorkloadError for an unknown producer, for one of the layers ``below`` (which would be a cycle),
+    and where shapes do not join.
     """
     check_input_count(name, kind, inputs)
     where = f"layer {show(name)}: inputs = {show(list(inputs))}: "
@@ -33,8 +34,11 @@ def joined_shape(
                 f"{did_you_mean(producer, shapes)}"
             )
     first, *others = (shapes[producer] for producer in inputs)
-    if kind == "add" and any(other != first for other in others):
-        raise WorkloadError(f"{where}add needs equal shapes, not {_listed(inputs, shapes)}")
+    if kind in ("add", "multiply"):
+        C, H, W = (max(sizes) for sizes in zip(first, *others, strict=True))
+        if any(size not in (1, whole) for one in (first, *others) for size, whole in zip(one, (C, H, W), strict=True)):
+            raise WorkloadError(f"{where}{kind} needs equal shapes, not {_listed(inputs, shapes)}")
+        return (C, H, W)
     if kind == "concat":
         if any(other[1:] != first[1:] for other in others):
             raise WorkloadError(f"{where}concat needs equal planes (H, W), not {_listed(inputs, shapes)}")
@@ -77,7 +81,8 @@ class Network:
 
     ``inputs`` are the network's own tensors (C, H, W); the output of a layer is a tensor of the layer's name.
     ``zeros`` describes layers that multiply by name, those with a ``weight_mask`` have it in a file in ``folder``.
-    ``published`` are those of the ``totals`` that others give. Inconsistent graphs raise WorkloadError.
+    ``published`` are those of the ``totals`` that others give, ``left_out`` what of a file could not be read, as
+    ``name (operator)``. Inconsistent graphs raise WorkloadError.
     """
 
     name: str
@@ -88,6 +93,7 @@ class Network:
     zeros: Mapping[str, Zeros] = field(default_factory=dict)
     published: Mapping[str, PublishedTotal] = field(default_factory=dict)
     folder: Path = Path()
+    left_out: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         shapes = dict(self.inputs)

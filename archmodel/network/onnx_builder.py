@@ -2,13 +2,13 @@
 
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from archmodel.errors import WorkloadError
 from archmodel.network.chain import MAX_LAYERS
-from archmodel.network.layer import Layer, Shape
+from archmodel.network.layer import Layer, Shape, Window
 from archmodel.network.network import joined_shape
 from archmodel.network.onnx_axes import Axes, Axis, axis, letters, merged, sizes
 from archmodel.network.onnx_constants import Constant
@@ -30,6 +30,32 @@ class Value:
         return sizes(self.axes)
 
 
+@dataclass(frozen=True)
+class Padded:
+    """A tensor that a Pad makes of `value` with zeros around its plane: (top, bottom, left, right)."""
+
+    node: Node
+    value: Value
+    axes: Axes
+    padding: tuple[int, int, int, int]
+
+    @property
+    def window(self) -> Window:
+        """Where what is not padding lies in the padded tensor."""
+        C, H, W = (letter_size(self.value.axes, letter) for letter in "CHW")
+        top, _, left, _ = self.padding
+        return ((0, C), (top, top + H), (left, left + W))
+
+
+@dataclass(frozen=True)
+class State:
+    """What there is before a node is read: layers, the tensors that it reads, shapes of inputs among them."""
+
+    num_layers: int
+    values: dict[str, Value]
+    inputs: dict[str, Shape]
+
+
 @dataclass
 class Builder:
     """Layers, tensors and weights read so far.
@@ -39,7 +65,11 @@ class Builder:
     factors : shapes of ONNX tensors that scale or shift others and are no layer, as those of a dynamic quantization
     weights : how to get the weights of a layer, in its `weight_shape`
     sources : where the operands of a layer are in the file
+    padded : ONNX tensors that may become the padding of a convolution; no layer makes them yet
+    known_dims : dims of an ONNX tensor in a run, or as onnx infers them; None where they are not known
+    read : names of all ONNX tensors that a node reads or the graph returns
     left_out : nodes that were left out, `name (op_type)`
+    repeats : how often a name has been asked for again
     """
 
     inputs: dict[str, Shape] = field(default_factory=dict)
@@ -50,15 +80,29 @@ class Builder:
     shapes: dict[str, Shape] = field(default_factory=dict)
     weights: dict[str, Callable[[], Array]] = field(default_factory=dict)
     sources: dict[str, LayerSource] = field(default_factory=dict)
+    padded: dict[str, Padded] = field(default_factory=dict)
+    known_dims: Callable[[str], tuple[int, ...] | None] = lambda name: None
+    read: set[str] = field(default_factory=set)
     left_out: list[str] = field(default_factory=list)
+    repeats: dict[str, int] = field(default_factory=dict)
 
     def value(self, node: Node, index: int = 0) -> Value:
         """The tensor that a node reads; WorkloadError if nothing above makes it or it is a constant."""
         name = node.input(index)
+        if name in self.padded and name not in self.values:
+            self._pad(name, self.padded[name])
         if name in self.values:
             return self.values[name]
         what = "is a constant" if name in self.constants else "is made by no node above"
         raise node.refuse(f"its input {name!r:.60} {what}")
+
+    def dims_of(self, name: str) -> tuple[int, ...] | None:
+        """Dims of a tensor above, of whatever sort it is."""
+        if name in self.values:
+            return self.values[name].sizes
+        if name in self.constants:
+            return self.constants[name].shape
+        return sizes(self.padded[name].axes) if name in self.padded else None
 
     def constant(self, node: Node, index: int) -> Constant | None:
         """A constant that a node reads, None where it is left out."""
@@ -79,9 +123,10 @@ class Builder:
     def free_name(self, text: str) -> str:
         """`text` as the name of a layer or input: of allowed characters, and not taken."""
         allowed = re.sub(r"[^A-Za-z0-9_./+-]", "_", text).lstrip("./+-")[:LONGEST_NAME] or "unnamed"
-        name, number = allowed, 2
+        name = allowed
         while name in self.shapes:
-            name, number = f"{allowed}.{number}", number + 1
+            self.repeats[allowed] = number = self.repeats.get(allowed, 1) + 1
+            name = f"{allowed}.{number}"
         return name
 
     def add_input(self, text: str, shape: Shape) -> str:
@@ -103,13 +148,48 @@ class Builder:
         self.layers[name], self.shapes[name] = layer, layer.output_shape
         return layer
 
+    def add_other(self, node: Node, values: Sequence[Value], axes: Axes) -> Value:
+        """A layer of kind other that makes a tensor of `axes`."""
+        C, H, W = (letter_size(axes, letter) for letter in "CHW")
+        tensors = tuple(dict.fromkeys(one.tensor for one in values))
+        return Value(self.add(node, "other", tensors, C, result=(C, H, W)).name, axes)
+
+    def _pad(self, name: str, waiting: Padded) -> None:
+        """A padded tensor that something else than a convolution reads has a layer of its own."""
+        own = waiting.node.outputs[0]
+        if own not in self.values:
+            self.values[own] = self.add_other(waiting.node, [waiting.value], waiting.axes)
+        self.values[name] = self.values[own]
+
     def note_source(
         self, layer: Layer, node: Node, zero_point: str, made: Axes, kernels: FileTensor | None = None
     ) -> None:
         """A layer multiplies the first input of `node`, whose first output, of axes `made`, follows from its sums."""
         name = node.input(0)
-        inputs, outputs = FileTensor(name, self.values[name].axes, zero_point), FileTensor(node.outputs[0], made)
+        if name in self.values:
+            inputs = FileTensor(name, self.values[name].axes, zero_point)
+        else:
+            inputs = FileTensor(name, self.padded[name].axes, zero_point, self.padded[name].window)
+        outputs = FileTensor(node.outputs[0], made)
         self.sources[layer.name] = LayerSource(node, inputs, kernels, outputs, RULES.get(node.op_type, ""))
+
+    def state(self, node: Node) -> "State":
+        """What reading a node may change of what is above it."""
+        values = {name: self.values[name] for name in node.inputs if name in self.values}
+        inputs = {one.tensor: self.inputs[one.tensor] for one in values.values() if one.tensor in self.inputs}
+        return State(len(self.layers), values, inputs)
+
+    def undo(self, node: Node, before: "State") -> None:
+        """Take back the layers of a node that could not be read to its end."""
+        for name in list(self.layers)[before.num_layers :]:
+            del self.layers[name], self.shapes[name]
+            self.weights.pop(name, None)
+            self.sources.pop(name, None)
+        for name in node.outputs:
+            self.values.pop(name, None)
+        self.values.update(before.values)
+        self.inputs.update(before.inputs)
+        self.shapes.update(before.inputs)
 
     def give_bias(self, tensor: str) -> None:
         """A constant added to a layer's outputs is its bias."""
@@ -117,6 +197,8 @@ class Builder:
 
     def give(self, node: Node, tensor: str, axes: Axes, index: int = 0) -> None:
         """An output of the node is a tensor of the network."""
+        if tuple(letter_size(axes, letter) for letter in "CHW") != self.shapes[tensor]:
+            raise node.refuse(f"makes axes {described(axes)} of {list(sizes(axes))}, not {list(self.shapes[tensor])}")
         if index < len(node.outputs) and node.outputs[index]:
             self.values[node.outputs[index]] = Value(tensor, axes)
 
@@ -129,15 +211,9 @@ class Builder:
         self.give(node, value.tensor, value.axes if axes is None else axes)
 
 
-def plane(node: Node, value: Value) -> Axes:
-    """The axes of a tensor [N, C, H] or [N, C, H, W]; WorkloadError for others."""
-    expected = "NCHW"[: len(value.axes)]
-    fits = len(value.axes) in (3, 4) and all(
-        letters(one) in ("", letter) for one, letter in zip(value.axes, expected, strict=True)
-    )
-    if not fits:
-        raise node.refuse(f"reads {list(value.sizes)} as {described(value.axes)}; allowed: N, C, H or N, C, H, W")
-    return value.axes
+def renamed(node: Node, suffix: str) -> Node:
+    """The node under the name of one of the layers that it becomes."""
+    return replace(node, name=node.name + suffix)
 
 
 def described(axes: Axes) -> str:

@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 
 from archmodel.errors import WorkloadError
-from archmodel.network.layer import MAX_WORDS
 from archmodel.network.onnx_axes import flattened, target_dims, with_ones, without
 from archmodel.network.onnx_file import MAX_RANK, Array, Node, Proto, tensor_array, tensor_shape
 
-MOST_SHAPE_NUMBERS = 64  # of a tensor that says a shape, and of tensors that a constant may be made of
+MOST_SHAPE_NUMBERS = 64  # of a tensor that says a shape
+MOST_TENSORS = 64  # that a constant may be made of, each as often as it is read
+MAX_MADE_WORDS = 2**27  # of a constant that is larger than what the file has of it
 ARITHMETIC: dict[str, Callable[[Array, Array], Array]] = {
     "Add": np.add,
     "Sub": np.subtract,
@@ -76,7 +77,7 @@ def folded(node: Node, inputs: Sequence[Constant | None]) -> Constant | None:
         return _picked(node, first, given[0])
     if node.op_type in ("DequantizeLinear", "QuantizeLinear"):
         return _quantization(node, first, [*others, None])
-    if node.op_type in ("Identity", "Cast", "Dropout"):
+    if node.op_type in ("Identity", "Dropout") or (node.op_type == "Cast" and first.words > MOST_SHAPE_NUMBERS):
         return first
     move = _move(node, first, others[0] if others else None)
     return None if move is None else first.moved(move)
@@ -87,7 +88,15 @@ def zero_point_removed(codes: Constant, zero_point: Constant | None, axis: int) 
     if zero_point is None:
         return codes
     aligned = _aligned(zero_point, codes.shape, axis)
-    return Constant(codes.shape, lambda: codes.load().astype(np.int32) - aligned(np.int32), codes.num_tensors)
+    return made_of((codes, zero_point), lambda: codes.load().astype(np.int32) - aligned(np.int32))
+
+
+def made_of(parts: Sequence[Constant], load: Callable[[], Array]) -> Constant:
+    """A constant in the shape of the first of its parts; WorkloadError where they are very many."""
+    num_tensors = sum(part.num_tensors for part in parts)
+    if num_tensors > MOST_TENSORS:
+        raise WorkloadError(f"made of more than {MOST_TENSORS} tensors")
+    return Constant(parts[0].shape, load, num_tensors)
 
 
 def _aligned(scales: Constant, shape: tuple[int, ...], axis: int) -> Callable[[Any], Array]:
@@ -120,16 +129,20 @@ def _quantization(node: Node, first: Constant, others: Sequence[Constant | None]
     scales = _aligned(scale, first.shape, axis)
     if node.op_type == "DequantizeLinear":
         steps = zero_point_removed(first, zero_point, axis)
-        return Constant(first.shape, lambda: steps.load().astype(np.float32) * scales(np.float32), first.num_tensors)
+        return made_of((steps, scale), lambda: steps.load().astype(np.float32) * scales(np.float32))
     offsets = None if zero_point is None else _aligned(zero_point, first.shape, axis)
 
     def codes() -> Array:
         with np.errstate(all="ignore"):  # a scale of zero is found as a weight that is not finite
-            rounded = np.rint(first.load() / scales(np.float32))
+            rounded = np.asarray(first.load() / scales(np.float32))
+        np.rint(rounded, out=rounded)
         limits = np.iinfo(np.uint8) if zero_point is None else np.iinfo(zero_point.load().dtype)
-        return np.clip(rounded + (0 if offsets is None else offsets(np.int32)), limits.min, limits.max)
+        if offsets is not None:
+            rounded += offsets(rounded.dtype)
+        return np.clip(rounded, limits.min, limits.max, out=rounded)
 
-    return Constant(first.shape, codes, first.num_tensors)
+    # The zero point is read for its type too.
+    return made_of([first, scale] if zero_point is None else [first, scale, zero_point, zero_point], codes)
 
 
 def moved_dims(node: Node, dims: tuple[int, ...], argument: Constant | None) -> tuple[int, ...] | None:
@@ -155,7 +168,7 @@ def moved_dims(node: Node, dims: tuple[int, ...], argument: Constant | None) -> 
 def _arithmetic(node: Node, first: Constant, second: Constant) -> Constant | None:
     shape = np.broadcast_shapes(first.shape, second.shape)
     num_tensors = first.num_tensors + second.num_tensors
-    if math.prod(shape) > MAX_WORDS or num_tensors > MOST_SHAPE_NUMBERS:
+    if not 0 < math.prod(shape) <= max(MAX_MADE_WORDS, first.words, second.words) or num_tensors > MOST_TENSORS:
         return None
 
     def load() -> Array:
@@ -169,12 +182,15 @@ def _arithmetic(node: Node, first: Constant, second: Constant) -> Constant | Non
 
 def _filled(node: Node, dims: Constant) -> Constant | None:
     shape = dims.integers()
-    if shape is None or len(shape) > MAX_RANK or min(shape, default=0) < 0 or math.prod(shape) > MAX_WORDS:
-        raise node.refuse("its shape is not that of a tensor")
+    if shape is None or len(shape) > MAX_RANK or min(shape, default=0) < 0 or math.prod(shape) > MAX_MADE_WORDS:
+        raise node.refuse(f"its shape is not that of a tensor of at most {MAX_MADE_WORDS} words")
     value = np.zeros(1, np.float32)
-    if "value" in node.attributes:
-        value = Constant.stored(node.attributes["value"].t, Path()).load()
-    return Constant(shape, lambda: np.broadcast_to(value.reshape(()), shape)) if value.size == 1 else None
+    stored = node.attribute("value", "t")
+    if stored is not None:
+        if stored.data_location or math.prod(tensor_shape(stored, Path())) != 1:
+            raise node.refuse("its value must be one number in the file itself")
+        value = tensor_array(stored, Path())
+    return Constant(shape, lambda: np.broadcast_to(value.reshape(()), shape))
 
 
 def _side_by_side(node: Node, parts: Sequence[Constant]) -> Constant | None:

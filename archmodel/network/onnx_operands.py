@@ -110,23 +110,24 @@ def _as_one(one: Axis, letter: str) -> Axis:
     return tuple((letter, size) for _, size in one)
 
 
-def capture_points(model: Proto) -> list[str]:
-    """Names of all tensors that layers multiply, with zero points and states, and of what the layers make.
+def capture_points(model: Proto, with_outputs: bool) -> list[str]:
+    """Names of all tensors that layers multiply, with zero points and states, and of what they make `with_outputs`.
 
     Tensors made of constants alone are left out. Those of both branches of an If are named; a run has those of one.
     """
     constants = {as_text(tensor.name) for tensor in model.graph.initializer}
-    return list(dict.fromkeys(_points(model.graph.node, constants)))
+    return list(dict.fromkeys(_points(model.graph.node, constants, with_outputs)))
 
 
-def _points(nodes: Iterable[Proto], constants: set[str]) -> Iterator[str]:
+def _points(nodes: Iterable[Proto], constants: set[str], with_outputs: bool) -> Iterator[str]:
     for proto in nodes:
         node = Node.of(proto)
         if node.op_type == "If":
             for branch in ("then_branch", "else_branch"):
                 if branch in node.attributes:
                     graph = node.attributes[branch].g
-                    yield from _points(graph.node, constants | {as_text(one.name) for one in graph.initializer})
+                    inside = constants | {as_text(one.name) for one in graph.initializer}
+                    yield from _points(graph.node, inside, with_outputs)
             continue
         if all(not name or name in constants for name in node.inputs):
             constants.update(node.outputs)
@@ -134,4 +135,5 @@ def _points(nodes: Iterable[Proto], constants: set[str]) -> Iterator[str]:
         if node.op_type in VARYING:
             places = (node.input(place) for place in VARYING[node.op_type])
             yield from (name for name in places if name and name not in constants)
-            yield states_name(node.outputs)
+            if proto.op_type in RECURRENT_TYPES or with_outputs:
+                yield states_name(node.outputs)

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 
@@ -9,29 +10,40 @@ from archmodel.errors import WorkloadError
 from archmodel.network.layer import GATES, Layer
 from archmodel.network.network import matmul_kernels
 from archmodel.network.onnx_axes import Axes, Axis, axis, letters, merged, sizes
-from archmodel.network.onnx_builder import Builder, Value, described, same_axes
+from archmodel.network.onnx_builder import Builder, Value, described, renamed, same_axes
 from archmodel.network.onnx_constants import Constant, zero_point_removed
 from archmodel.network.onnx_file import Array, Node
 from archmodel.network.onnx_operands import RULES, FileTensor, LayerSource, states_name
+from archmodel.network.onnx_others import laid_out
 
 # Operators by the places of their inputs: zero point of the first matrix, second one, its zero point, the bias.
 PRODUCTS = {
     "MatMul": (-1, 1, -1, -1),
     "MatMulInteger": (2, 1, 3, -1),
     "QLinearMatMul": (2, 3, 5, -1),
-    "Gemm": (-1, 1, -1, 2),
+    **dict.fromkeys(("Gemm", "com.microsoft.FusedGemm"), (-1, 1, -1, 2)),
+    "com.microsoft.FusedMatMul": (-1, 1, -1, -1),
+    "com.microsoft.QGemm": (2, 3, 5, 6),
+    "com.microsoft.DynamicQuantizeMatMul": (-1, 1, 3, 4),
+    "com.microsoft.MatMulIntegerToFloat": (4, 1, 5, 6),
 }
 FEATURES = ("", "C", "W", "CW")  # of a step: columns are further features, channels slowest
 SPECIAL_GATES = {"activations", "activation_alpha", "activation_beta", "clip", "input_forget"}
+RECURRENT = {"LSTM": "lstm", "GRU": "gru", "RNN": "rnn", "com.microsoft.DynamicQuantizeLSTM": "lstm"}
+ENDS = {1: ".end", 2: ".cell"}  # of the names of last states, by output
 DIRECTIONS = {"forward": ("",), "reverse": ("",), "bidirectional": (".forward", ".backward")}
 
 
 def product(builder: Builder, node: Node) -> None:
     """Gemm, MatMul, MatMulInteger and QLinearMatMul: of two tensors a matmul, with weights a fully connected layer."""
     input_zero_at, second_at, zero_point_at, bias_at = PRODUCTS[node.op_type]
+    if node.op_type == "MatMul" and node.input(0) in builder.constants:
+        return product_from_left(builder, node)
     value = builder.value(node)
-    if node.integer("transA", 0) and len(value.axes) == 2:
-        value = Value(value.tensor, value.axes[::-1])
+    if node.integer("transA", 0):
+        value = Value(value.tensor, _transposed(value.axes))
+    if node.integer("transBatchA", 0) or node.integer("transBatchB", 0):
+        raise node.refuse("transposed batches are not supported")
     if node.input(second_at) in builder.values:
         return matmul(builder, node, value, builder.value(node, second_at))
     weights = builder.required(node, second_at)
@@ -45,29 +57,72 @@ def product(builder: Builder, node: Node) -> None:
     matrix = codes if transposed else codes.moved(lambda array: array.T)
     if bias_at >= 0 and node.input(bias_at) in builder.values:
         raise node.refuse("adds a tensor that is no constant")
-    layer = connected(builder, node, value, matrix, bias=bias_at >= 0 and bool(node.input(bias_at)))
-    made = (*value.axes[:-1], axis("C", layer.K))
+    layer, made = connected(builder, node, value, matrix, bias=bias_at >= 0 and bool(node.input(bias_at)))
     builder.note_source(layer, node, node.input(input_zero_at), made)
     return builder.give(node, layer.name, made)
 
 
-def connected(builder: Builder, node: Node, value: Value, matrix: Constant, bias: bool) -> Layer:
-    """An fc layer, or over the positions of a plane a 1x1 convolution; `matrix` is [K, C]."""
+def _transposed(axes: Axes) -> Axes:
+    return (*axes[:-2], *axes[:-3:-1])
+
+
+def product_from_left(builder: Builder, node: Node) -> None:
+    """MatMul of weights [K, C] and a tensor [..., C, positions]: a 1x1 convolution."""
+    weights, rank = builder.required(node, 0), len(builder.value(node, 1).axes)
+    if len(weights.shape) != 2 or rank < 2 or weights.shape[1] != builder.value(node, 1).sizes[-2]:
+        raise node.refuse(f"weights {list(weights.shape)} for {list(builder.value(node, 1).sizes)}")
+    value = laid_out(builder, node, 1, positions(builder.value(node, 1), rank - 2) + "CW")
+    layer = builder.add(node, "conv", (value.tensor,), weights.shape[0], bias=False)
+    builder.weights[layer.name] = lambda: weights.load().reshape(layer.weight_shape)
+    made = (*value.axes[:-2], axis("C", layer.K), value.axes[-1])
+    inputs, outputs = FileTensor(node.input(1), value.axes), FileTensor(node.outputs[0], made)
+    builder.sources[layer.name] = LayerSource(node, inputs, None, outputs, RULES.get(node.op_type, ""))
+    builder.give(node, layer.name, made)
+
+
+def positions(value: Value, count: int) -> str:
+    """Letters of the first axes of a tensor, over which a product goes: the batch, if it is there, and rows."""
+    batch_first = value.axes and letters(value.axes[0]) in ("", "N")
+    return (("N" if batch_first else "H") + "H" * count)[:count]
+
+
+def connected(builder: Builder, node: Node, value: Value, matrix: Constant, bias: bool) -> tuple[Layer, Axes]:
+    """An fc layer, or over the positions of a plane a 1x1 convolution, and what it makes; `matrix` is [K, C]."""
     *rows, columns = value.axes
     K, C = matrix.shape
     if math.prod(size for _, size in columns) != C:
         raise node.refuse(f"weights of {C} inputs for {list(value.sizes)}")
-    positions = "".join(letters(one) for one in rows)
-    if set(positions) <= {"N"}:
+    before = set("".join(letters(one) for one in rows))
+    if before <= {"N"}:
         if merged(columns) != whole(builder, value):
-            raise node.refuse(f"reads axes {described(value.axes)}: a flattened tensor must be channels, rows, columns")
+            matrix = _in_order(builder, node, value, matrix)
         layer = builder.add(node, "fc", (value.tensor,), K, bias=bias)
-    elif set(positions) <= set("NHW") and set(letters(columns)) <= {"C"}:
+    elif before <= set("NHW") and set(letters(columns)) <= {"C"}:
         layer = builder.add(node, "conv", (value.tensor,), K, bias=bias)
+    elif node.integer("transA", 0):
+        raise node.refuse(
+            f"reads axes {described(value.axes)}, transposed: only channels can be multiplied with weights"
+        )
     else:
-        raise node.refuse(f"reads axes {described(value.axes)}: only channels can be multiplied with weights")
+        value = laid_out(builder, node, 0, positions(value, len(rows)) + "C")
+        layer = builder.add(node, "conv", (value.tensor,), K, bias=bias)
     builder.weights[layer.name] = lambda: matrix.load().reshape(layer.weight_shape)
-    return layer
+    return layer, (*value.axes[:-1], axis("C", K))
+
+
+def _in_order(builder: Builder, node: Node, value: Value, matrix: Constant) -> Constant:
+    """The weights [K, C] of a tensor that is flattened in another order, as those of channels, rows, columns."""
+    columns, shape = value.axes[-1], builder.shapes[value.tensor]
+    if "N" in letters(columns):
+        raise node.refuse(f"reads axes {described(value.axes)}: must be all of {list(shape)}, flattened")
+    factors = [size for _, size in columns]
+    order = sorted(range(len(columns)), key=lambda place: "CHW".index(columns[place][0]))
+
+    def move(array: Array) -> Array:
+        parts = array.reshape(-1, *factors)
+        return parts.transpose(0, *(1 + place for place in order)).reshape(array.shape)
+
+    return matrix.moved(move)
 
 
 def whole(builder: Builder, value: Value) -> Axis:
@@ -78,7 +133,7 @@ def whole(builder: Builder, value: Value) -> Axis:
 
 def matmul(builder: Builder, node: Node, first: Value, second: Value) -> None:
     """The product of two tensors whose heads are the leading axes: A times B, or A times B transposed."""
-    second_axes = second.axes[::-1] if node.integer("transB", 0) else second.axes
+    second_axes = _transposed(second.axes) if node.integer("transB", 0) else second.axes
     if len(first.axes) != len(second_axes) or len(first.axes) < 2:
         raise node.refuse(f"of {list(first.sizes)} and {list(second.sizes)}: must have equally many axes")
     *outer, rows, depth = first.axes
@@ -106,14 +161,15 @@ def matmul(builder: Builder, node: Node, first: Value, second: Value) -> None:
 
 def recurrent(builder: Builder, node: Node) -> None:
     """LSTM, GRU and RNN: a layer for each direction, joined by a concat."""
-    kind, value = node.op_type.lower(), builder.value(node)
+    kind, value = RECURRENT[node.op_type], builder.value(node)
     batch_first = bool(node.integer("layout", 0))
     if len(value.axes) != 3:
         raise node.refuse(f"reads {list(value.sizes)}: must be steps, batch, features")
     steps, batch = (value.axes[1], value.axes[0]) if batch_first else value.axes[:2]
     if letters(steps) not in ("", "H") or letters(batch) not in ("", "N") or letters(value.axes[2]) not in FEATURES:
-        raise node.refuse(f"reads axes {described(value.axes)}: must be steps, batch, features")
-    of_input, of_state = builder.required(node, 1), builder.required(node, 2)
+        value = laid_out(builder, node, 0, "NHC" if batch_first else "HNC")
+        steps, batch = (value.axes[1], value.axes[0]) if batch_first else value.axes[:2]
+    of_input, of_state = (_gates(builder, node, place) for place in (1, 2))
     suffixes = DIRECTIONS.get(node.text("direction", "forward"), ())
     C, K = value.sizes[2], of_state.shape[-1] if of_state.shape else 0
     rows = len(suffixes), GATES[kind] * K
@@ -121,12 +177,30 @@ def recurrent(builder: Builder, node: Node) -> None:
         raise node.refuse(f"weights {list(of_input.shape)} and {list(of_state.shape)} for {list(value.sizes)}")
     layers = []
     for direction, suffix in enumerate(suffixes):
-        named = Node(node.name + suffix, node.op_type, node.inputs, node.outputs, node.attributes)
+        named = renamed(node, suffix)
         layer = builder.add(named, kind, (value.tensor,), K, bias=bool(node.input(3)))
         builder.weights[layer.name] = gate_matrix(of_input, of_state, direction, layer)
         builder.sources[layer.name] = state_source(builder, node, layer, direction, (steps, batch))
         layers.append(layer)
     give_states(builder, node, layers, steps, batch, batch_first)
+
+
+def _gates(builder: Builder, node: Node, place: int) -> Constant:
+    """Input or recurrent weights [directions, gates x K, words]; quantized ones have the last two axes swapped."""
+    weights = builder.required(node, place)
+    if not node.op_type.startswith("com.microsoft."):
+        return weights
+    zero_point = builder.constant(node, 7 + 2 * place)
+    if len(weights.shape) != 3 or zero_point is None:
+        raise node.refuse(f"weights {list(weights.shape)}: must be of three axes and have a zero point")
+    directions, _, rows = weights.shape
+    if zero_point.shape not in ((directions,), (directions, rows)):
+        raise node.refuse(f"zero point of shape {list(zero_point.shape)} for weights {list(weights.shape)}")
+    offsets = zero_point.moved(lambda array: array.reshape(directions, 1, -1))
+    codes = Constant(
+        weights.shape, lambda: weights.load().astype(np.int32) - offsets.load().astype(np.int32), weights.num_tensors
+    )
+    return codes.moved(lambda array: array.transpose(0, 2, 1))
 
 
 def gate_matrix(of_input: Constant, of_state: Constant, direction: int, layer: Layer) -> Callable[[], Array]:
@@ -156,25 +230,30 @@ def state_source(builder: Builder, node: Node, layer: Layer, direction: int, out
 
 
 def give_states(builder: Builder, node: Node, layers: list[Layer], steps: Axis, batch: Axis, batch_first: bool) -> None:
-    """Y, all states, and Y_h, the last one of each direction; Y_c, the state of the cells, leaves no layer."""
+    """Y, all states, Y_h, the last one of each direction, and Y_c, that of the cells, where a node reads it."""
     K, directions, last = axis("C", layers[0].K), axis("C", len(layers)), layers[0].H - 1
     if node.outputs and node.outputs[0]:
         tensor = joined(builder, node, [layer.name for layer in layers])
         axes: Axes = (batch, steps, directions, K) if batch_first else (steps, directions, batch, K)
         builder.give(node, tensor, axes)
-    if len(node.outputs) > 1 and node.outputs[1]:
-        forward = [i == 0 and node.text("direction", "forward") != "reverse" for i in range(len(layers))]
-        ends = [
-            layer.name if last == 0 else end_of(builder, node, layer, last if ahead else 0)
-            for layer, ahead in zip(layers, forward, strict=True)
-        ]
-        axes = (batch, directions, K) if batch_first else (directions, batch, K)
-        builder.give(node, joined(builder, node, ends), axes, index=1)
+    forward = [i == 0 and node.text("direction", "forward") != "reverse" for i in range(len(layers))]
+    axes = (batch, directions, K) if batch_first else (directions, batch, K)
+    for index, name in enumerate(node.outputs[1:], 1):
+        if index in ENDS and name and (index == 1 or name in builder.read):
+            steps_taken = [last if ahead else 0 for ahead in forward]
+            ends = [
+                layer.name if (last, index) == (0, 1) else end_of(builder, node, layer, step, ENDS[index])
+                for layer, step in zip(layers, steps_taken, strict=True)
+            ]
+            builder.give(node, joined(builder, node, ends), axes, index)
 
 
-def end_of(builder: Builder, node: Node, layer: Layer, step: int) -> str:
-    """The state that a direction ends with; the backward one ends at the first step."""
-    named = Node(f"{layer.name}.end", node.op_type, node.inputs, node.outputs, node.attributes)
+def end_of(builder: Builder, node: Node, layer: Layer, step: int, suffix: str) -> str:
+    """The state that a direction ends with; the backward one ends at the first step.
+
+    That of the cells of an LSTM is no output of its layer. It has the same shape, and is shown as the same slice.
+    """
+    named = replace(node, name=layer.name + suffix)
     window = ((0, layer.K), (step, step + 1), (0, 1))
     return builder.add(named, "slice", (layer.name,), layer.K, window=window).name
 

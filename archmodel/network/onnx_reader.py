@@ -1,8 +1,10 @@
 """Networks in ONNX: one walk over the graph, layer by layer; what cannot be read names its node."""
 
-from collections.abc import Callable, Iterator, Mapping
+import math
+from collections.abc import Iterator, Mapping
 from functools import cache, lru_cache
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 
@@ -10,80 +12,69 @@ from archmodel.errors import SHOWN_CHARACTERS, WorkloadError, one_line, show
 from archmodel.network.layer import MAX_WORDS, Shape
 from archmodel.network.network import Network
 from archmodel.network.onnx_axes import Axes, axis
+from archmodel.network.onnx_branches import deciding_tensors, inlined
 from archmodel.network.onnx_builder import Builder, letter_size
 from archmodel.network.onnx_constants import Constant, folded
-from archmodel.network.onnx_file import MAX_RANK, Array, Node, Proto, as_text, import_onnx, one_line_errors, open_model
-from archmodel.network.onnx_products import product, recurrent
-from archmodel.network.onnx_windows import (
-    activation,
-    concat,
-    convolution,
-    element_wise,
-    global_pool,
-    mean,
-    norm,
-    pass_on,
-    pool,
-    reshape,
-    softmax,
-    transpose,
+from archmodel.network.onnx_file import (
+    MAX_RANK,
+    OWN_DOMAINS,
+    Array,
+    Node,
+    Proto,
+    Readers,
+    as_text,
+    one_line_errors,
+    open_model,
 )
+from archmodel.network.onnx_folding import folded_further
+from archmodel.network.onnx_inference import declared_dims, inferred_dims
+from archmodel.network.onnx_operators import PASSED_ON, PLANES, SEQUENCES, read_operator
+from archmodel.network.onnx_others import WITH_GRAPHS
+from archmodel.network.onnx_products import RECURRENT
 from archmodel.network.zeros import Zeros
 
-Dims = dict[str, list[int | str] | None]
-PASSED_ON = (
-    *("Identity", "Dropout", "Cast", "QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear"),
-    # Functions of one element for which archmodel has no name, and which cost no multiplier.
-    *("LeakyRelu", "PRelu", "Elu", "Selu", "Celu", "ThresholdedRelu", "HardSigmoid", "HardSwish", "Mish", "Softplus"),
-    *("Softsign", "Erf", "Exp", "Log", "Sqrt", "Neg", "Abs", "Reciprocal", "Floor", "Ceil", "Round"),
-)
-OPERATORS: dict[str, Callable[[Builder, Node], None]] = {
-    **dict.fromkeys(("Conv", "ConvInteger", "QLinearConv"), convolution),
-    **dict.fromkeys(("Gemm", "MatMul", "MatMulInteger", "QLinearMatMul"), product),
-    **dict.fromkeys(("LSTM", "GRU", "RNN"), recurrent),
-    **dict.fromkeys(("MaxPool", "AveragePool"), pool),
-    **dict.fromkeys(("GlobalMaxPool", "GlobalAveragePool"), global_pool),
-    "ReduceMean": mean,
-    **dict.fromkeys(("BatchNormalization", "LayerNormalization", "LRN"), norm),
-    **dict.fromkeys(("Relu", "Clip", "Gelu", "Sigmoid", "Tanh"), activation),
-    **dict.fromkeys(("Softmax", "LogSoftmax"), softmax),
-    **dict.fromkeys(("Add", "Sum", "Sub", "Mul", "Div", "Pow", "Min", "Max"), element_wise),
-    "Concat": concat,
-    "Transpose": transpose,
-    **dict.fromkeys(("Reshape", "Flatten", "Squeeze", "Unsqueeze"), reshape),
-    **dict.fromkeys(PASSED_ON, pass_on),
-}
-PLANES = (
-    *("Conv", "ConvInteger", "QLinearConv", "MaxPool", "AveragePool", "GlobalMaxPool", "GlobalAveragePool"),
-    *("BatchNormalization", "LRN"),
-)
+MOST_GAPS = 20  # nodes that were left out and are named
+MOST_FOLLOWED = 100  # nodes from an input to the one that says which axis is which
 
 
-def read_onnx(path: Path, source: str, skip: bool = False) -> Network:
+class Run(Protocol):
+    """What a run of a model shows: dims of its tensors, and the branch that each If took, by node."""
+
+    @property
+    def shapes(self) -> Mapping[str, tuple[int, ...]]: ...
+
+    @property
+    def conditions(self) -> Mapping[str, bool]: ...
+
+
+def read_onnx(path: Path, source: str, skip: bool = False, run: Run | None = None) -> Network:
     """The network in an ONNX file, whose weights are those of the file; `source` is how messages call it.
 
-    With `skip` a node that cannot be read is left out and noted: what it makes becomes an input of the network.
+    With `skip` a node that cannot be read is left out and noted: what it makes becomes an input of the network. With a
+    `run` the dims of tensors are those of the run, else those that the file declares and onnx infers.
     """
-    return read_model(path, source, skip)[0]
+    return read_model(path, source, skip, run)[0]
 
 
-def read_model(path: Path, source: str, skip: bool = False) -> tuple[Network, Builder]:
+def read_model(path: Path, source: str, skip: bool = False, run: Run | None = None) -> tuple[Network, Builder]:
     """The network of `read_onnx`, and all that is known of its tensors in the file."""
     with one_line_errors(source):
-        builder = _walk(path, skip)
+        builder = _walk(path, skip, run)
         read = {tensor for layer in builder.layers.values() for tensor in layer.inputs}
         file = one_line(path.name)
-        gaps = f"; left out: {', '.join(builder.left_out)}" if builder.left_out else ""
+        shown, more = builder.left_out[:MOST_GAPS], len(builder.left_out) - MOST_GAPS
+        gaps = (*shown, f"and {more} (more)") if more > 0 else tuple(shown)
         if not builder.layers:
             raise WorkloadError("no node of it is a layer")
         network = Network(
             name=path.stem,
             title=one_line(path.stem),
-            source=f"{file}{gaps}",
+            source=f"{file}; left out: {', '.join(gaps)}" if gaps else file,
             inputs={name: shape for name, shape in builder.inputs.items() if name in read},
             layers=tuple(builder.layers.values()),
             zeros={name: Zeros(source=file, weight_mask=f"{path.name}:{name}") for name in builder.weights},
             folder=path.parent,
+            left_out=gaps,
         )
         return network, builder
 
@@ -101,7 +92,7 @@ class Weights(Mapping[str, Array]):
             if weights.dtype.kind not in "biuf":  # bfloat16, which numpy only knows by another package
                 weights = weights.astype(np.float32)
             once = weights[tuple(slice(None) if step else slice(1) for step in weights.strides)]  # what is not repeated
-            if weights.dtype.kind == "f" and not np.isfinite(once).all():
+            if weights.dtype.kind == "f" and once.size and not (np.isfinite(once.min()) and np.isfinite(once.max())):
                 raise WorkloadError(f"layer {show(name)}: weights are NaN or infinite; allowed: finite numbers")
             return weights
 
@@ -127,72 +118,122 @@ def _walked(path: Path, modified_ns: int, size_bytes: int) -> Builder:
     return _walk(path, skip=True)
 
 
-def _walk(path: Path, skip: bool) -> Builder:
-    model, builder = open_model(path), Builder()
+def _walk(path: Path, skip: bool, run: Run | None = None) -> Builder:
+    builder = Builder()
+    model = _without_branches(open_model(path), path.parent, run)
     graph = model.graph
     nodes = [Node.of(proto) for proto in graph.node]
+    readers = Readers(nodes)
+    for sparse in graph.sparse_initializer:
+        raise WorkloadError(f"tensor {show(as_text(sparse.values.name))}: is a sparse initializer; not supported")
+    for function in model.functions:
+        if as_text(function.domain) in OWN_DOMAINS:
+            raise WorkloadError(f"function {show(as_text(function.name))}: redefines an operator; not supported")
     for tensor in graph.initializer:
         builder.constants[as_text(tensor.name)] = Constant.stored(tensor, path.parent)
     for given in graph.input:
         if (name := as_text(given.name)) not in builder.constants:
-            _add_input(builder, name, _declared_dims(given), nodes)
-    inferred = cache(lambda: _inferred_shapes(model))
+            dims = declared_dims(given)
+            if run is not None and name in run.shapes:
+                dims = list(run.shapes[name])
+            _add_input(builder, name, dims, readers)
+    builder.read = {name for node in nodes for name in node.inputs}
+    shown = {} if run is None else run.shapes
+    inferred = cache(lambda: inferred_dims(_with_sizes(model, builder)))
+    builder.known_dims = lambda name: shown[name] if name in shown else _sizes(inferred().get(name))
     for node in nodes:
+        before = builder.state(node)
         try:
             _read_node(builder, node, path.parent)
+            _check_sizes(builder, node, shown)
         except WorkloadError:
             if not skip:
                 raise
-            _leave_out(builder, node, inferred, nodes)
+            builder.undo(node, before)
+            _leave_out(builder, node, readers)
     return builder
+
+
+def _without_branches(model: Proto, folder: Path, run: Run | None) -> Proto:
+    """The model with the branches that the run took, or that constants of the file choose."""
+    conditions = {} if run is None else dict(run.conditions)
+    while True:
+        model = inlined(model, conditions)
+        stored = {as_text(tensor.name): tensor for tensor in model.graph.initializer}
+        for proto in model.graph.node:
+            if proto.op_type == "Constant" and proto.output and proto.attribute:
+                stored[as_text(proto.output[0])] = proto.attribute[0].t
+        chosen = {
+            name: bool(Constant.stored(stored[decides], folder).load().reshape(-1)[0])
+            for name, decides in deciding_tensors(model).items()
+            if decides in stored and Constant.stored(stored[decides], folder).words == 1
+        }
+        if not chosen:
+            return model
+        conditions = chosen
+
+
+def _check_sizes(builder: Builder, node: Node, shown: Mapping[str, tuple[int, ...]]) -> None:
+    """What a node was read to make must be what it made in the run."""
+    for name in node.outputs:
+        if name in shown and name in builder.values and builder.values[name].sizes != shown[name]:
+            found = list(builder.values.pop(name).sizes)
+            raise node.refuse(f"was read to make {found}, the run made {list(shown[name])}")
 
 
 def _read_node(builder: Builder, node: Node, folder: Path) -> None:
     if node.op_type == "Constant":
         builder.constants[node.outputs[0]] = _constant(node, folder)
-        return
-    if node.op_type == "Shape" and node.input(0) in builder.values and not node.attributes:
-        builder.constants[node.outputs[0]] = Constant.of(np.array(builder.value(node).sizes, np.int64))
-        return
+        return None
+    if node.op_type in ("Shape", "Size") and (dims := builder.dims_of(node.input(0))) is not None and node.outputs:
+        part = dims[slice(node.integer("start", 0), node.integer("end", len(dims)))]
+        numbers = np.array(part if node.op_type == "Shape" else math.prod(dims), np.int64)
+        builder.constants[node.outputs[0]] = Constant.of(numbers)
+        return None
     if node.outputs and node.inputs and all(not name or name in builder.constants for name in node.inputs):
-        constant = folded(node, [builder.constants.get(name) for name in node.inputs])
+        inputs = [builder.constants.get(name) for name in node.inputs]
+        constant = folded(node, inputs) or folded_further(node, inputs)
         if constant is not None:
             builder.constants[node.outputs[0]] = constant
-            return
-    if node.op_type not in OPERATORS:
-        raise node.refuse("this operator is not supported")
+            return None
     if not node.outputs:
         raise node.refuse("has no output")
-    OPERATORS[node.op_type](builder, node)
+    if node.op_type in WITH_GRAPHS:
+        return read_operator(builder, node)
+    if any(node.inputs) and all(name in builder.constants or name in builder.factors for name in node.inputs if name):
+        for output in filter(None, node.outputs):
+            builder.factors[output] = builder.known_dims(output) or ()
+        return None
+    return read_operator(builder, node)
 
 
 def _constant(node: Node, folder: Path) -> Constant:
-    if "value" in node.attributes and node.outputs:
-        return Constant.stored(node.attributes["value"].t, folder)
+    if not node.outputs:
+        raise node.refuse("has no output")
+    tensor = node.attribute("value", "t")
+    if tensor is not None:
+        return Constant.stored(tensor, folder)
     for key, read in (("value_int", "i"), ("value_ints", "ints"), ("value_float", "f"), ("value_floats", "floats")):
-        if key in node.attributes and node.outputs:
-            kind = np.int64 if "int" in key else np.float32
-            return Constant.of(np.array(getattr(node.attributes[key], read), kind))
+        stored = node.attribute(key, read)
+        if stored is not None:
+            return Constant.of(np.array(stored, np.int64 if "int" in key else np.float32))
     raise node.refuse("has no tensor")
 
 
-def _declared_dims(given: Proto) -> list[int | str] | None:
-    """Dims of a tensor that the file declares, a symbol as its name; None if it has no shape."""
-    if not given.type.HasField("tensor_type") or not given.type.tensor_type.HasField("shape"):
-        return None
-    dims = given.type.tensor_type.shape.dim
-    return [int(dim.dim_value) if dim.HasField("dim_value") else as_text(dim.dim_param) or "?" for dim in dims]
-
-
-def _add_input(builder: Builder, name: str, dims: list[int | str] | None, nodes: list[Node]) -> None:
+def _add_input(builder: Builder, name: str, dims: list[int | str] | None, readers: Readers) -> None:
     """A tensor that the network is given; a batch without a size is one image."""
-    if dims is None or not 1 <= len(dims) <= MAX_RANK:
+    if dims == []:
+        builder.factors[name] = ()  # a number, as a rate, multiplies nothing
+        return
+    if dims is None or len(dims) > MAX_RANK:
         raise WorkloadError(f"input {show(name)}: has no shape")
-    order = _letters(name, len(dims), nodes)
+    order = _letters(name, len(dims), readers)
     known = [1 if letter == "N" and isinstance(dim, str) else dim for letter, dim in zip(order, dims, strict=True)]
     for dim in known:
         if isinstance(dim, str) or not 1 <= dim <= MAX_WORDS:
-            raise WorkloadError(f"input {show(name)}: dims {show(dims)}: only the batch may be without a size")
+            raise WorkloadError(
+                f"input {show(name)}: dims {show(dims)}: only the batch may be without a size; give --input"
+            )
     axes: Axes = tuple(axis(letter, int(dim)) for letter, dim in zip(order, known, strict=True))
     C, H, W = (letter_size(axes, letter) for letter in "CHW")
     shape: Shape = (C, H, W)
@@ -200,19 +241,24 @@ def _add_input(builder: Builder, name: str, dims: list[int | str] | None, nodes:
     builder.give(Node(name, "", (), (name,), {}), tensor, axes)
 
 
-def _letters(name: str, rank: int, nodes: list[Node]) -> str:
+def _letters(name: str, rank: int, readers: Readers) -> str:
     """Which axis of an input is which, by the first operator that says it; axes beyond the fourth are channels."""
     order = list(range(rank))  # place in the input of every axis of the tensor that is followed
     planes = ("C", "NC", "NCH", "NCHW")[min(rank, 4) - 1] + "C" * (rank - 4)
-    for node in nodes:
-        if name not in node.inputs:
-            continue
-        if node.op_type in ("LSTM", "GRU", "RNN") and rank == 3:
+    start = 0
+    for _ in range(MOST_FOLLOWED):
+        place = readers.first(name, start)
+        if place is None:
+            break
+        node, start = readers.nodes[place], place + 1
+        if node.op_type in RECURRENT and rank == 3:
             wanted = "NHC" if node.integer("layout", 0) else "HNC"
-        elif node.op_type in ("MatMul", "MatMulInteger", "QLinearMatMul", "LayerNormalization") and rank == 3:
+        elif node.op_type in SEQUENCES and rank == 3:
             wanted = "NHC"
+        elif node.op_type == "Gather" and rank <= 2 and name == node.input(1):
+            wanted = "NH"[-rank:]
         elif node.op_type == "Transpose" and sorted(perm := node.integers("perm", ())) == list(range(rank)):
-            order, name = [order[place] for place in perm], node.outputs[0] if node.outputs else ""
+            order, name = [order[one] for one in perm], node.outputs[0] if node.outputs else ""
             continue
         elif node.op_type in PASSED_ON and node.outputs:
             name = node.outputs[0]
@@ -222,22 +268,30 @@ def _letters(name: str, rank: int, nodes: list[Node]) -> str:
         else:
             return planes
         letters = dict(zip(order, wanted, strict=True))
-        return "".join(letters[place] for place in range(rank))
+        return "".join(letters[one] for one in range(rank))
     return planes
 
 
-def _leave_out(builder: Builder, node: Node, inferred: Callable[[], Dims], nodes: list[Node]) -> None:
-    """Note a node that is not read; what it makes becomes an input, of the shape that onnx infers."""
+def _leave_out(builder: Builder, node: Node, readers: Readers) -> None:
+    """Note a node that is not read; what it makes becomes an input, of the shape of the run or that onnx infers."""
     builder.left_out.append(f"{one_line(node.name, SHOWN_CHARACTERS)} ({one_line(node.op_type, SHOWN_CHARACTERS)})")
     for output in node.outputs:
         if output and output not in builder.values:
-            _add_input(builder, output, inferred().get(output), nodes)
+            dims = builder.known_dims(output)
+            _add_input(builder, output, None if dims is None else list(dims), readers)
 
 
-def _inferred_shapes(model: Proto) -> Dims:
-    """Dims of every tensor for which onnx's own shape inference finds them."""
-    try:
-        graph = import_onnx().shape_inference.infer_shapes(model).graph
-    except (RuntimeError, TypeError):  # InferenceError is a RuntimeError
-        graph = model.graph
-    return {as_text(one.name): _declared_dims(one) for one in (*graph.value_info, *graph.output)}
+def _sizes(dims: list[int | str] | None) -> tuple[int, ...] | None:
+    """Dims that are all known."""
+    known = [] if dims is None else [dim for dim in dims if isinstance(dim, int) and 1 <= dim <= MAX_WORDS]
+    return None if dims is None or len(known) < len(dims) else tuple(known)
+
+
+def _with_sizes(model: Proto, builder: Builder) -> Proto:
+    """The model with inputs of the sizes that are read."""
+    for given in model.graph.input:
+        value = builder.values.get(as_text(given.name))
+        if value is not None:
+            for dim, size in zip(given.type.tensor_type.shape.dim, value.sizes, strict=False):
+                dim.dim_value = size
+    return model

@@ -1,24 +1,37 @@
-"""ONNX operators that keep planes: convolutions and pools, norms, activations, joins, and what only passes on."""
+"""ONNX operators that keep planes: convolutions and pools, norms, activations, and what only passes on."""
 
 import math
 from typing import Any
 
 from archmodel.network.layer import Layer
-from archmodel.network.onnx_axes import axis, letters, reshaped
-from archmodel.network.onnx_builder import Builder, Value, plane, plane_axes, same_axes
-from archmodel.network.onnx_constants import Constant, moved_dims, zero_point_removed
+from archmodel.network.onnx_axes import letters, reshaped
+from archmodel.network.onnx_builder import Builder, Value, plane_axes
+from archmodel.network.onnx_constants import moved_dims, zero_point_removed
 from archmodel.network.onnx_file import Node
+from archmodel.network.onnx_moves import unpadded
+from archmodel.network.onnx_others import as_plane, laid_out, reduced_places, reduction
 
 Sides = tuple[int, int, int, int]
 # Operators by the places of their inputs: zero point of the inputs, weights, zero point of the weights, bias.
 CONVOLUTIONS = {"Conv": (-1, 1, -1, 2), "ConvInteger": (2, 1, 3, -1), "QLinearConv": (2, 3, 5, 8)}
+CONVOLUTIONS["com.microsoft.FusedConv"] = CONVOLUTIONS["Conv"]
+NORMS = {
+    "BatchNormalization": "batch",
+    "LayerNormalization": "layer",
+    "LRN": "lrn",
+    "InstanceNormalization": "instance",
+    "GroupNormalization": "group",
+    "RMSNormalization": "rms",
+    "SimplifiedLayerNormalization": "rms",
+}
 ACTIVATIONS = {"Relu": "relu", "Clip": "clipped_relu", "Gelu": "gelu", "Sigmoid": "sigmoid", "Tanh": "tanh"}
 
 
 def convolution(builder: Builder, node: Node) -> None:
     """Conv, ConvInteger and QLinearConv over one or two dimensions."""
-    value = builder.value(node)
-    batch, *_ = plane(node, value)
+    value, padding = unpadded(builder, node)
+    value = as_plane(builder, node, value)
+    batch, *_ = value.axes
     input_zero_at, weights_at, zero_point_at, bias_at = CONVOLUTIONS[node.op_type]
     weights, rank = builder.required(node, weights_at), len(value.axes)
     if len(weights.shape) != rank:
@@ -33,6 +46,7 @@ def convolution(builder: Builder, node: Node) -> None:
     zero_point = builder.constant(node, zero_point_at) if zero_point_at >= 0 else None
     codes = zero_point_removed(weights, zero_point, axis=0)
     fields = window_fields(node, builder.shapes[value.tensor], (R, S), rank - 2)
+    fields["padding"] = tuple(own + more for own, more in zip(fields["padding"], padding, strict=True))
     biased = bias_at >= 0 and bool(node.input(bias_at))
     layer = builder.add(node, "conv", (value.tensor,), K, groups=groups, bias=biased, **fields)
     builder.weights[layer.name] = lambda: codes.load().reshape(layer.weight_shape)
@@ -71,8 +85,8 @@ def spread(numbers: tuple[int, ...]) -> tuple[int, int]:
 
 def pool(builder: Builder, node: Node) -> None:
     """MaxPool and AveragePool."""
-    value = builder.value(node)
-    batch, *_ = plane(node, value)
+    value = as_plane(builder, node, builder.value(node))
+    batch, *_ = value.axes
     rank = len(value.axes)
     if "kernel_shape" not in node.attributes:
         raise node.refuse("has no kernel_shape")
@@ -86,26 +100,24 @@ def pool(builder: Builder, node: Node) -> None:
 
 def global_pool(builder: Builder, node: Node) -> None:
     """GlobalAveragePool and GlobalMaxPool."""
-    value = builder.value(node)
-    batch, *_ = plane(node, value)
+    value = as_plane(builder, node, builder.value(node))
+    batch, *_ = value.axes
     layer = _pool_of_plane(builder, node, value, "max" if node.op_type == "GlobalMaxPool" else "average")
     builder.give(node, layer.name, plane_axes(batch, layer.output_shape, len(value.axes)))
 
 
 def mean(builder: Builder, node: Node) -> None:
-    """ReduceMean over the whole plane, and no more, is a global average pool."""
-    value, argument = builder.value(node), builder.constant(node, 1)
-    numbers = node.integers("axes", ()) if argument is None else argument.integers()
-    rank = len(value.axes)
-    where = {one % rank for one in numbers or () if -rank <= one < rank}
+    """ReduceMean or ReduceMax over the whole plane, and no more, is a global pool."""
+    value = builder.value(node)
+    where = reduced_places(builder, node) or set()
     pooled = "".join(letters(value.axes[i]) for i in sorted(where))
     others = "".join(letters(one) for i, one in enumerate(value.axes) if i not in where)
     if not where or set(pooled) - set("HW") or set(others) & set("HW"):
-        raise node.refuse("only a mean of the whole plane, H and W, is supported")
-    layer = _pool_of_plane(builder, node, value, "average")
+        return reduction(builder, node)
+    layer = _pool_of_plane(builder, node, value, "max" if node.op_type == "ReduceMax" else "average")
     kept = bool(node.integer("keepdims", 1))
     axes = tuple(() if i in where else one for i, one in enumerate(value.axes) if kept or i not in where)
-    builder.give(node, layer.name, axes)
+    return builder.give(node, layer.name, axes)
 
 
 def _pool_of_plane(builder: Builder, node: Node, value: Value, mode: str) -> Layer:
@@ -114,16 +126,21 @@ def _pool_of_plane(builder: Builder, node: Node, value: Value, mode: str) -> Lay
 
 
 def norm(builder: Builder, node: Node) -> None:
-    """BatchNormalization, LayerNormalization over channels, and LRN."""
-    value = builder.value(node)
-    mode = {"BatchNormalization": "batch", "LayerNormalization": "layer", "LRN": "lrn"}[node.op_type]
-    rank = len(value.axes)
-    place = node.integer("axis", -1) % max(1, rank) if mode == "layer" else 1
-    others = "".join(letters(one) for i, one in enumerate(value.axes) if i != place)
-    along_channels = place < rank and letters(value.axes[place]) in ("", "C") and "C" not in others
-    if not along_channels or (mode == "layer" and place != rank - 1):
+    """Norms over channels, or with a scale for each of them; one over another last axis has it laid out as channels."""
+    value, mode = builder.value(node), NORMS[node.op_type]
+    rank, behind = len(value.axes), mode in ("layer", "rms")
+    place = node.integer("axis", -1) % max(1, rank) if behind else 1
+    if behind and place == rank - 1 and not _is_channels(value, place) and letters(value.axes[0]) in ("", "N"):
+        value = laid_out(builder, node, 0, ("N" + "H" * rank)[: rank - 1] + "C")
+    in_groups = mode in ("instance", "group") and letters(value.axes[0]) in ("", "N")
+    if not (in_groups or _is_channels(value, place)) or (behind and place != rank - 1):
         raise node.refuse(f"normalizes {list(value.sizes)} along an axis that is not its channels")
     builder.same(node, Value(builder.add(node, "norm", (value.tensor,), mode=mode).name, value.axes))
+
+
+def _is_channels(value: Value, place: int) -> bool:
+    others = "".join(letters(one) for i, one in enumerate(value.axes) if i != place)
+    return place < len(value.axes) and letters(value.axes[place]) in ("", "C") and "C" not in others
 
 
 def activation(builder: Builder, node: Node) -> None:
@@ -145,64 +162,6 @@ def softmax(builder: Builder, node: Node) -> None:
     builder.same(node, Value(builder.add(node, "softmax", (value.tensor,)).name, value.axes))
 
 
-def element_wise(builder: Builder, node: Node) -> None:
-    """A sum of tensors is an add; with constants a scale or shift, which is no layer, or the bias of the one above."""
-    values, factors, constants = [], [], []
-    for index, name in enumerate(node.inputs):
-        if name in builder.constants:
-            constants.append(builder.constants[name])
-            factors.append(constants[-1].shape)
-        elif name in builder.factors:
-            factors.append(builder.factors[name])
-        else:
-            values.append(builder.value(node, index))
-    if not values:
-        return builder.give_factor(node, max(factors, key=math.prod))
-    first = values[0]
-    if not all(_fits_into(shape, first.sizes) for shape in factors):
-        raise node.refuse(f"makes more than its input {list(first.sizes)} by a constant")
-    if len(values) == 1:
-        if node.op_type in ("Add", "Sum") and constants and _is_bias(builder, first, constants):
-            builder.give_bias(first.tensor)
-        return builder.same(node, first)
-    if node.op_type not in ("Add", "Sum"):
-        raise node.refuse("of two tensors is not supported")
-    if not all(same_axes(one.axes, first.axes) for one in values):
-        raise node.refuse(f"of {' and '.join(str(list(one.sizes)) for one in values)}: must be equal")
-    layer = builder.add(node, "add", tuple(one.tensor for one in values))
-    return builder.same(node, Value(layer.name, first.axes))
-
-
-def _fits_into(shape: tuple[int, ...], sizes: tuple[int, ...]) -> bool:
-    """Whether a constant broadcasts to a tensor without making it larger."""
-    places = zip(shape[::-1], sizes[::-1], strict=False)
-    return len(shape) <= len(sizes) and all(dim in (1, size) for dim, size in places)
-
-
-def _is_bias(builder: Builder, value: Value, constants: list[Constant]) -> bool:
-    layer = builder.layers.get(value.tensor)
-    return layer is not None and layer.kind in ("conv", "fc") and constants[0].words == layer.K
-
-
-def concat(builder: Builder, node: Node) -> None:
-    """Concat of channels."""
-    values = [builder.value(node, i) for i in range(len(node.inputs))]
-    first, rank = values[0], len(values[0].axes)
-    if len(values) == 1:
-        return builder.same(node, first)
-    place = node.integer("axis", 1)
-    if not -rank <= place < rank:
-        raise node.refuse(f"axis = {place}: its inputs have {rank} axes")
-    place %= rank
-    for one in values:
-        rest = [letters(other) for i, other in enumerate(one.axes) if i != place]
-        if len(one.axes) != rank or letters(one.axes[place]) not in ("", "C") or any("C" in other for other in rest):
-            raise node.refuse(f"joins {list(one.sizes)} along an axis that is not its channels")
-    layer = builder.add(node, "concat", tuple(one.tensor for one in values))
-    axes = (*first.axes[:place], axis("C", layer.K), *first.axes[place + 1 :])
-    return builder.same(node, Value(layer.name, axes))
-
-
 def transpose(builder: Builder, node: Node) -> None:
     value = builder.value(node)
     rank = len(value.axes)
@@ -215,7 +174,9 @@ def transpose(builder: Builder, node: Node) -> None:
 def reshape(builder: Builder, node: Node) -> None:
     """Reshape, Flatten, Squeeze and Unsqueeze."""
     value = builder.value(node)
-    dims = moved_dims(node, value.sizes, builder.constant(node, 1))
+    argument = builder.constants.get(node.input(1))
+    unknown = node.input(1) and argument is None
+    dims = builder.known_dims(node.outputs[0]) if unknown else moved_dims(node, value.sizes, argument)
     axes = None if dims is None else reshaped(value.axes, dims)
     if axes is None:
         raise node.refuse(f"cannot follow {list(value.sizes)} to {'an unknown shape' if dims is None else list(dims)}")
@@ -225,6 +186,9 @@ def reshape(builder: Builder, node: Node) -> None:
 def pass_on(builder: Builder, node: Node) -> None:
     """What keeps every element where it is."""
     name = node.input(0)
+    if name in builder.padded and name not in builder.values:
+        builder.padded[node.outputs[0]] = builder.padded[name]
+        return None
     if name in builder.factors:
         return builder.give_factor(node, builder.factors[name])
     if name in builder.constants:

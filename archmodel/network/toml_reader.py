@@ -32,17 +32,8 @@ class NetworkFile(FrozenModel):
     layers: Annotated[list[LayerOrChain], Field(min_length=1, max_length=MAX_LAYERS)]
 
 
-def read_network(name_or_path: str | Path) -> Network:
-    """The network of a bare name (the project's own), of a TOML file or of an ONNX file.
-
-    Raises ConfigError where the file is not a network file, WorkloadError where the network cannot be; each is one
-    line with the file, the layer and what is allowed.
-    """
-    path, source = config.locate("workloads", name_or_path)
-    if path.suffix == ".onnx":
-        from archmodel.network.onnx_reader import read_onnx
-
-        return read_onnx(path, source)
+def read_toml(name_or_path: str | Path, path: Path, source: str) -> Network:
+    """The network of a TOML file, which messages call ``source``; `readers.read_network` says what it raises."""
     data, _ = config.read("workloads", name_or_path)
     file = config.validate(NetworkFile, data, source)
     try:

@@ -1,4 +1,4 @@
-"""Operands from npz files: never pickled objects, shapes and sizes checked before anything is allocated."""
+"""Arrays of npz and npy files: never pickled objects, shapes and sizes checked before anything is allocated."""
 
 import lzma
 import math
@@ -7,7 +7,9 @@ import stat
 import tokenize
 import zipfile
 import zlib
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 import numpy.typing as npt
@@ -42,6 +44,14 @@ class Archive:
         except UNREADABLE as error:
             raise WorkloadError(f"{self.name}: {getattr(error, 'strerror', None) or 'not an npz archive'}") from None
 
+    def header(self, key: str) -> "NpyHeader":
+        """What the array `key`, one of `keys`, is."""
+        try:
+            with zipfile.ZipFile(self.path) as archive, archive.open(self.keys[key]) as stream:
+                return read_header(stream)
+        except UNREADABLE as error:
+            raise _refusal(f"{self.name}: {one_line(key)}", error) from None
+
     def read(self, key: str, allowed: str, shapes: list[tuple[int, ...]]) -> npt.NDArray[np.generic]:
         """The array `key`, which has one of `shapes`; `allowed` describes them in the error."""
         if key not in self.keys:
@@ -49,27 +59,84 @@ class Archive:
         where = f"{self.name}: {one_line(key)}"
         try:
             with zipfile.ZipFile(self.path) as archive, archive.open(self.keys[key]) as stream:
-                # Version 2.0 is for headers beyond 64 KiB, which no array of numbers needs and a bomb could use.
-                if (version := np.lib.format.read_magic(stream)) != (1, 0):
-                    raise WorkloadError(f"{where}: npy version {version[0]}.{version[1]}; allowed: 1.0")
-                shape, fortran_order, dtype = np.lib.format.read_array_header_1_0(stream)
-                if shape not in shapes:
-                    raise WorkloadError(f"{where}: shape {show(shape)}; allowed: {allowed}")
-                if dtype.kind not in "biuf":
-                    raise WorkloadError(f"{where}: type {dtype.name}; allowed: booleans, integers or floats")
-                num_bytes = math.prod(shape) * dtype.itemsize
-                data = stream.read(num_bytes + 1)
-        except WorkloadError:
-            raise
-        except UNREADABLE:
-            raise WorkloadError(f"{where}: damaged array") from None
-        if len(data) != num_bytes:
-            amount = "more" if len(data) > num_bytes else "fewer"
-            raise WorkloadError(f"{where}: holds {amount} than the {num_bytes} bytes of its shape")
-        array = np.frombuffer(data, dtype)
-        if dtype.kind == "f" and not np.isfinite(array).all():
-            raise WorkloadError(f"{where}: NaN or infinity; allowed: finite numbers")
-        return array.reshape(shape, order="F" if fortran_order else "C")
+                header = read_header(stream)
+                if header.shape not in shapes:
+                    raise WorkloadError(f"shape {show(header.shape)}; allowed: {allowed}")
+                data = stream.read(header.num_bytes + 1)
+            return header.array(data)
+        except UNREADABLE as error:
+            raise _refusal(where, error) from None
+
+
+@dataclass(frozen=True)
+class NpyHeader:
+    """What stands before the numbers of an array."""
+
+    shape: tuple[int, ...]
+    fortran_order: bool
+    dtype: np.dtype[np.generic]
+
+    @property
+    def num_bytes(self) -> int:
+        return math.prod(self.shape) * self.dtype.itemsize
+
+    def array(self, data: bytes) -> npt.NDArray[np.generic]:
+        """The numbers, all finite, whose bytes are exactly `data`."""
+        if len(data) != self.num_bytes:
+            amount = "more" if len(data) > self.num_bytes else "fewer"
+            raise WorkloadError(f"holds {amount} than the {self.num_bytes} bytes of its shape")
+        array = np.frombuffer(data, self.dtype)
+        if self.dtype.kind == "f" and not np.isfinite(array).all():
+            raise WorkloadError("NaN or infinity; allowed: finite numbers")
+        return array.reshape(self.shape, order="F" if self.fortran_order else "C")
+
+
+def read_header(stream: IO[bytes]) -> NpyHeader:
+    """The header of an array of numbers; the stream then stands at the first of them."""
+    # Version 2.0 is for headers beyond 64 KiB, which no array of numbers needs and a bomb could use.
+    if (version := np.lib.format.read_magic(stream)) != (1, 0):
+        raise WorkloadError(f"npy version {version[0]}.{version[1]}; allowed: 1.0")
+    shape, fortran_order, dtype = np.lib.format.read_array_header_1_0(stream)
+    if dtype.kind not in "biuf":
+        raise WorkloadError(f"type {dtype.name}; allowed: booleans, integers or floats")
+    return NpyHeader(shape, fortran_order, dtype)
+
+
+def _refusal(where: str, error: BaseException) -> WorkloadError:
+    """The line about an array that cannot be read."""
+    return WorkloadError(f"{where}: {error if isinstance(error, WorkloadError) else 'damaged array'}")
+
+
+class NpyFile:
+    """An array as `numpy.save` writes it, read one entry of its first axis at a time."""
+
+    def __init__(self, path: Path) -> None:
+        """Read the header of `path`; WorkloadError if the file is not exactly as long as that says."""
+        self.path, self.name = path, one_line(path.name)
+        try:
+            with path.open("rb") as stream:
+                self._header, self._offset = read_header(stream), stream.tell()
+            stored_bytes, num_bytes = path.stat().st_size - self._offset, self._header.num_bytes
+            if stored_bytes != num_bytes:
+                raise WorkloadError(f"holds {stored_bytes} bytes, its shape {show(self._header.shape)} has {num_bytes}")
+        except UNREADABLE as error:
+            raise _refusal(self.name, error) from None
+        self.shape, self.num_bytes = self._header.shape, self._header.num_bytes
+        self.in_one_piece = self._header.fortran_order  # entries of the first axis are scattered over the file
+
+    def read(self, index: int | None = None) -> npt.NDArray[np.generic]:
+        """All of the array, or entry `index` of its first axis."""
+        header = self._header
+        if index is not None and self.in_one_piece:
+            return self.read()[index]
+        if index is not None:
+            header = replace(header, shape=header.shape[1:])
+        try:
+            with self.path.open("rb") as stream:
+                stream.seek(self._offset + (index or 0) * header.num_bytes)
+                return header.array(stream.read(header.num_bytes))
+        except UNREADABLE as error:
+            raise _refusal(self.name, error) from None
 
 
 def mask_and_values(array: npt.NDArray[np.generic]) -> tuple[Mask, Values | None]:

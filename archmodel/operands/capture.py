@@ -26,8 +26,11 @@ class Run(Protocol):
     def num_runs(self) -> int:
         """Runs of the model, one after the other."""
 
+    def has(self, name: str) -> bool:
+        """Whether a tensor was kept."""
+
     def tensor(self, name: str, run: int) -> Array:
-        """The values of a tensor; KeyError for one that was not asked for."""
+        """The values of a tensor that was kept."""
 
 
 @dataclass(frozen=True)
@@ -84,13 +87,11 @@ class Capture:
         if not source.rule or source.outputs is None:
             return None
         outputs = source.outputs
-        try:
-            values = self._all_runs(lambda run: outputs.arranged(self.run.tensor(outputs.name, run)))
-            constants = self._constants(layer, source)
-        except KeyError:
+        constants = self._constants(layer, source)
+        if constants is None or not self.run.has(outputs.name):
             return None
-        shape = (self.batch, *layer.output_shape)
-        return None if values.size != np.prod(shape) else Made(source.rule, values.reshape(shape), constants)
+        values = self._all_runs(lambda run: outputs.arranged(self.run.tensor(outputs.name, run)))
+        return Made(source.rule, self._checked(layer, values, (self.batch, *layer.output_shape)), constants)
 
     def input_density(self, layer: Layer) -> float:
         """Non-zero fraction of a layer's inputs, without the states of a recurrent one."""
@@ -129,7 +130,7 @@ class Capture:
         return values.astype(np.int32) - zero_point.reshape(()).astype(np.int32)
 
     def _any(self, name: str, run: int) -> Array:
-        """A tensor of the run or a constant of the file; KeyError if it is neither."""
+        """A tensor of the run or a constant of the file."""
         if name in self.builder.constants:
             return np.asarray(self.builder.constants[name].load())
         return self.run.tensor(name, run)
@@ -154,9 +155,12 @@ class Capture:
             return np.zeros((batch, layer.K), np.float32)
         return self._all_runs(lambda run: self._any(name, run).take(source.direction, axis))
 
-    def _constants(self, layer: Layer, source: LayerSource) -> dict[str, Array]:
-        """The other numbers that outputs follow from, by their names in the rule."""
+    def _constants(self, layer: Layer, source: LayerSource) -> dict[str, Array] | None:
+        """The other numbers that outputs follow from, by their names in the rule; None where one was not kept."""
         node = source.node
+        others = [name for name in node.inputs[1:] if name and name not in self.builder.constants]
+        if not all(self.run.has(name) for name in others):
+            return None
         if source.rule in ("lstm", "rnn"):
             both = self._any(node.input(3), 0)[source.direction] if node.input(3) else np.zeros(2)
             bias = both.astype(np.float64).reshape(2, -1).sum(axis=0)  # of the inputs and of the states

@@ -2,66 +2,30 @@
 
 import math
 from dataclasses import dataclass
-from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from archmodel.errors import WorkloadError, show
+from archmodel.errors import UnknownDensityError, WorkloadError
 from archmodel.network.footprint import compute_consumers, kernel_consumers
 from archmodel.network.layer import Layer
 from archmodel.network.network import Network
 from archmodel.network.zeros import Zeros
-from archmodel.operands.archive import Archive, codes_of, mask_and_values, real_mask
+from archmodel.operands.archive import codes_of, mask_and_values, real_mask
 from archmodel.operands.correlated import CorrelatedZeros, correlated_inputs, correlated_weights
+from archmodel.operands.named_weights import stored_weights
 from archmodel.operands.operands import Densities, Mask, Operands, Values, kernels_shape
+from archmodel.operands.source import FORMS, STATED, Source
 from archmodel.operands.synthetic import generator, place, place_among, space_to_depth_cells
 
 if TYPE_CHECKING:
     from archmodel.operands.capture import Capture
 
-FORMS = "density=<0..1> or the path of an npz file"
+__all__ = ["OperandSource", "Source", "UnknownDensityError"]
 WEIGHTS, INPUTS = 0, 1  # operand numbers of the random streams
 UNIFORM_POSITIONS = "uniform positions"
-
-
-@dataclass(frozen=True)
-class Source:
-    """One of `--weights` and `--activations`: what the network states, a density, arrays of a file or of a real run."""
-
-    density: float | None = None
-    path: Path | None = None
-    capture: "Capture | None" = None
-
-    @classmethod
-    def parse(cls, text: str, option: str) -> "Source":
-        """Read `text`; WorkloadError naming `option` and what is allowed."""
-        if text == "network":
-            return cls()
-        if text.startswith("density="):
-            try:
-                density = float(text.removeprefix("density="))
-            except ValueError:
-                density = math.nan
-            if not 0 <= density <= 1:
-                raise WorkloadError(f"{option} {show(text)}: a density is from 0 to 1")
-            return cls(density=density)
-        if text.endswith(".npz"):
-            return cls(path=Path(text))
-        raise WorkloadError(f"{option} {show(text)}: allowed: network, {FORMS}")
-
-    @property
-    def is_real(self) -> bool:
-        """Whether there are tensors, not only densities."""
-        return self.path is not None or self.capture is not None
-
-    @cached_property
-    def archive(self) -> Archive:
-        """The opened file."""
-        assert self.path is not None
-        return Archive(self.path)
+TAKEN_AS_DENSE = "unknown: taken as dense"
 
 
 class Tensor(NamedTuple):
@@ -82,8 +46,8 @@ class OperandSource:
     """
 
     network: Network
-    weights: Source = Source()
-    activations: Source = Source()
+    weights: Source = STATED
+    activations: Source = STATED
     seed: int = 0
     batch: int = 1
     zeros: CorrelatedZeros | None = None
@@ -109,6 +73,18 @@ class OperandSource:
         operands.check_shapes(layer)
         return operands
 
+    def known_masks(self, layer: Layer) -> dict[str, tuple[Mask | None, str]]:
+        """Masks of weights and inputs with their origins; None where nothing says how many non-zeros there are."""
+        index = self.network.layers.index(layer)
+        found: dict[str, tuple[Mask | None, str]] = {}
+        for operand, make in (("weights", self._weights), ("inputs", self._inputs)):
+            try:
+                made = make(layer, index)
+                found[operand] = made.mask, made.origin
+            except UnknownDensityError as error:
+                found[operand] = None, f"unknown: {error.remedy}"
+        return found
+
     def densities(self, layer: Layer) -> Densities:
         """What a statistical run knows of a layer; masks are made only where they are real or of a file."""
         index, source = self.network.layers.index(layer), self._kernel_source(layer)
@@ -133,6 +109,12 @@ class OperandSource:
         return self.activations if layer.kind == "matmul" else self.weights
 
     @property
+    def is_random(self) -> bool:
+        """Whether some zeros are placed by the seed."""
+        real = all(self.network.weight_mask_file(layer.name) for layer in self.network.compute_layers)
+        return not (self.activations.is_real and (self.weights.is_real or (self.weights == Source() and real)))
+
+    @property
     def _all_captured(self) -> bool:
         """Whether weights and activations are those of a real run."""
         return self.weights == Source() and self.activations.capture is not None
@@ -152,10 +134,8 @@ class OperandSource:
         if self._all_captured and self.activations.capture is not None:
             return self._captured(layer, self.activations.capture.weights(layer), f"real: {self._zeros(layer).source}")
         if source.path is not None:
-            key = f"{layer.name}.weights"
-            shapes: list[tuple[int, ...]] = [shape, shape[:2]] if layer.kind == "fc" else [shape]
-            read = source.archive.read(key, " or ".join(map(str, shapes)), shapes)
-            return Tensor(*mask_and_values(read.reshape(shape)), f"file: {source.archive.name}")
+            stored = stored_weights(source.archive, layer, shape)
+            return Tensor(*mask_and_values(stored), f"file: {source.archive.name}")
         real = self.network.weight_mask_file(layer.name)
         if real is not None and source.density is None:
             return Tensor(*real_mask(*real, shape), f"real: {self._zeros(layer).source}")
@@ -270,7 +250,7 @@ class OperandSource:
             known = self.network.zeros.get(consumer.name)
             if self.activations.path is None and known is not None and known.weight_density is not None:
                 return known.weight_density, f"profile: the density of {consumer.name}'s second input"
-        return 1.0, "unknown: taken as dense"
+        return 1.0, TAKEN_AS_DENSE
 
     def _captured_output_density(self, layer: Layer, capture: "Capture") -> tuple[float, str]:
         """What the next layers read is what this one stores, after activations and pools on the way."""
@@ -278,12 +258,13 @@ class OperandSource:
             return capture.input_density(consumer), f"captured: the inputs of {consumer.name}"
         for consumer in kernel_consumers(self.network, layer.name):
             return capture.kernel_density(consumer), f"captured: the second input of {consumer.name}"
-        return 1.0, "unknown: taken as dense"
+        return 1.0, TAKEN_AS_DENSE
 
     def _zeros(self, layer: Layer) -> Zeros:
         return self.network.zeros.get(layer.name) or Zeros(source=self.network.source)
 
-    def _unknown(self, layer: Layer, operand: str, option: str) -> WorkloadError:
-        return WorkloadError(
-            f"{self.network.name}: {layer.name}: no {operand} density is stated; give {option} {FORMS}"
-        )
+    def _unknown(self, layer: Layer, operand: str, option: str) -> UnknownDensityError:
+        mask = self.network.weight_mask_file(layer.name)
+        runs = option == "--activations" and mask is not None and mask[0].suffix == ".onnx"
+        remedy = f"give {'--input FILE, or ' if runs else ''}{option} {FORMS}"
+        return UnknownDensityError(f"{self.network.name}: {layer.name}", operand, remedy)

@@ -11,7 +11,8 @@ from archmodel.accelerators.run_result import RunResult
 from archmodel.errors import SHOWN_CHARACTERS, ConfigError, WorkloadError, one_line
 from archmodel.memory.dram import load_memory
 from archmodel.network.layer import Layer
-from archmodel.simulation.study import Progress, Study, check_texts
+from archmodel.simulation.given import check_texts, given_network
+from archmodel.simulation.study import Progress, Study
 
 MEMORY_PREFIX = "memory."
 ASSIGNMENTS = "'section.key=value', for instance ['pe.rows=4']"
@@ -36,6 +37,9 @@ def simulate(
     zeros: str = "uniform",
     threads: int | None = None,
     check: bool = False,
+    inputs: Sequence[str] = (),
+    preprocess: Sequence[str] = (),
+    input_limit: str | None = None,
     skip_unsupported: bool = False,
     progress: Progress | None = None,
 ) -> RunResult:
@@ -50,11 +54,18 @@ def simulate(
     layers : globs of layer names, a list or comma-separated; all when None. Tensors of layers left out go through DRAM,
         so a layer alone can differ from the same layer in its network
     assignments : 'section.key=value' for the machine, 'memory.key=value' for the memory
-    weights, activations : 'network' for what the network's file states, 'density=0.4', or the path of an npz file
+    weights, activations : 'network' for what the network's file states, 'density=0.4', or the path of an npz or
+        safetensors file
     zeros : 'uniform', 'correlated' (as measured) or the path of a TOML file; ':key=value,...' behind changes it
     threads : worker threads, all cores when None; the numbers do not depend on it
-    skip_unsupported : leave out layers that one of the machines does not run; an error otherwise
-    check : compute real outputs through the modelled dataflow and compare them with a reference
+    check : compute real outputs through the modelled dataflow and compare them with a reference, and with those of
+        onnxruntime where there are `inputs`
+    inputs : files for an ONNX network, 'photo.png' or 'name=photo.png', several are a batch; its layers then have the
+        zeros that they have on these
+    preprocess : 'key=value', what is done with the files before (docs/networks.md)
+    input_limit : bounds of that run, for instance 'seconds=600,memory_gib=16'
+    skip_unsupported : leave out layers that one of the machines does not run, and what of an ONNX file cannot be read;
+        an error otherwise
 
     Raises ConfigError, WorkloadError or ResultError with one line that says what is wrong and what is allowed.
     """
@@ -66,22 +77,24 @@ def simulate(
     machines = [load_machine(arch, of_machine, technology)]
     if baseline is not None:
         machines.append(load_machine(baseline, tuple(baseline_assignments), technology, option="--set-baseline "))
-    study = Study.of(
-        net,
-        load_memory(memory, of_memory),
-        fidelity=fidelity,
-        batch=batch,
-        seed=seed,
-        seeds=seeds,
-        layers=layers,
-        weights=weights,
-        activations=activations,
-        zeros=zeros,
-        threads=threads,
-        check=check,
-    )
-    chosen = supported_layers(machines, study.layers, skip_unsupported)
-    run, *beside = study.run([(machine, chosen) for machine in machines], progress)
+    with given_network(net, inputs, preprocess, input_limit, skip_unsupported, check) as network:
+        study = Study.of(
+            net,
+            network,
+            load_memory(memory, of_memory),
+            fidelity=fidelity,
+            batch=batch,
+            seed=seed,
+            seeds=seeds,
+            layers=layers,
+            weights=weights,
+            activations=activations,
+            zeros=zeros,
+            threads=threads,
+            check=check,
+        )
+        chosen = supported_layers(machines, study.layers, skip_unsupported)
+        run, *beside = study.run([(machine, chosen) for machine in machines], progress)
     return replace(run, baseline=beside[0]) if beside else run
 
 
@@ -92,6 +105,10 @@ def simulate_machines(
     memory: str = "ideal",
     technology: str | None = None,
     assignments: Sequence[str] = (),
+    inputs: Sequence[str] = (),
+    preprocess: Sequence[str] = (),
+    input_limit: str | None = None,
+    skip_unsupported: bool = False,
     progress: Progress | None = None,
     **options: Any,
 ) -> tuple[RunResult, ...]:
@@ -99,7 +116,8 @@ def simulate_machines(
 
     archs : names of `archmodel list` or paths of TOML files, or 'all' alone for every name
     assignments : 'memory.key=value' for the memory, which is behind all of them
-    options : as those of `simulate` that do not name a machine
+    skip_unsupported : leave out what of an ONNX file cannot be read
+    inputs, preprocess, input_limit, options : as those of `simulate` that do not name a machine
 
     A machine leaves out the layers that it does not run (`run.unsupported`), and a machine that runs none of them has
     no result, unless no machine has one: then WorkloadError.
@@ -113,12 +131,13 @@ def simulate_machines(
         )
     chosen = config.names("accelerators") if list(archs) == ["all"] else list(dict.fromkeys(archs))
     machines = [load_machine(arch, technology=technology) for arch in chosen]
-    study = Study.of(net, load_memory(memory, of_memory), **options)
-    own = [(machine, tuple(layer for layer in study.layers if machine.runs(layer))) for machine in machines]
-    able = [(machine, layers) for machine, layers in own if layers]
-    if not able:
-        raise WorkloadError(f"{study.source.network.name}: none of {', '.join(chosen)} runs any of the layers")
-    return tuple(study.run(able, progress))
+    with given_network(net, inputs, preprocess, input_limit, skip_unsupported, bool(options.get("check"))) as network:
+        study = Study.of(net, network, load_memory(memory, of_memory), **options)
+        own = [(machine, tuple(layer for layer in study.layers if machine.runs(layer))) for machine in machines]
+        able = [(machine, layers) for machine, layers in own if layers]
+        if not able:
+            raise WorkloadError(f"{study.source.network.name}: none of {', '.join(chosen)} runs any of the layers")
+        return tuple(study.run(able, progress))
 
 
 def split_assignments(assignments: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:

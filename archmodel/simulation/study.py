@@ -1,7 +1,6 @@
 """What the machines of a run share: a network's layers, their zeros and the memory; and the walk over all of it."""
 
 import math
-import os
 import platform
 import time
 from collections.abc import Callable, Sequence
@@ -18,10 +17,12 @@ from archmodel.errors import ConfigError, did_you_mean, show
 from archmodel.memory.dram import IdealMemoryConfig
 from archmodel.network.footprint import Placement, StoredLayer, plan_residency
 from archmodel.network.layer import MAX_WORDS, Layer
-from archmodel.network.toml_reader import read_network
+from archmodel.network.network import Network
 from archmodel.operands.correlated import UNIFORM, CorrelatedZeros, load_zeros
+from archmodel.operands.onnx_run import available_cores
 from archmodel.operands.operands import Densities, Operands
 from archmodel.operands.sources import OperandSource, Source
+from archmodel.simulation.given import Given, check_texts
 
 FIDELITIES: tuple[Fidelity, ...] = get_args(Fidelity)
 MOST_THREADS = 1024
@@ -50,6 +51,7 @@ class Study:
     def of(
         cls,
         net: str,
+        given: Given,
         memory: IdealMemoryConfig,
         *,
         fidelity: Fidelity = "exact",
@@ -63,7 +65,7 @@ class Study:
         threads: int | None = None,
         check: bool = False,
     ) -> "Study":
-        """Read and check all of it; the parameters are those of `simulate`."""
+        """Check all of it; `given` is the network `net`, the other parameters are those of `simulate`."""
         check_fidelity(fidelity, check, seeds)
         pattern = load_zeros(zeros)
         if pattern is not None and fidelity == "statistical":
@@ -71,20 +73,12 @@ class Study:
                 f"--zeros {show(zeros)}: statistical runs know densities only; allowed with --fidelity exact or sampled"
             )
         check_limits(batch, seed, seeds, threads)
-        if layers is not None and not isinstance(layers, str):
-            check_texts("layers", layers, "globs of layer names, for instance ['conv*', 'fc6']")
-            layers = ",".join(layers)
-        network = read_network(net)
-        chosen = network.compute_layers if layers is None else network.select(layers)
-        chosen = tuple(layer for layer in chosen if layer.is_compute)
-        if not chosen:
-            where = show(net) if layers is None else f"--layers {show(layers)}"
-            raise ConfigError(f"{where}: no layer that multiplies among them")
-        sources = Source.parse(weights, "--weights"), Source.parse(activations, "--activations")
-        if seeds != 1 and all(one.path is not None for one in sources):
+        chosen = chosen_layers(given.network, net, layers)
+        sources = Source.parse(weights, "--weights"), given.activations(activations)
+        source = OperandSource(given.network, *sources, seed, given.batch(batch), pattern, with_values=check)
+        if seeds != 1 and not source.is_random:
             raise ConfigError("--seeds: nothing is placed at random, weights and activations are of files")
         workers = available_cores() if threads is None else threads
-        source = OperandSource(network, *sources, seed, batch, pattern)
         return cls(net, chosen, source, Context(memory, threads=workers, check=check, fidelity=fidelity), seeds)
 
     @property
@@ -98,7 +92,7 @@ class Study:
         """Results of machines, each with the layers that it is to run; the same zeros for all."""
         start = time.perf_counter()
         shown = [layer for layer in self.layers if any(layer in own for _, own in machines)]
-        self._check_batch(shown)
+        check_batch(shown, self.source.batch)
         all_macs = self.seeds * sum(layer.macs for layer in shown)
 
         def done(layer: Layer) -> None:
@@ -114,19 +108,11 @@ class Study:
             for index, (machine, own) in enumerate(machines)
         ]
 
-    def _check_batch(self, layers: Sequence[Layer]) -> None:
-        batch = self.source.batch
-        for layer in layers:
-            most_words = max(math.prod(layer.multiplied_shape), layer.weight_words if layer.kind == "matmul" else 0)
-            if batch * most_words > MAX_WORDS:
-                allowed = MAX_WORDS // most_words
-                raise ConfigError(f"--batch {show(batch)}: layer {show(layer.name)} takes at most {allowed} images")
-
     def _result(
         self, machine: Machine, layers: tuple[Layer, ...], of_seeds: list[list[LayerResult]], wall_s: float
     ) -> RunResult:
         """What a machine did at every seed; the layers are those of the first one."""
-        run = {layer.name for layer in layers}
+        run, network = {layer.name for layer in layers}, self.source.network
         return RunResult(
             arch=machine.arch,
             net=source_name(self.net),
@@ -142,8 +128,8 @@ class Study:
             },
             area_mm2=machine.area_mm2,
             layers=tuple(of_seeds[0]),
-            skipped=tuple(layer.name for layer in self.source.network.layers if layer.name not in run),
-            unsupported=tuple(layer.name for layer in self.layers if layer.name not in run),
+            skipped=(*(layer.name for layer in network.layers if layer.name not in run), *network.left_out),
+            unsupported=(*(layer.name for layer in self.layers if layer.name not in run), *network.left_out),
             seeds=None if self.seeds == 1 else SeedRuns.of(self.source.seed, of_seeds),
             provenance=versions(),
             wall_s=wall_s,
@@ -201,6 +187,28 @@ def place_activations(machine: Machine, layers: Sequence[Layer], source: Operand
     return plan_residency(source.network, stored, machine.config.activation_bytes)
 
 
+def chosen_layers(network: Network, net: str, layers: str | Sequence[str] | None) -> tuple[Layer, ...]:
+    """The layers that multiply among those that `layers` asks for; ConfigError if there is none."""
+    if layers is not None and not isinstance(layers, str):
+        check_texts("layers", layers, "globs of layer names, for instance ['conv*', 'fc6']")
+        layers = ",".join(layers)
+    chosen = network.compute_layers if layers is None else network.select(layers)
+    chosen = tuple(layer for layer in chosen if layer.is_compute)
+    if not chosen:
+        where = show(net) if layers is None else f"--layers {show(layers)}"
+        raise ConfigError(f"{where}: no layer that multiplies among them")
+    return chosen
+
+
+def check_batch(layers: Sequence[Layer], batch: int) -> None:
+    """Raise ConfigError where the images of a batch are more words than an operand may have."""
+    for layer in layers:
+        most_words = max(math.prod(layer.multiplied_shape), layer.weight_words if layer.kind == "matmul" else 0)
+        if batch * most_words > MAX_WORDS:
+            allowed = MAX_WORDS // most_words
+            raise ConfigError(f"--batch {show(batch)}: layer {show(layer.name)} takes at most {allowed} images")
+
+
 def check_fidelity(fidelity: str, check: bool, seeds: int) -> None:
     """Raise ConfigError for a fidelity that there is not, or one that cannot do what is asked."""
     if fidelity not in FIDELITIES:
@@ -220,17 +228,6 @@ def check_limits(batch: int, seed: int, seeds: int, threads: int | None) -> None
             raise ConfigError(f"{option} {show(value)}: must be at least {least}")
         if value is not None and most is not None and value > most:
             raise ConfigError(f"{option} {show(value)}: must be at most {most}")
-
-
-def check_texts(parameter: str, value: object, items: str) -> None:
-    """Raise ConfigError unless `value`, given to a function for `parameter`, is a list of texts: `items`."""
-    if isinstance(value, str) or not isinstance(value, Sequence) or not all(isinstance(text, str) for text in value):
-        raise ConfigError(f"{parameter} = {show(value)}: expected a list of {items}")
-
-
-def available_cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def versions() -> dict[str, str]:

@@ -8,8 +8,9 @@ from typing import Any
 from archmodel.accelerators.columns import CAUSES
 from archmodel.accelerators.run_result import RunResult
 from archmodel.accelerators.summary import energy
+from archmodel.config.targets import MAX_NAME_BYTES
 from archmodel.errors import SHOWN_CHARACTERS, ResultError, one_line
-from archmodel.results import MAX_NAME_BYTES, save
+from archmodel.results import save
 from archmodel.views.deviations import Deviations
 from archmodel.views.figure import Drawing, save_figure
 

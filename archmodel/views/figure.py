@@ -3,21 +3,28 @@
 A drawing is plain data until it is saved; matplotlib, of the extra `plot`, is imported then.
 """
 
+import io
+import os
 from collections.abc import Mapping
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from archmodel.config.targets import check_target, replace_file
 from archmodel.errors import ResultError
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.axis import Axis
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
 Rows = Mapping[str, Mapping[str, Any]]  # of `Validation.as_dict`, by their id
 
 COLUMN_INCHES, PAGE_INCHES = 3.5, 7.16  # widths of a column and of the text of a two-column paper
+UNDATED = {".svg": "Date", ".pdf": "CreationDate"}  # the key of the date that matplotlib would write
+FORMATS = (".png", *UNDATED)
 DOTS_PER_INCH, NUM_COLOURS = 250, 64  # a third of the bytes of full colour
 # Of Okabe and Ito's palette, which the colour-blind tell apart; in grey, the marks do that.
 OURS, PUBLISHED, MISSED, BOUND, SHADE = "#0072B2", "black", "#D55E00", "#56B4E9", "#D9D9D9"
@@ -39,6 +46,7 @@ STYLE = {
     "legend.handlelength": 1.4,
     "legend.columnspacing": 1.2,
     "axes.formatter.use_mathtext": True,
+    "svg.hashsalt": "archmodel",  # names of parts of a file, random otherwise
 }
 
 
@@ -62,25 +70,45 @@ def can_draw() -> bool:
     return find_spec("matplotlib") is not None
 
 
+def check_figure(path: str | Path) -> None:
+    """Raise ResultError unless `save_figure` can be expected to write `path`; call it before long work.
+
+    ModuleNotFoundError without matplotlib.
+    """
+    check_target(path, FORMATS, "a figure")
+    import_module("matplotlib")
+
+
 def save_figure(drawing: Drawing, path: Path) -> None:
-    """Write a drawing as PNG, in one style whatever the user's settings; ResultError if that cannot be."""
-    import numpy as np
+    """Write a drawing as its suffix says, in one style whatever the user's settings; ResultError if that fails."""
     from matplotlib import style
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
-    from PIL import Image
 
     with style.context(["default", STYLE]):
         figure = Figure(figsize=drawing.inches, dpi=DOTS_PER_INCH)
         canvas = FigureCanvasAgg(figure)
         drawing.draw(figure)
         canvas.draw()
-    dots = Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
+        image = io.BytesIO()
+        if path.suffix in UNDATED:
+            figure.savefig(image, format=path.suffix[1:], metadata={UNDATED[path.suffix]: None})
+        else:
+            save_dots(canvas, image)
     try:
-        few = dots.quantize(NUM_COLOURS, Image.Quantize.MAXCOVERAGE)
-        few.save(path, optimize=True, dpi=(DOTS_PER_INCH, DOTS_PER_INCH))
+        replace_file(os.path.realpath(path), image.getvalue())
     except OSError as error:
         raise ResultError(f"{path}: {error.strerror or error}") from None
+
+
+def save_dots(canvas: "FigureCanvasAgg", image: io.BytesIO) -> None:
+    """Write what is drawn as a PNG of few colours."""
+    import numpy as np
+    from PIL import Image
+
+    dots = Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
+    few = dots.quantize(NUM_COLOURS, Image.Quantize.MAXCOVERAGE)
+    few.save(image, "PNG", optimize=True, dpi=(DOTS_PER_INCH, DOTS_PER_INCH))
 
 
 def label_logarithmic(axis: "Axis") -> None:

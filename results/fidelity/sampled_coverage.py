@@ -22,7 +22,7 @@ from archmodel.accelerators.registry import load_machine
 from archmodel.accelerators.sampling import Expectation, Walk, Walked, walk_all
 from archmodel.accelerators.summary import half_width
 from archmodel.memory.dram import load_memory
-from archmodel.network.toml_reader import read_network
+from archmodel.network import read_network
 from archmodel.operands.correlated import load_zeros
 from archmodel.operands.sources import OperandSource, Source
 

@@ -12,8 +12,8 @@ from archmodel.accelerators.context import Context
 from archmodel.accelerators.registry import load_machine
 from archmodel.errors import ConfigError, ResultError
 from archmodel.memory.energy import cost_of
+from archmodel.network import read_network
 from archmodel.network.layer import Layer
-from archmodel.network.toml_reader import read_network
 from archmodel.operands.operands import Densities, Operands
 from archmodel.simulation import simulate
 from tests.accelerators.cases import FREE, account, at_densities, memory

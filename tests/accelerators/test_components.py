@@ -12,7 +12,7 @@ from archmodel.accelerators.context import Context
 from archmodel.accelerators.registry import load_machine
 from archmodel.memory.dram import load_memory
 from archmodel.memory.energy import Counts, cost_of
-from archmodel.network.toml_reader import read_network
+from archmodel.network import read_network
 from archmodel.operands.sources import OperandSource
 
 MACHINES = config.names("accelerators")

@@ -10,7 +10,7 @@ from archmodel.accelerators.context import Context
 from archmodel.accelerators.registry import load_machine, source_name
 from archmodel.errors import ConfigError
 from archmodel.memory.dram import load_memory
-from archmodel.network.toml_reader import read_network
+from archmodel.network import read_network
 from archmodel.operands.sources import OperandSource
 
 MODELS = ", ".join(sorted({config.read("accelerators", name)[0]["model"] for name in config.names("accelerators")}))

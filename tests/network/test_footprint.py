@@ -4,10 +4,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from archmodel.network import read_network
 from archmodel.network.footprint import Placement, StoredLayer, compute_consumers, kernel_consumers, plan_residency
 from archmodel.network.layer import Layer
 from archmodel.network.network import Network
-from archmodel.network.toml_reader import read_network
 
 
 def conv(name, *producers, C=1, K=1):
@@ -408,3 +408,30 @@ def test_a_tensor_that_is_data_and_kernels_waits_in_dram():
     net = Network("net", "a net", "made up", {"x": line}, layers)
     stored = {name: StoredLayer(10, 10, True, True) for name in ("a", "s")}
     assert plan_residency(net, stored, 1000) == {"a": Placement(False, False), "s": Placement(False, False)}
+
+
+def resized(name, *producers):
+    return Layer(name, "other", producers, (1, 4, 4), 1, result=(1, 4, 4))
+
+
+def test_what_other_hardware_moves_waits_in_dram():
+    net = network(
+        conv("a", "image"), relu("relu", "a"), resized("resize", "relu"), pool("pool", "resize"), conv("b", "pool")
+    )
+    assert (names_of(compute_consumers(net, "a")), names_of(compute_consumers(net, "resize"))) == ([], ["b"])
+    stored = {name: StoredLayer(10, 10, True, True) for name in "ab"}
+    assert plan_residency(net, stored, 1000) == {"a": Placement(False, False), "b": Placement(False, False)}
+
+
+def test_a_tensor_that_other_hardware_reads_too_waits_in_dram():
+    layers = (conv("a", "image"), conv("b", "a"), conv("c", "b"))
+    stored = {name: StoredLayer(10, 10, True, True) for name in "abc"}
+    assert plan_residency(network(*layers), stored, 1000)["a"].output_on_chip
+    places = plan_residency(network(*layers, relu("relu", "a"), resized("copy", "b", "relu")), stored, 1000)
+    assert not any(place.output_on_chip for place in places.values())
+
+
+def test_a_join_with_what_other_hardware_makes_is_not_on_chip():
+    net = network(conv("a", "image"), resized("resize", "image"), join("add", "add", "a", "resize"), conv("b", "add"))
+    stored = {name: StoredLayer(10, 10, True, True) for name in "ab"}
+    assert not plan_residency(net, stored, 1000)["b"].input_on_chip

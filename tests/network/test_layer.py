@@ -341,3 +341,40 @@ def test_an_impossible_sequence_layer_is_one_line(make, message):
     with pytest.raises(WorkloadError, match=message) as error:
         make()
     assert "\n" not in str(error.value)
+
+
+def other(result, K=6, **fields):
+    return Layer("o", "other", ("x",), (3, 5, 5), K, result=result, **fields)
+
+
+def test_an_other_makes_what_it_says_and_multiplies_nothing():
+    layer = other((6, 10, 7))
+    assert (layer.output_shape, layer.output_words, layer.input_words) == ((6, 10, 7), 420, 75)
+    assert (layer.is_compute, layer.macs, layer.parameters) == (False, 0, 0)
+
+
+@pytest.mark.parametrize(
+    ("make", "line"),
+    [
+        (lambda: other(None), "layer 'o': shape = None: is what an other makes, and of no other kind"),
+        (lambda: other((6, 0, 1)), f"layer 'o': shape = [6, 0, 1]: must be from 1 to {MAX_WORDS}"),
+        (lambda: other((5, 1, 1)), "layer 'o': K = 6: must be the number of channels that an other makes"),
+        (lambda: conv(result=(4, 3, 3)), "layer 'c': shape = [4, 3, 3]: is what an other makes, and of no other kind"),
+    ],
+)
+def test_what_an_other_makes_is_given(make, line):
+    with pytest.raises(WorkloadError) as error:
+        make()
+    assert str(error.value) == line
+
+
+@pytest.mark.parametrize(
+    ("mode", "vectors"), [("lrn", 0), ("rms", 1), ("batch", 2), ("layer", 2), ("instance", 2), ("group", 2)]
+)
+def test_a_norm_has_a_scale_and_most_a_shift(mode, vectors):
+    assert Layer("n", "norm", ("x",), (3, 5, 5), 3, mode=mode).parameters == vectors * 3
+
+
+def test_a_multiply_reads_all_its_inputs_and_has_no_macs():
+    layer = Layer("m", "multiply", ("x", "y"), (3, 5, 5), 3)
+    assert (layer.input_words, layer.output_shape, layer.macs) == (150, (3, 5, 5), 0)

@@ -64,6 +64,15 @@ def test_a_concat_adds_channels_and_a_fully_connected_layer_flattens():
     assert joined_shape("x", "add", ("a", "a"), shapes) == (3, 5, 6)
 
 
+@pytest.mark.parametrize("kind", ["add", "multiply"])
+def test_what_has_size_1_along_an_axis_is_repeated(kind):
+    shapes = {"map": (3, 5, 6), "channels": (3, 1, 1), "column": (1, 5, 1), "two": (2, 1, 1)}
+    assert joined_shape("x", kind, ("channels", "map"), shapes) == (3, 5, 6)
+    assert joined_shape("x", kind, ("channels", "column"), shapes) == (3, 5, 1)
+    with pytest.raises(WorkloadError, match=f"{kind} needs equal shapes, not 3x5x6 and 2x1x1$"):
+        joined_shape("x", kind, ("map", "two"), shapes)
+
+
 def test_planes_that_do_not_join_are_refused():
     shapes = {"a": (3, 5, 5), "b": (3, 5, 4), "c": (4, 5, 5)}
     message = r"^layer 'x': inputs = \['a', 'b'\]: concat needs equal planes \(H, W\), not 3x5x5 and 3x5x4$"

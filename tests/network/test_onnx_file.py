@@ -127,8 +127,11 @@ def test_a_constant_of_shape_takes_no_memory_and_has_a_limit(tmp_path):
         nodes = [node("ConstantOfShape", ["dims"], "w"), node("Gemm", ["x", "w"], "y")]
         return save(model_of(nodes, {"x": (1, dims[0])}, {"dims": np.array(dims)}), tmp_path)
 
-    assert weights_of(filled(2**15, 2**15))["y"].strides == (0, 0, 0, 0)
-    assert refusal(filled(2**31, 2)) == "model.onnx: node 'w' (ConstantOfShape): its shape is not that of a tensor"
+    assert weights_of(filled(2**13, 2**14))["y"].strides == (0, 0, 0, 0)
+    for dims in ((2**31, 2), (2**14, 2**13 + 1)):
+        assert refusal(filled(*dims)) == (
+            "model.onnx: node 'w' (ConstantOfShape): its shape is not that of a tensor of at most 134217728 words"
+        )
 
 
 def test_sums_of_sums_do_not_grow_without_end(tmp_path):

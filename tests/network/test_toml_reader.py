@@ -173,6 +173,13 @@ def test_a_network_with_several_inputs_says_which_its_first_layer_reads(read):
         read(head + CONV)
 
 
+def test_an_other_has_the_shape_that_the_file_says(read):
+    made = layer(name="up", kind="other") + "shape = [2, 9, 7]\n"
+    network = read(HEAD + CONV + made + layer(name="gate", kind="multiply", inputs=["up", "up"]))
+    assert network.layer("up").inputs == ("conv1",)
+    assert network.layer("gate").output_shape == network.layer("up").output_shape == (2, 9, 7)
+
+
 # The text after the head, what the message begins with after "net.toml: ", and what else it says.
 MISTAKES = {
     "unknown key of a layer": (
@@ -574,7 +581,10 @@ def test_sequence_layers_take_their_shapes_from_what_they_read(read):
             layer(name="m", kind="matmul", inputs=["ids", "ids"], weight_nonzeros=3),
             "unknown key in [layers[m]]; allowed: name, kind, inputs, weight_density, input_density, output_density",
         ),
-        (layer(name="n", kind="norm", mode="layers"), "mode = 'layers': must be lrn or batch or layer; did you mean"),
+        (
+            layer(name="n", kind="norm", mode="layers"),
+            "mode = 'layers': must be lrn or batch or layer or instance or group or rms; did you mean",
+        ),
     ],
 )
 def test_a_mistake_in_a_sequence_layer_is_one_line(read, text, message):

@@ -13,6 +13,7 @@ from archmodel.network.onnx_reader import read_model
 from archmodel.operands.capture import Capture
 from archmodel.operands.operands import effectual_macs
 from archmodel.operands.sources import OperandSource, Source
+from archmodel.operands.zero_counts import ZeroCounts
 from tests.network.onnx_models import floats, model_of, node, run, save
 
 IMAGE = (1, 4, 9, 8)
@@ -30,6 +31,9 @@ class EveryTensor:
     @property
     def num_runs(self):
         return len(self.runs)
+
+    def has(self, name):
+        return name in self.runs[0]
 
     def tensor(self, name, run):
         return self.runs[run][name]
@@ -148,8 +152,8 @@ def test_the_second_input_of_a_matmul_is_captured_as_kernels(tmp_path):
 @pytest.mark.parametrize("op_type", ["LSTM", "RNN", "GRU"])
 @pytest.mark.parametrize("direction", ["forward", "reverse", "bidirectional"])
 @pytest.mark.parametrize("with_states", [False, True])
-@pytest.mark.parametrize("all_states_read", [False, True])
-def test_states_of_recurrent_layers_are_those_of_onnxruntime(op_type, direction, with_states, all_states_read, tmp_path):
+@pytest.mark.parametrize("all_states", [False, True])
+def test_states_of_recurrent_layers_are_those_of_onnxruntime(op_type, direction, with_states, all_states, tmp_path):
     gates, both = {"LSTM": 4, "RNN": 1, "GRU": 3}[op_type], 2 if direction == "bidirectional" else 1
     rng, T, C, K = np.random.default_rng(3), 5, 4, 3
     stored = {
@@ -159,7 +163,7 @@ def test_states_of_recurrent_layers_are_those_of_onnxruntime(op_type, direction,
     }
     stored = {name: array.astype(np.float32) for name, array in stored.items()}
     states = ["", "h", *(["c"] if op_type == "LSTM" else [])] if with_states else []
-    made = ["y" if all_states_read else "", "last"]
+    made = ["y" if all_states else "", "last"]
     nodes = [node(op_type, ["x", "w", "r", "b", *states], made, "cell", hidden_size=K, direction=direction)]
     capture = captured(nodes, (T, 1, C), stored, tmp_path, outputs=["last"])
     operands, found = checked(capture)
@@ -196,7 +200,7 @@ def test_integers_are_equal_and_zero_is_the_zero_point(tmp_path):
     ]
     capture = captured(nodes, IMAGE, stored, tmp_path, outputs=["integer", "linear", "product", "requantized"])
     operands, found = checked(capture)
-    assert found == dict.fromkeys(["integer", "linear", "product", "requantized"], "onnxruntime's outputs, equal")
+    assert found == dict.fromkeys(["integer", "linear", "product", "requantized"], "onnxruntime: equal")
     q = capture.run.runs[0]["q"]
     np.testing.assert_array_equal(operands["integer"].input_values, q.astype(int) - 7)
     assert 0 < np.count_nonzero(q == 7) < q.size
@@ -217,7 +221,7 @@ def test_a_zero_point_found_in_the_run_is_the_zero(tmp_path):
         nodes, IMAGE, {"w": quantized_values(0, 3, 5, 4, 3, 3), "wz": np.uint8(3)}, tmp_path, [{"x": image}]
     )
     operands, found = checked(capture)
-    assert found == {"y": "onnxruntime's outputs, equal"}
+    assert found == {"y": "onnxruntime: equal"}
     assert operands["y"].inputs[0, 1].sum() == 0
     assert capture.run.runs[0]["zero"] > 0
 
@@ -289,7 +293,8 @@ def test_points_are_what_varies_and_is_multiplied():
     ]
     stored = {name: np.ones(1, np.float32) for name in ("w", "s", "wz", "a", "b")}
     model = model_of(nodes, {"x": (1,)}, stored)
-    assert capture_points(model) == ["x", "c", "q", "zero", "i", "steps", "h", "last.states"]
+    assert capture_points(model, with_outputs=True) == ["x", "c", "q", "zero", "i", "steps", "h", "last.states"]
+    assert capture_points(model, with_outputs=False) == ["x", "q", "zero", "steps", "h", "last.states"]
 
 
 @pytest.mark.parametrize(("op_type", "function"), [("Sigmoid", lambda x: 1 / (1 + np.exp(-x))), ("Tanh", np.tanh)])
@@ -298,3 +303,20 @@ def test_the_error_of_functions_is_what_comparisons_allow(op_type, function):
     found = run(model_of([node(op_type, ["x"], "y")], {"x": x.shape}), {"x": x})["y"]
     error = np.abs(found - function(x.astype(np.float64))).max()
     assert 0 < error < FUNCTION_ERROR
+
+
+def test_the_zeros_of_a_real_run_are_counted(tmp_path):
+    stored = {"w": sparse(3, 4, 1, 1, seed=5), "v": sparse(2, 3, 1, 1, seed=6)}
+    nodes = [node("Conv", ["x", "w"], "y"), node("Relu", ["y"], "r"), node("Conv", ["r", "v"], "z")]
+    capture = captured(nodes, IMAGE, stored, tmp_path, feeds=2)
+    source = OperandSource(capture.network, activations=Source(capture=capture), batch=capture.batch)
+    first, last = (ZeroCounts.of(layer, source, 16) for layer in capture.network.compute_layers)
+    between = np.concatenate([one["r"] for one in capture.run.runs])
+    assert first.output_density == last.input_density == np.count_nonzero(between) / between.size
+    assert first.macs_effectual == sum(
+        np.count_nonzero(one["x"][0, c]) * np.count_nonzero(stored["w"][:, c])
+        for one in capture.run.runs
+        for c in range(4)
+    )
+    assert (last.output_density, last.origins["outputs"]) == (None, "unknown")
+    assert last.origins["inputs"] == "captured: x.npy"

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from archmodel.errors import WorkloadError
+from archmodel.network import read_network
 from archmodel.network.layer import Layer
 from archmodel.network.network import Network
-from archmodel.network.toml_reader import read_network
 from archmodel.network.zeros import Zeros
 from archmodel.operands import sources
 from archmodel.operands.correlated import correlated_inputs, correlated_weights, load_zeros
@@ -66,7 +66,7 @@ def test_a_density_is_from_0_to_1(option, density):
 def test_what_is_no_source_names_the_option_and_the_forms(text):
     with pytest.raises(WorkloadError) as error:
         Source.parse(text, "--weights")
-    forms = "network, density=<0..1> or the path of an npz file"
+    forms = "network, density=<0..1> or the path of an npz or safetensors file"
     assert str(error.value) == f"--weights {text!r}: allowed: {forms}"
 
 
@@ -324,7 +324,7 @@ def test_where_nothing_is_known_the_error_names_layer_and_option(zeros, message)
     network = chain(b=zeros)
     with pytest.raises(WorkloadError) as error:
         OperandSource(network).operands(network.layer("b"))
-    assert str(error.value) == f"net: b: {message} density=<0..1> or the path of an npz file"
+    assert str(error.value) == f"net: b: {message} density=<0..1> or the path of an npz or safetensors file"
 
 
 def test_all_shipped_networks_state_their_zeros_exactly():

@@ -1,5 +1,7 @@
 """The figures of the tables: what they draw is what was measured, and it can be read."""
 
+import errno
+import os
 import re
 from pathlib import Path
 
@@ -11,12 +13,13 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from archmodel import config
+from archmodel.errors import ResultError
 from archmodel.validation import Check, PublishedRow, PublishedTable, Validation, published_table
 from archmodel.views import deviations
 from archmodel.views.bars import Bar, Bars
 from archmodel.views.comparison import write_comparison
 from archmodel.views.deviations import MARKS, Deviations
-from archmodel.views.figure import MISSED, STYLE, save_figure
+from archmodel.views.figure import MISSED, STYLE, check_figure, save_figure
 from archmodel.views.roofline import Application, Roofline
 from tests.test_validation import measured
 
@@ -161,6 +164,38 @@ def test_the_bytes_depend_on_the_rows_alone(tmp_path, monkeypatch):
     with Image.open(tmp_path / "first.png") as picture:
         assert picture.info.keys() <= {"dpi"}
         assert picture.width == pytest.approx(3.5 * 250, abs=1)
+
+
+@pytest.mark.parametrize(("suffix", "start"), [(".svg", b"<?xml"), (".pdf", b"%PDF")])
+def test_a_drawing_without_points_has_no_date_either(tmp_path, suffix, start):
+    one = Deviations(table(("a", "gate", 2.0, 2.1))["rows"])
+    for name in ("first", "second"):
+        save_figure(one, tmp_path / f"{name}{suffix}")
+    first, second = ((tmp_path / f"{name}{suffix}").read_bytes() for name in ("first", "second"))
+    assert first.startswith(start)
+    assert first == second
+    assert not re.search(rb"CreationDate|<dc:date>", first)
+
+
+def test_a_figure_that_cannot_be_written_leaves_the_old_one(tmp_path, monkeypatch):
+    one, path = Deviations(table(("a", "gate", 2.0, 2.1))["rows"]), tmp_path / "a.png"
+    path.write_text("old")
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(ResultError, match="No space left on device"):
+        save_figure(one, path)
+    assert [each.name for each in tmp_path.iterdir()] == ["a.png"]
+    assert path.read_text() == "old"
+
+
+@pytest.mark.parametrize("name", ["a.gif", "a", "missing/a.png"])
+def test_a_figure_is_refused_before_the_work(tmp_path, name):
+    with pytest.raises(ResultError, match=r"cannot be written: (a figure ends in \.png|there is no folder)"):
+        check_figure(tmp_path / name)
+    check_figure(tmp_path / "a.pdf")
 
 
 @pytest.mark.parametrize("folder", sorted({one.folder for one in TABLES.values()}))
