@@ -136,7 +136,7 @@ def _ranges(weights: Weights, *, per_channel: bool) -> tuple[npt.NDArray[np.floa
     """Smallest and largest weight or 0, of the array [] or of each channel [K]."""
     axes = tuple(range(1, weights.ndim)) if per_channel else None
     low, high = weights.min(axis=axes, initial=0), weights.max(axis=axes, initial=0)
-    return np.minimum(low, 0).astype(np.float64), np.maximum(high, 0).astype(np.float64)
+    return low.astype(np.float64), high.astype(np.float64)
 
 
 def _rows(weights: Weights) -> Iterator[slice | tuple[()]]:

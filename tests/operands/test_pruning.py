@@ -252,6 +252,21 @@ def test_a_profile_is_what_the_file_of_the_network_states():
     )
 
 
+def test_a_density_of_a_rearranged_kernel_is_of_the_weights_that_it_has():
+    """conv1 of AlexNet, 11 x 11 with stride 4: 96 * 3 * 121 weights on 96 * 48 * 9 positions."""
+    network = read_network("alexnet_scnn")
+    stated = dataclasses.replace(network.zeros["conv1"], weight_nonzeros=None, weight_density=0.5)
+    half = dataclasses.replace(network, zeros={**network.zeros, "conv1": stated})
+    assert profile(half)["conv1"] == pytest.approx(0.5 * 96 * 3 * 121 / (96 * 48 * 9))
+
+
+def test_a_matmul_has_no_weights_to_prune():
+    network = read_network("bert_base")
+    kinds = {network.layer(name).kind for name in profile(network)}
+    assert "matmul" not in kinds
+    assert "matmul" in {layer.kind for layer in network.compute_layers}
+
+
 def test_a_layer_is_pruned_to_the_profile_of_its_network():
     rng, network = np.random.default_rng(1), read_network("lenet300_100")
     layers = {layer.name: rng.normal(size=layer.weight_shape) for layer in network.compute_layers}
@@ -283,6 +298,7 @@ def test_a_layer_is_pruned_to_the_profile_of_its_network():
         (lambda: keep_filters(np.ones((2, 3)), 3), "density 3"),
         (lambda: keep_blocks(np.ones((2, 3)), 3, 1, 1), "density 3"),
         (lambda: keep_blocks(np.ones((2, 3)), 0.5, 0, 1), "blocks of 0 x 1; allowed: at least 1 x 1"),
+        (lambda: narrowed(np.ones(3, bool), np.ones(3), 2), "density 2"),
         (lambda: cubic_schedule(0.2, 0.5, 3), "from density 0.2 to 0.5; allowed: to a lower one"),
         (lambda: cubic_schedule(0.5, 0.2, 0), "0 steps; allowed: at least 1"),
         (lambda: cubic_schedule(1.5, 0.2, 1), "density 1.5"),

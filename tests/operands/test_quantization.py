@@ -143,7 +143,8 @@ def test_ternary_weights_by_hand():
     assert made.bits == 2
     assert made.num_zeros_made(weights) == 2
     # The threshold itself is below: mean 2, threshold 1.4.
-    assert quantize_ternary(np.array([1.4, 2.6])).codes.tolist() == [0, 1]
+    edge = quantize_ternary(np.array([1.4, 2.6]))
+    assert (edge.codes.tolist(), edge.scale) == ([0, 1], 2.6)
     assert not quantize_ternary(np.zeros((2, 2))).values().any()
 
 
@@ -180,7 +181,7 @@ def test_half_precision_by_hand():
     assert made.codes.tolist() == [0x3C00, 0xC000, 0x3C00, 0x3C02, 0, 0, 0x7BFF]
     assert made.values().tolist() == [1, -2, 1, 1 + 2**-9, 0, 0, 65504]
     assert made.num_zeros_made(weights) == 1
-    assert made.bits == 16
+    assert (made.bits, made.scale, made.zero_point, len(made.codebook)) == (16, 1, 0, 65536)
     with pytest.raises(WorkloadError, match="65536; allowed: magnitudes up to 65504"):
         quantize_half(np.array([-65536.0]))
 
@@ -207,8 +208,9 @@ def test_clusters_by_hand():
     assert made.codes.tolist() == [1, 0, 1, 2, 0, 2, 3]
     assert made.codebook.tolist() == [0, -0.25, 2.75, 5]
     assert made.values().tolist() == [-0.25, 0, -0.25, 2.75, 0, 2.75, 5]
-    assert made.bits == 2
+    assert (made.bits, made.scale, made.zero_point) == (2, 1, 0)
     assert made.num_zeros_made(weights) == 0
+    assert share_weights(weights, 1).codes.tolist() == [1, 0, 1, 1, 0, 1, 1]
 
 
 def test_a_centroid_that_no_weight_is_nearest_to_stays():
@@ -252,6 +254,19 @@ def test_few_different_weights_are_shared_without_an_error():
     np.testing.assert_array_equal(same.values(), np.full(1000, 0.1, np.float32))
     assert not share_weights(np.zeros((2, 3)), 4).values().any()
     assert share_weights(np.array([-3, 0, 5], np.int8), 2).values().tolist() == [-3, 0, 5]
+
+
+def test_the_largest_weight_may_be_negative():
+    made = share_weights(np.array([-1e12, -1e12, 1e-3]), 1)
+    np.testing.assert_allclose(made.codebook, [0, -2e12 / 3], rtol=1e-6)
+
+
+def test_a_part_is_whole_rows_and_a_number_is_one(monkeypatch):
+    monkeypatch.setattr(quantization, "CELLS_AT_A_TIME", 12)
+    rows = list(quantization._rows(np.zeros((5, 3, 2))))
+    assert rows == [slice(0, 2), slice(2, 4), slice(4, 6)]
+    assert quantize_linear(np.array(-3.0), 4).values() == -3
+    assert quantize_ternary(np.array(-3.0)).values() == -3
 
 
 @pytest.mark.parametrize("scale", [1e-30, 1, 1e30])
