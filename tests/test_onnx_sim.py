@@ -260,6 +260,38 @@ def test_a_recurrent_network(kind, gates, direction):
         assert f"are onnxruntime's in {both} of {both} layers" in output
 
 
+@pytest.mark.parametrize(("kind", "gates"), [("LSTM", 4), ("GRU", 3)])
+@pytest.mark.parametrize("branch", [False, True])
+def test_states_that_a_network_does_not_give_are_captured(kind, gates, branch):
+    stored = {"w": numbers(1, gates * 3, 4, seed=1), "r": numbers(1, gates * 3, 3, seed=2)}
+    cell = node(kind, ["x", "w", "r"], ["", "last"], "cell", hidden_size=3)
+    nodes = [cell]
+    if branch:
+        taken, other = (onnx.helper.make_empty_tensor_value_info(name) for name in ("last", "zero"))
+        nothing = node("ConstantOfShape", ["dims"], "zero")
+        nodes = [
+            node("Greater", ["flag", "least"], "positive"),
+            node(
+                "If",
+                ["positive"],
+                "y",
+                then_branch=onnx.helper.make_graph([cell], "then", [], [taken]),
+                else_branch=onnx.helper.make_graph([nothing], "else", [], [other]),
+            ),
+        ]
+        stored |= {"least": np.float32(0), "dims": np.array([1, 1, 3])}
+    path = saved(nodes, {"x": (6, 1, 4)} | ({"flag": ()} if branch else {}), stored)
+    x = numbers(6, 1, 4, seed=4)
+    np.save("x.npy", x)
+    all_states = node(kind, ["x", "w", "r"], ["y"], hidden_size=3)
+    states = run(model_of([all_states], {"x": x.shape}, stored), {"x": x})["y"][:, 0]
+    before = np.concatenate([np.zeros((1, 1, 3)), states[:-1]])
+    flag = ["--input", "flag=1"] if branch else []
+    layers = layers_of("--arch", "tpu_v1", "--onnx", path, "--input", "x.npy", *flag)
+    expected = effectual_macs.recurrent(x != 0, before != 0, stored["w"][0] != 0, stored["r"][0] != 0)
+    assert [layer["macs_effectual"] for layer in layers.values()] == [expected]
+
+
 def test_a_sound_is_cut_into_windows_for_a_convolution_of_lines():
     wavfile.write("sound.wav", 8000, np.random.default_rng(0).integers(-(2**15), 2**15, 70).astype(np.int16))
     first, last = node("Conv", ["x", "w"], "first", strides=[2]), node("Conv", ["r", "v"], "y")
