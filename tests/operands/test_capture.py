@@ -112,6 +112,20 @@ def test_outputs_behind_a_flatten_are_those_of_onnxruntime(attributes, shape, tm
     assert operands["y"].inputs.shape == (3, 288, 1, 1)
 
 
+@pytest.mark.parametrize("shape", [(), (1,), (5,), (1, 5), (1, 1)])
+def test_a_bias_of_any_shape_is_added(shape, tmp_path):
+    stored = {"w": sparse(6, 5), "b": floats(*shape)}
+    _, found = checked(captured([node("Gemm", ["x", "w", "b"], "y")], (5, 6), stored, tmp_path))
+    assert list(found) == ["y"]
+
+
+@pytest.mark.parametrize("shape", [(5, 5), (5, 1)])
+def test_a_bias_of_each_image_is_not_compared(shape, tmp_path):
+    stored = {"w": sparse(6, 5), "b": floats(*shape)}
+    operands, found = checked(captured([node("Gemm", ["x", "w", "b"], "y")], (5, 6), stored, tmp_path))
+    assert (list(operands), found) == (["y"], {})
+
+
 def test_a_transposed_first_matrix_is_turned_back(tmp_path):
     nodes = [node("Transpose", ["x"], "t", perm=[1, 0]), node("Gemm", ["t", "w"], "y", transA=1)]
     _, found = checked(captured(nodes, (1, 6), {"w": sparse(6, 3)}, tmp_path))
