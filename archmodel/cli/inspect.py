@@ -100,6 +100,7 @@ def print_inspection(out: "Console", found: "Inspection") -> None:
     """Print the layers, their sums, and what skipping zeros would gain at most; columns without room are named."""
     from archmodel.cli.compare import print_columns
     from archmodel.cli.show import origin_lines
+    from archmodel.cli.tables import gap_lines
 
     shown = columns(found.word_bits)
     rows = [layer_row(layer.as_dict()) for layer in found.layers]
@@ -115,7 +116,7 @@ def print_inspection(out: "Console", found: "Inspection") -> None:
     print_columns(out, headings, cut, num_texts=NUM_TEXTS, flexible=(), num_bold=num_bold)
     for line in summary(found):
         print_wrapped(out, line, INDENT)
-    for line in origin_lines([layer.origins for layer in found.layers]):
+    for line in (*origin_lines([layer.origins for layer in found.layers]), *gap_lines(found.left_out)):
         print_wrapped(out, line, INDENT)
     meanings = "; ".join(column.meaning for column in shown[:count] if column.meaning)
     print_wrapped(out, f"{'columns':12} {meanings}; ?: not known", INDENT)

@@ -2,7 +2,7 @@
 
 import click
 
-from archmodel.cli.common import console, json_option, print_json, progress_bar
+from archmodel.cli.common import console, json_option, print_json, print_wrapped, progress_bar
 from archmodel.cli.operand_options import operand_options
 from archmodel.errors import show
 
@@ -52,7 +52,7 @@ def sim(output: str | None, as_json: bool, onnx: str | None, **arguments: object
         machines.run(arch, output, as_json, arguments)
         return
     from archmodel import results, simulation
-    from archmodel.cli.tables import print_run
+    from archmodel.cli.tables import captured_lines, print_run
 
     if output is not None:
         results.check_writable(output)
@@ -64,6 +64,8 @@ def sim(output: str | None, as_json: bool, onnx: str | None, **arguments: object
         print_json(run.as_dict())
     else:
         print_run(run, console())
+        for line in captured_lines(run):
+            print_wrapped(console(), line, indent=" " * 13)
 
 
 def one_network(net: object, onnx: str | None) -> object:

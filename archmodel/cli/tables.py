@@ -30,6 +30,7 @@ HEADINGS = {
     "memory": "memory",
     OTHER: "other",
 }
+CAPTURED = "captured: "  # how the origin of inputs starts that were seen in a run
 Layers = Sequence[LayerResult]
 
 
@@ -214,21 +215,36 @@ def summary(run: RunResult, headings: Sequence[str], width: int) -> list[str]:
     ]
     if run.speedup is not None and run.baseline is not None:
         lines.insert(1, f"speed-up     {run.speedup:.2f}x over {run.baseline.arch}, {seconds(run.baseline.time_s)}")
-    nodes = [name for name in run.unsupported if name.endswith(")")]  # which no layer's name has
-    layers = [name for name in run.unsupported if name not in nodes]
-    for names, what in ((layers, "layers that a machine does not run"), (nodes, "nodes that cannot be read")):
-        if names:
-            text = one_line(f"{len(names)} {what}: {', '.join(names)}", 4 * SHOWN_CHARACTERS)
-            lines.append(f"left out     {text}")
-    lines += [*zeros_lines(run, width), *seed_lines(run)]
+    lines += [*gap_lines(run.unsupported), *zeros_lines(run, width), *seed_lines(run)]
     if all(layer.checked for layer in run.layers):
         lines.append("check        outputs of the modelled dataflow equal the reference, bit for bit")
         found = [layer.origins["check"] for layer in run.layers if "check" in layer.origins]
+        if not found and captured_lines(run):
+            lines.append(f"{INDENT}but no layer was compared with what onnxruntime made of it")
         if found:
             floats = any(text != EQUAL for text in found)
             within = ", floats within what rounding can make" if floats else ", integers equal"
             lines.append(f"{INDENT}and are onnxruntime's in {len(found)} of {len(run.layers)} layers{within}")
     return [*lines, f"simulated    in {seconds(run.wall_s)}"]
+
+
+def gap_lines(left_out: Sequence[str]) -> list[str]:
+    """Layers that a machine does not run, and nodes of an ONNX file that were not read."""
+    nodes = [name for name in left_out if name.endswith(")")]  # which no layer's name has
+    layers = [name for name in left_out if name not in nodes]
+    lines = []
+    for names, what in ((layers, "layers that a machine does not run"), (nodes, "nodes that cannot be read")):
+        if names:
+            text = one_line(f"{len(names)} {what}: {', '.join(names)}", 4 * SHOWN_CHARACTERS)
+            lines.append(f"left out     {text}")
+    return lines
+
+
+def captured_lines(run: RunResult) -> list[str]:
+    """The files on which a network was run, and what was left out of them; none where it was not run."""
+    origins = dict.fromkeys(layer.origins["inputs"] for layer in run.layers)
+    captured = [text.removeprefix(CAPTURED) for text in origins if text.startswith(CAPTURED)]
+    return [f"inputs       {text}" for text in captured]
 
 
 def lost_line(run: RunResult) -> str:

@@ -90,8 +90,11 @@ def states_name(outputs: Sequence[str]) -> str:
 
 
 def name_states(model: Proto) -> None:
-    """Give the tensors with all states the names of `states_name`, so that a run can show them."""
-    for proto in model.graph.node:
+    """Give the tensors with all states the names of `states_name`, so that a run can show them; in branches too."""
+    left = list(model.graph.node)
+    while left:
+        proto = left.pop()
+        left += [inner for branch in proto.attribute if branch.HasField("g") for inner in branch.g.node]
         if proto.op_type in RECURRENT_TYPES and proto.output:
             proto.output[0] = states_name([as_text(name) for name in proto.output])
 

@@ -171,6 +171,8 @@ class Capture:
         bias_at = 8 if node.op_type == "QLinearConv" else 2
         biased = node.op_type in ("Conv", "Gemm", "QLinearConv") and node.input(bias_at)
         constants = {"bias": self._any(node.input(bias_at), 0) if biased else np.zeros(1)}
+        if len(constants["bias"].shape) > 1 and constants["bias"].shape[0] > 1:
+            return None  # a bias for each image
         if source.rule == "requantized":
             return constants | {name: self._any(node.input(place), 0) for name, place in REQUANTIZATION.items()}
         return constants | {"alpha": np.array(node.real("alpha", 1.0)), "beta": np.array(node.real("beta", 1.0))}

@@ -4,14 +4,16 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from archmodel.network.onnx_file import one_line_errors, open_model
+from archmodel.network.onnx_file import import_onnx, one_line_errors, open_model
 from archmodel.network.onnx_inputs import model_inputs
 from archmodel.network.onnx_operands import capture_points
 from archmodel.network.onnx_reader import read_model
 from archmodel.operands.capture import Capture
-from archmodel.operands.input_files import read_inputs
+from archmodel.operands.input_files import Feeds, read_inputs
 from archmodel.operands.onnx_limits import RunLimits
 from archmodel.operands.onnx_run import run_model
+
+MOST_NOTES = 2  # that a description has
 
 
 @contextmanager
@@ -32,9 +34,17 @@ def captured(
     with_outputs : keep what layers make too, for `--check`
     """
     limits = RunLimits() if limit is None else RunLimits.parse(limit)
+    import_onnx()
+    signature = model_inputs(path)
     with one_line_errors(source):
-        signature, wanted = model_inputs(path), capture_points(open_model(path), with_outputs)
+        wanted = capture_points(open_model(path), with_outputs)
     feeds = read_inputs(inputs, preprocess, signature)
     with run_model(path, feeds, wanted, limits) as run:
         network, builder = read_model(path, source, skip, run)
-        yield Capture(network, builder, run, feeds.description)
+        yield Capture(network, builder, run, description_of(feeds))
+
+
+def description_of(feeds: Feeds) -> str:
+    """The files, and what of them the network was not given."""
+    more = len(feeds.notes) - MOST_NOTES
+    return "; ".join([feeds.description, *feeds.notes[:MOST_NOTES], *([f"{more} such lines more"] if more > 0 else [])])

@@ -1,5 +1,6 @@
 """`--input`: pictures, sounds and arrays as what a network is given, one run at a time."""
 
+import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -92,7 +93,7 @@ class _Given:
         if name and re.fullmatch(NUMBER, value):
             return cls(name, (), float(value) if set(value) & set(".eE") else int(value), label)
         path = Path(value)
-        if "\0" in value or not path.exists():
+        if not value or not os.path.exists(path):  # which takes any text, unlike Path.exists
             before, equals, _ = text.partition("=")
             if equals and not name:
                 allowed = did_you_mean(before, signature) or f"; allowed: {', '.join(map(one_line, signature))}"

@@ -26,6 +26,7 @@ from archmodel.network.onnx_branches import (
     with_outputs,
 )
 from archmodel.network.onnx_file import UNREADABLE, Proto, open_model
+from archmodel.network.onnx_operands import name_states
 from archmodel.network.onnx_stored import serialized, taken_in
 from archmodel.operands.onnx_session import Array, OutOfMemoryError, Session
 
@@ -51,6 +52,7 @@ class Worker:
         self._spool = Path(request["spool"])
         self._free_bytes: int = request["spool_bytes"]
         self._model = open_model(path)
+        name_states(self._model)
         self._stored = taken_in(self._model, path.parent)
         self._session: Session | None = None
         self._deciding: dict[str, str] = {}

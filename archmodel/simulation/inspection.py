@@ -30,13 +30,14 @@ Layers = Sequence[ZeroCounts]
 
 @dataclass(frozen=True)
 class Inspection:
-    """A network's layers that multiply, counted on the zeros of one seed."""
+    """A network's layers that multiply, counted on the zeros of one seed; `left_out` of an ONNX file was not read."""
 
     net: str
     batch: int
     seed: int
     word_bits: int
     layers: tuple[ZeroCounts, ...]
+    left_out: tuple[str, ...] = ()  # `node (operator)`
 
     @property
     def totals(self) -> dict[str, Any]:
@@ -55,6 +56,7 @@ class Inspection:
         """The object of `inspect --json`, of plain dictionaries and lists."""
         return {
             **{key: getattr(self, key) for key in ("net", "batch", "seed", "word_bits")},
+            "left_out": list(self.left_out),
             "totals": self.totals,
             "kinds": self.kinds,
             "layers": [layer.as_dict() for layer in self.layers],
@@ -146,4 +148,4 @@ def inspect(
             found.append(ZeroCounts.of(layer, source, bits, encodings))
             if progress is not None:
                 progress(layer.name, layer.macs, all_macs)
-    return Inspection(source_name(net), batch, seed, bits, tuple(found))
+    return Inspection(source_name(net), batch, seed, bits, tuple(found), given.network.left_out)

@@ -91,6 +91,17 @@ def test_steps_and_states_of_a_recurrent_operator_are_no_images(tmp_path, kind):
         one = node(kind, ["x", "w", "r", "", "", "h"], "y", hidden_size=2, layout=layout)
         given = model_inputs(saved(tmp_path, *dims, nodes=[one], initializers=weights))
         assert [one.batched for one in given] == [layout == 1, layout == 1, True]
+    one = node(kind, ["x", "w", "r", "", "", "h"], "y", hidden_size=2)
+    given = model_inputs(saved(tmp_path, *dims, nodes=[one], initializers=weights))
+    assert [one.batched for one in given] == [False, False, True]
+
+
+def test_the_first_cells_of_an_lstm_are_no_images(tmp_path):
+    weights = {"w": floats(1, 8, 3), "r": floats(1, 8, 2)}
+    dims = [(name, TensorProto.FLOAT, [1, "n", 2]) for name in ("c", "p")]
+    one = node("LSTM", ["x", "w", "r", "", "", "", "c", "p"], "y", hidden_size=2)
+    given = model_inputs(saved(tmp_path, *dims, nodes=[one], initializers=weights))
+    assert [(one.name, one.batched) for one in given] == [("c", False), ("p", True)]
 
 
 def test_what_is_no_tensor_of_numbers_is_refused(tmp_path):
@@ -102,6 +113,10 @@ def test_what_is_no_tensor_of_numbers_is_refused(tmp_path):
     model = model_of([node("Relu", ["x"], "y")], {})
     model.graph.input.append(helper.make_tensor_sequence_value_info("x", TensorProto.FLOAT, [1]))
     assert "type no tensor; allowed" in refusal(save(model, tmp_path))
+
+
+def test_as_many_dims_as_are_allowed(tmp_path):
+    assert found(saved(tmp_path, ("x", TensorProto.FLOAT, [1] * 8))) == [("x", (1,) * 8, np.float32)]
 
 
 def test_a_model_that_is_not_one(tmp_path):

@@ -8,13 +8,13 @@ pytest.importorskip("onnxruntime")
 
 from archmodel.accelerators.made_outputs import FUNCTION_ERROR, compare_made
 from archmodel.errors import ResultError, WorkloadError
-from archmodel.network.onnx_operands import capture_points, name_states
+from archmodel.network.onnx_operands import FileTensor, capture_points, name_states
 from archmodel.network.onnx_reader import read_model
 from archmodel.operands.capture import Capture
 from archmodel.operands.operands import effectual_macs
 from archmodel.operands.sources import OperandSource, Source
 from archmodel.operands.zero_counts import ZeroCounts
-from tests.network.onnx_models import floats, model_of, node, run, save
+from tests.network.onnx_models import floats, model_of, node, run, save, tensor
 
 IMAGE = (1, 4, 9, 8)
 
@@ -112,6 +112,20 @@ def test_outputs_behind_a_flatten_are_those_of_onnxruntime(attributes, shape, tm
     assert operands["y"].inputs.shape == (3, 288, 1, 1)
 
 
+@pytest.mark.parametrize("shape", [(), (1,), (5,), (1, 5), (1, 1)])
+def test_a_bias_of_any_shape_is_added(shape, tmp_path):
+    stored = {"w": sparse(6, 5), "b": floats(*shape)}
+    _, found = checked(captured([node("Gemm", ["x", "w", "b"], "y")], (5, 6), stored, tmp_path))
+    assert list(found) == ["y"]
+
+
+@pytest.mark.parametrize("shape", [(5, 5), (5, 1), (2, 5), (2, 1)])
+def test_a_bias_of_each_image_is_not_compared(shape, tmp_path):
+    stored = {"w": sparse(6, 5), "b": floats(*shape)}
+    operands, found = checked(captured([node("Gemm", ["x", "w", "b"], "y")], (shape[0], 6), stored, tmp_path))
+    assert (list(operands), found) == (["y"], {})
+
+
 def test_a_transposed_first_matrix_is_turned_back(tmp_path):
     nodes = [node("Transpose", ["x"], "t", perm=[1, 0]), node("Gemm", ["t", "w"], "y", transA=1)]
     _, found = checked(captured(nodes, (1, 6), {"w": sparse(6, 3)}, tmp_path))
@@ -175,6 +189,14 @@ def test_states_of_recurrent_layers_are_those_of_onnxruntime(op_type, direction,
     np.testing.assert_array_equal(first.inputs[0, C:, begin, 0], stored["h"][0, 0] != 0 if with_states else 0)
     assert np.all(first.inputs[0, C:, before_end, 0])
     assert last.shape == (both, 1, K)
+
+
+@pytest.mark.parametrize(("op_type", "gates"), [("LSTM", 4), ("RNN", 1)])
+def test_a_recurrent_layer_may_be_without_a_bias(op_type, gates, tmp_path):
+    stored = {"w": sparse(1, gates * 3, 4, seed=1), "r": sparse(1, gates * 3, 3, seed=2)}
+    nodes = [node(op_type, ["x", "w", "r"], "y", hidden_size=3)]
+    _, found = checked(captured(nodes, (5, 1, 4), stored, tmp_path))
+    assert list(found) == ["y"]
 
 
 def quantized_values(seed, zero_point, *dims):
@@ -286,6 +308,7 @@ def test_activations_that_are_no_numbers_are_refused(tmp_path):
 def test_points_are_what_varies_and_is_multiplied():
     nodes = [
         node("DequantizeLinear", ["w", "s"], "wd"),
+        node("Conv", ["w", "wd"], "folded"),
         node("Conv", ["x", "wd"], "c"),
         node("Relu", ["c"], "r"),
         node("ConvInteger", ["q", "w", "zero", "wz"], "i"),
@@ -295,6 +318,32 @@ def test_points_are_what_varies_and_is_multiplied():
     model = model_of(nodes, {"x": (1,)}, stored)
     assert capture_points(model, with_outputs=True) == ["x", "c", "q", "zero", "i", "steps", "h", "last.states"]
     assert capture_points(model, with_outputs=False) == ["x", "q", "zero", "steps", "h", "last.states"]
+
+
+def test_points_in_branches_are_those_of_their_nodes():
+    inner = [node("Conv", ["x", "own"], "a"), node("LSTM", ["a", "own", "w"], ["", "last"])]
+    named = onnx.helper.make_empty_tensor_value_info("last")
+    branch = onnx.helper.make_graph(inner, "branch", [], [named], [tensor("own", np.ones(1, np.float32))])
+    nodes = [
+        node("If", ["flag"], "z", then_branch=branch, else_branch=branch),
+        node("Conv", ["z", "w"], "y"),
+    ]
+    model = model_of(nodes, {"x": (1,)}, {"w": np.ones(1, np.float32), "flag": np.array(True)})
+    assert capture_points(model, with_outputs=False) == ["x", "a", "last.states", "z"]
+    name_states(model)
+    for one in model.graph.node[0].attribute:
+        assert [list(proto.output) for proto in one.g.node] == [["a"], ["last.states", "last"]]
+    assert model.graph.node[1].output == ["y"]
+
+
+def test_columns_of_every_head_are_kernels():
+    axes = tuple(((letter, size),) for letter, size in zip("NCHW", (2, 3, 4, 5), strict=True))
+    array = np.arange(120).reshape(2, 3, 4, 5)
+    kernels = FileTensor("k", axes).kernels(array)
+    assert kernels.shape == (30, 4, 1, 1)
+    for image, head, column in np.ndindex(2, 3, 5):
+        kernel = kernels[(image * 3 + head) * 5 + column, :, 0, 0]
+        np.testing.assert_array_equal(kernel, array[image, head, :, column])
 
 
 @pytest.mark.parametrize(("op_type", "function"), [("Sigmoid", lambda x: 1 / (1 + np.exp(-x))), ("Tanh", np.tanh)])

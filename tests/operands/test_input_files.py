@@ -69,6 +69,7 @@ def test_a_fixed_batch_takes_as_many_images_a_run(tmp_path):
     paths = [picture(tmp_path, f"{value}.png", value) for value in range(6)]
     feeds = read(paths, takes(3, 3, 2, 2))
     assert [feed["x"][:, 0, 0, 0].tolist() for feed in feeds] == [[0, 1, 2], [3, 4, 5]]
+    assert len(feeds) == 2
     assert feeds.description == "0.png, 1.png, 2.png and 3 more"
     line = refusal(read, paths[:5], takes(3, 3, 2, 2))
     assert line == "input 'x' (float32, [3, 3, 2, 2]): 5 images; the network takes 3 at a time: give a multiple of them"
@@ -270,6 +271,10 @@ def test_a_network_without_inputs_runs_once():
         (["sr=1"], [RATE, STATE], "input 'h' (float32, [2, 'n', 4]): nothing is given; say --input h=FILE"),
         (["nowhere.png"], [PLANE], "--input 'nowhere.png': no such file"),
         (["a\0b"], [PLANE], "no such file"),
+        ([""], [PLANE], "--input '': no such file"),
+        (["x="], [PLANE], "--input 'x=': no such file"),
+        (["a" * 5000], [PLANE], "no such file"),
+        (["x=" + "a" * 300], [PLANE], "no such file"),
         (["xx=zeros"], [PLANE], "--input 'xx=zeros': no such file, and no input 'xx'; did you mean 'x'?"),
         (["qqq=zeros"], [PLANE, RATE], "no input 'qqq'; allowed: x, sr"),
         (["x=nowhere"], [PLANE], "--input 'x=nowhere': no such file"),
@@ -386,6 +391,14 @@ def test_more_than_a_run_may_take_is_refused(tmp_path, dims, order):
     (tmp_path / "x.npy").write_bytes(text)
     os.truncate(tmp_path / "x.npy", len(text) + 4 * shape[0] * shape[1])  # no blocks on disk
     assert "4294967296 bytes" in refusal(tensors, tmp_path / "x.npy", takes(*dims))
+
+
+def test_many_images_may_be_more_than_a_run_may_take(tmp_path):
+    text = header("{'descr': '<f4', 'fortran_order': False, 'shape': (2097152, 1024), }\n")
+    (tmp_path / "x.npy").write_bytes(text)
+    os.truncate(tmp_path / "x.npy", len(text) + 2**33)  # no blocks on disk
+    feeds = feeds_of(tmp_path / "x.npy", takes("n", 1024))
+    assert (len(feeds), feeds[2**21 - 1]["x"].shape) == (2**21, (1, 1024))
 
 
 def test_an_archive_that_unpacks_to_too_much_is_refused(tmp_path):

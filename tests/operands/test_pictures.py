@@ -185,6 +185,7 @@ def test_a_pad_scales_and_stays_0_beside_an_inverted_picture(tmp_path):
     path = saved(tmp_path, [[250] * 4] * 2)
     assert gray(path, 3, 2, "resize=pad,invert=true") == [[0, 0], [5, 5], [0, 0]]
     assert gray(saved(tmp_path, [[9] * 100]), 2, 2, "resize=pad") == [[9, 9], [0, 0]]
+    assert gray(saved(tmp_path, [[9]] * 100), 2, 2, "resize=pad") == [[9, 0], [9, 0]]
 
 
 @pytest.mark.parametrize("name", ["x.png", "x.bmp", "X.GIF", "x.tif", "x.tiff"])
@@ -239,6 +240,15 @@ def test_a_film_is_its_first_frame(tmp_path):
 )
 def test_what_does_not_fit_the_input_is_said(path, given, preprocess, line):
     assert line in refusal(lambda: tensors(path, given, *preprocess))
+
+
+def test_what_a_run_may_take_is_checked_before_a_picture_is_resized(path):
+    tracemalloc.start()
+    line = refusal(lambda: tensors(path, takes(1, 3, 2**13, 2**14, dtype="float64")))
+    peak_bytes = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert "a run would take 3221225472 bytes; at most 1073741824" in line
+    assert peak_bytes < 2**20
 
 
 def test_a_crop_of_a_line_is_bounded(tmp_path):
