@@ -6,6 +6,7 @@ from pathlib import Path
 
 from archmodel.network.onnx_file import one_line_errors, open_model
 from archmodel.network.onnx_inputs import model_inputs
+from archmodel.network.onnx_made import left_to_run
 from archmodel.network.onnx_operands import capture_points
 from archmodel.network.onnx_reader import read_model
 from archmodel.operands.capture import Capture
@@ -33,7 +34,8 @@ def captured(
     """
     limits = RunLimits() if limit is None else RunLimits.parse(limit)
     with one_line_errors(source):
-        signature, wanted = model_inputs(path), capture_points(open_model(path), with_outputs)
+        signature, model = model_inputs(path), open_model(path)
+        wanted = [*capture_points(model, with_outputs), *left_to_run(model, path.parent)]
     feeds = read_inputs(inputs, preprocess, signature)
     with run_model(path, feeds, wanted, limits) as run:
         network, builder = read_model(path, source, skip, run)
