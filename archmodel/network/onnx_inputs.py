@@ -34,10 +34,10 @@ class ModelInput:
         return WorkloadError(f"input {show(self.name)} ({self.dtype}, {dims}): {reason}")
 
 
-def model_inputs(path: Path) -> tuple[ModelInput, ...]:
-    """The inputs of the graph that the file has no values for."""
+def model_inputs(path: Path, model: Proto | None = None) -> tuple[ModelInput, ...]:
+    """The inputs of the graph that the file has no values for; `model` is the file where it is open already."""
     with one_line_errors(one_line(path.name)):
-        graph = open_model(path).graph
+        graph = (open_model(path) if model is None else model).graph
         stored = {as_text(tensor.name) for tensor in graph.initializer}
         stored |= {as_text(tensor.values.name) for tensor in graph.sparse_initializer}
         recurrent = [Node.of(proto) for proto in graph.node if proto.op_type in RECURRENT]

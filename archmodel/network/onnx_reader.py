@@ -60,10 +60,12 @@ def read_onnx(path: Path, source: str, skip: bool = False, run: Run | None = Non
     return read_model(path, source, skip, run)[0]
 
 
-def read_model(path: Path, source: str, skip: bool = False, run: Run | None = None) -> tuple[Network, Builder]:
-    """The network of `read_onnx`, and all that is known of its tensors in the file."""
+def read_model(
+    path: Path, source: str, skip: bool = False, run: Run | None = None, model: Proto | None = None
+) -> tuple[Network, Builder]:
+    """The network of `read_onnx`, and all that is known of its tensors; `model` is the file where it is open already."""
     with one_line_errors(source):
-        builder = _walk(path, skip, run)
+        builder = _walk(path, skip, run, model)
         read = {tensor for layer in builder.layers.values() for tensor in layer.inputs}
         file = one_line(path.name)
         shown, more = builder.left_out[:MOST_GAPS], len(builder.left_out) - MOST_GAPS
@@ -122,9 +124,9 @@ def _walked(path: Path, modified_ns: int, size_bytes: int) -> Builder:
     return _walk(path, skip=True)
 
 
-def _walk(path: Path, skip: bool, run: Run | None = None) -> Builder:
+def _walk(path: Path, skip: bool, run: Run | None = None, model: Proto | None = None) -> Builder:
     builder = Builder()
-    model = _without_branches(open_model(path), path.parent, run)
+    model = _without_branches(open_model(path) if model is None else model, path.parent, run)
     graph = model.graph
     nodes = [Node.of(proto) for proto in graph.node]
     readers = Readers(nodes)

@@ -34,9 +34,10 @@ def captured(
     """
     limits = RunLimits() if limit is None else RunLimits.parse(limit)
     with one_line_errors(source):
-        signature, model = model_inputs(path), open_model(path)
+        model = open_model(path)
+        signature = model_inputs(path, model)
         wanted = [*capture_points(model, with_outputs), *left_to_run(model, path.parent)]
     feeds = read_inputs(inputs, preprocess, signature)
     with run_model(path, feeds, wanted, limits) as run:
-        network, builder = read_model(path, source, skip, run)
+        network, builder = read_model(path, source, skip, run, model)
         yield Capture(network, builder, run, feeds.description)

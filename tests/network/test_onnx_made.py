@@ -108,3 +108,12 @@ def test_a_damaged_tensor_is_left_to_whoever_reads_it():
     model = model_of([*SCATTERED, node("MatMul", ["x", "w"], "y")], {"x": (2, 5)}, STORED)
     model.graph.initializer[-1].raw_data = b"\0"
     assert left_to_run(model, Path()) == []
+
+
+def test_every_output_of_such_a_node_is_one(tmp_path):
+    stored = {"both": floats(10, 4)}
+    nodes = [node("Split", ["both"], ["a", "b"], axis=0), node("MatMul", ["x", "b"], "y")]
+    model = model_of(nodes, {"x": (2, 5)}, stored)
+    assert left_to_run(model, tmp_path) == ["b"]
+    _, builder = read(model, tmp_path, ("b",))
+    assert np.array_equal(builder.weights["y"]()[:, :, 0, 0], stored["both"][5:].T)
