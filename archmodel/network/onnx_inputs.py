@@ -28,6 +28,14 @@ class ModelInput:
         says_batch = ["batch" in str(dim).lower() for dim in self.dims or ()]
         return bool(says_batch) and (says_batch[0] or not (len(says_batch) == 1 or any(says_batch) or self.steps_first))
 
+    @property
+    def batch_axis(self) -> int | None:
+        """Which axis counts images, as far as dims say it: the only one behind sizes that has no name, or the first."""
+        dims = self.dims or ()
+        if dims.count("?") == 1 and isinstance(dims[0], int):
+            return dims.index("?")
+        return 0 if self.batched else None
+
     def refuse(self, reason: str) -> WorkloadError:
         """The error that names the input."""
         dims = "no shape" if self.dims is None else show(list(self.dims))
