@@ -63,7 +63,7 @@ def read_onnx(path: Path, source: str, skip: bool = False, run: Run | None = Non
 def read_model(
     path: Path, source: str, skip: bool = False, run: Run | None = None, model: Proto | None = None
 ) -> tuple[Network, Builder]:
-    """The network of `read_onnx`, and all that is known of its tensors; `model` is the file where it is open already."""
+    """The network of `read_onnx`, and what is known of its tensors; `model` is the file where it is open already."""
     with one_line_errors(source):
         builder = _walk(path, skip, run, model)
         read = {tensor for layer in builder.layers.values() for tensor in layer.inputs}

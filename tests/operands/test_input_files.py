@@ -310,8 +310,8 @@ def test_a_fill_without_sizes_is_refused(given, line):
 
 def test_the_only_axis_without_a_name_behind_sizes_is_one_image():
     state = takes(2, "?", 3, name="state")
-    assert read(["state=zeros"], [state])[0]["state"].shape == (2, 1, 3)
-    assert read(["state=zeros"], [takes("?", 3, name="state")])[0]["state"].shape == (1, 3)
+    assert read(["state=zeros"], state)[0]["state"].shape == (2, 1, 3)
+    assert read(["state=zeros"], takes("?", 3, name="state"))[0]["state"].shape == (1, 3)
 
 
 def test_kinds_of_files_and_folders_that_are_refused(tmp_path):
