@@ -298,6 +298,7 @@ def test_what_is_wrong_is_said(tmp_path, texts, signature, line):
         (takes("t", 3, steps_first=True), "(float32, ['t', 3]): nothing says how long 't' is; give an npy file"),
         (takes("n", "t"), "nothing says how long 't' is"),
         (takes(2, "t", 3), "nothing says how long 't' is"),
+        (takes("n", "?"), "nothing says how long '?' is"),
         (takes(2, "?", "?"), "nothing says how long '?' is"),
         (takes(None), "a number needs a shape; give an npy file"),
         (takes(2**20, 2**20), "a run would take 4398046511104 bytes; at most 1073741824"),
