@@ -1,4 +1,4 @@
-"""A network of VGG-16's convolutions and a small classifier with random weights: 65 MB as an ONNX file."""
+"""VGG-16's convolutions and a small classifier, random weights pruned to a third: 65 MB as an ONNX file."""
 
 from pathlib import Path
 
@@ -7,11 +7,14 @@ from onnx import TensorProto, helper, numpy_helper
 
 CONVOLUTIONS = ((64, 64), (128, 128), (256, 256, 256), (512, 512, 512), (512, 512, 512))  # output channels, by block
 CLASSIFIER = (1024, 1000)
+KEPT = 1 / 3  # of the weights of every layer, about what is left of VGG-16 after pruning
 
 
-def he_normal(rng, shape, fan_in):
-    """Weights that keep the scale of what passes a ReLU."""
-    return (rng.standard_normal(shape, np.float32) * np.float32(np.sqrt(2 / fan_in))).astype(np.float32)
+def pruned_normal(rng, shape, fan_in):
+    """Weights that keep the scale of what passes a ReLU, the smallest of them zero."""
+    weights = (rng.standard_normal(shape, np.float32) * np.float32(np.sqrt(2 / fan_in))).astype(np.float32)
+    weights[np.abs(weights) < np.quantile(np.abs(weights), 1 - KEPT)] = 0
+    return weights
 
 
 def save_vgg(path: Path, size: int = 240) -> tuple[str, ...]:
@@ -20,7 +23,7 @@ def save_vgg(path: Path, size: int = 240) -> tuple[str, ...]:
     for block, widths in enumerate(CONVOLUTIONS, 1):
         for place, K in enumerate(widths, 1):
             name = f"conv{block}_{place}"
-            stored.append(numpy_helper.from_array(he_normal(rng, (K, C, 3, 3), 9 * C), f"{name}.weight"))
+            stored.append(numpy_helper.from_array(pruned_normal(rng, (K, C, 3, 3), 9 * C), f"{name}.weight"))
             inputs.append(tensor)
             nodes.append(helper.make_node("Conv", [tensor, f"{name}.weight"], [name], name, pads=[1, 1, 1, 1]))
             nodes.append(helper.make_node("Relu", [name], [f"{name}.relu"], f"{name}.relu"))
@@ -31,7 +34,7 @@ def save_vgg(path: Path, size: int = 240) -> tuple[str, ...]:
     nodes.append(helper.make_node("Flatten", ["mean"], ["flat"]))
     tensor = "flat"
     for place, K in enumerate(CLASSIFIER, 1):
-        stored.append(numpy_helper.from_array(he_normal(rng, (C, K), C), f"fc{place}.weight"))
+        stored.append(numpy_helper.from_array(pruned_normal(rng, (C, K), C), f"fc{place}.weight"))
         nodes.append(helper.make_node("Gemm", [tensor, f"fc{place}.weight"], [f"fc{place}"], f"fc{place}"))
         tensor, C = f"fc{place}", K
     image = helper.make_tensor_value_info("image", TensorProto.FLOAT, ["n", 3, size, size])

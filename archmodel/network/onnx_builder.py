@@ -62,6 +62,7 @@ class Builder:
 
     inputs : shapes of the network's own tensors
     values, constants : ONNX tensors by name
+    kept : constants that a run computed, which become constants where the walk comes to them
     factors : shapes of ONNX tensors that scale or shift others and are no layer, as those of a dynamic quantization
     weights : how to get the weights of a layer, in its `weight_shape`
     sources : where the operands of a layer are in the file
@@ -75,6 +76,7 @@ class Builder:
     inputs: dict[str, Shape] = field(default_factory=dict)
     values: dict[str, Value] = field(default_factory=dict)
     constants: dict[str, Constant] = field(default_factory=dict)
+    kept: dict[str, Constant] = field(default_factory=dict)
     factors: dict[str, tuple[int, ...]] = field(default_factory=dict)
     layers: dict[str, Layer] = field(default_factory=dict)
     shapes: dict[str, Shape] = field(default_factory=dict)

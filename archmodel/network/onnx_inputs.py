@@ -28,16 +28,24 @@ class ModelInput:
         says_batch = ["batch" in str(dim).lower() for dim in self.dims or ()]
         return bool(says_batch) and (says_batch[0] or not (len(says_batch) == 1 or any(says_batch) or self.steps_first))
 
+    @property
+    def batch_axis(self) -> int | None:
+        """Which axis counts images, as far as dims say it: the only one behind sizes that has no name, or the first."""
+        dims = self.dims or ()
+        if dims.count("?") == 1 and isinstance(dims[0], int):
+            return dims.index("?")
+        return 0 if self.batched else None
+
     def refuse(self, reason: str) -> WorkloadError:
         """The error that names the input."""
         dims = "no shape" if self.dims is None else show(list(self.dims))
         return WorkloadError(f"input {show(self.name)} ({self.dtype}, {dims}): {reason}")
 
 
-def model_inputs(path: Path) -> tuple[ModelInput, ...]:
-    """The inputs of the graph that the file has no values for."""
+def model_inputs(path: Path, model: Proto | None = None) -> tuple[ModelInput, ...]:
+    """The inputs of the graph that the file has no values for; `model` is the file where it is open already."""
     with one_line_errors(one_line(path.name)):
-        graph = open_model(path).graph
+        graph = (open_model(path) if model is None else model).graph
         stored = {as_text(tensor.name) for tensor in graph.initializer}
         stored |= {as_text(tensor.values.name) for tensor in graph.sparse_initializer}
         recurrent = [Node.of(proto) for proto in graph.node if proto.op_type in RECURRENT]

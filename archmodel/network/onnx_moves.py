@@ -110,6 +110,8 @@ def gather(builder: Builder, node: Node) -> None:
     """Gather: rows of a constant table are an embedding, neighbours along an axis a slice."""
     if node.input(0) in builder.constants:
         return _embedding(builder, node)
+    if node.input(0) in builder.factors:
+        return other(builder, node)
     value = builder.value(node)
     rank, place = len(value.axes), node.integer("axis", 0)
     constant = builder.constants.get(node.input(1))

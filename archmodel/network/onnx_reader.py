@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterator, Mapping
-from functools import cache, lru_cache
+from functools import cache, lru_cache, partial
 from pathlib import Path
 from typing import Protocol
 
@@ -14,7 +14,7 @@ from archmodel.network.network import Network
 from archmodel.network.onnx_axes import Axes, axis
 from archmodel.network.onnx_branches import deciding_tensors, inlined
 from archmodel.network.onnx_builder import Builder, letter_size
-from archmodel.network.onnx_constants import Constant, folded
+from archmodel.network.onnx_constants import Constant
 from archmodel.network.onnx_file import (
     MAX_RANK,
     OWN_DOMAINS,
@@ -26,8 +26,8 @@ from archmodel.network.onnx_file import (
     one_line_errors,
     open_model,
 )
-from archmodel.network.onnx_folding import folded_further
 from archmodel.network.onnx_inference import declared_dims, inferred_dims
+from archmodel.network.onnx_made import left_to_run, made_constant
 from archmodel.network.onnx_operators import PASSED_ON, PLANES, SEQUENCES, read_operator
 from archmodel.network.onnx_others import WITH_GRAPHS
 from archmodel.network.onnx_products import RECURRENT
@@ -38,13 +38,17 @@ MOST_FOLLOWED = 100  # nodes from an input to the one that says which axis is wh
 
 
 class Run(Protocol):
-    """What a run of a model shows: dims of its tensors, and the branch that each If took, by node."""
+    """What a run of a model shows: dims of its tensors, the branch that each If took, by node, and tensors it kept."""
 
     @property
     def shapes(self) -> Mapping[str, tuple[int, ...]]: ...
 
     @property
     def conditions(self) -> Mapping[str, bool]: ...
+
+    def has(self, name: str) -> bool: ...
+
+    def tensor(self, name: str, run: int) -> Array: ...
 
 
 def read_onnx(path: Path, source: str, skip: bool = False, run: Run | None = None) -> Network:
@@ -56,10 +60,12 @@ def read_onnx(path: Path, source: str, skip: bool = False, run: Run | None = Non
     return read_model(path, source, skip, run)[0]
 
 
-def read_model(path: Path, source: str, skip: bool = False, run: Run | None = None) -> tuple[Network, Builder]:
-    """The network of `read_onnx`, and all that is known of its tensors in the file."""
+def read_model(
+    path: Path, source: str, skip: bool = False, run: Run | None = None, model: Proto | None = None
+) -> tuple[Network, Builder]:
+    """The network of `read_onnx`, and what is known of its tensors; `model` is the file where it is open already."""
     with one_line_errors(source):
-        builder = _walk(path, skip, run)
+        builder = _walk(path, skip, run, model)
         read = {tensor for layer in builder.layers.values() for tensor in layer.inputs}
         file = one_line(path.name)
         shown, more = builder.left_out[:MOST_GAPS], len(builder.left_out) - MOST_GAPS
@@ -118,9 +124,9 @@ def _walked(path: Path, modified_ns: int, size_bytes: int) -> Builder:
     return _walk(path, skip=True)
 
 
-def _walk(path: Path, skip: bool, run: Run | None = None) -> Builder:
+def _walk(path: Path, skip: bool, run: Run | None = None, model: Proto | None = None) -> Builder:
     builder = Builder()
-    model = _without_branches(open_model(path), path.parent, run)
+    model = _without_branches(open_model(path) if model is None else model, path.parent, run)
     graph = model.graph
     nodes = [Node.of(proto) for proto in graph.node]
     readers = Readers(nodes)
@@ -139,6 +145,9 @@ def _walk(path: Path, skip: bool, run: Run | None = None) -> Builder:
             _add_input(builder, name, dims, readers)
     builder.read = {name for node in nodes for name in node.inputs}
     shown = {} if run is None else run.shapes
+    if run is not None:
+        kept = (name for name in left_to_run(model, path.parent) if run.has(name))
+        builder.kept = {name: Constant(shown[name], partial(run.tensor, name, 0)) for name in kept}
     inferred = cache(lambda: inferred_dims(_with_sizes(model, builder)))
     builder.known_dims = lambda name: shown[name] if name in shown else _sizes(inferred().get(name))
     for node in nodes:
@@ -182,42 +191,26 @@ def _check_sizes(builder: Builder, node: Node, shown: Mapping[str, tuple[int, ..
 
 
 def _read_node(builder: Builder, node: Node, folder: Path) -> None:
-    if node.op_type == "Constant":
-        builder.constants[node.outputs[0]] = _constant(node, folder)
-        return None
     if node.op_type in ("Shape", "Size") and (dims := builder.dims_of(node.input(0))) is not None and node.outputs:
         part = dims[slice(node.integer("start", 0), node.integer("end", len(dims)))]
         numbers = np.array(part if node.op_type == "Shape" else math.prod(dims), np.int64)
         builder.constants[node.outputs[0]] = Constant.of(numbers)
         return None
-    if node.outputs and node.inputs and all(not name or name in builder.constants for name in node.inputs):
-        inputs = [builder.constants.get(name) for name in node.inputs]
-        constant = folded(node, inputs) or folded_further(node, inputs)
-        if constant is not None:
-            builder.constants[node.outputs[0]] = constant
-            return None
+    if (constant := made_constant(node, builder.constants, folder)) is not None:
+        builder.constants[node.outputs[0]] = constant
+        return None
     if not node.outputs:
         raise node.refuse("has no output")
     if node.op_type in WITH_GRAPHS:
         return read_operator(builder, node)
     if any(node.inputs) and all(name in builder.constants or name in builder.factors for name in node.inputs if name):
         for output in filter(None, node.outputs):
-            builder.factors[output] = builder.known_dims(output) or ()
+            if output in builder.kept:
+                builder.constants[output] = builder.kept[output]
+            else:
+                builder.factors[output] = builder.known_dims(output) or ()
         return None
     return read_operator(builder, node)
-
-
-def _constant(node: Node, folder: Path) -> Constant:
-    if not node.outputs:
-        raise node.refuse("has no output")
-    tensor = node.attribute("value", "t")
-    if tensor is not None:
-        return Constant.stored(tensor, folder)
-    for key, read in (("value_int", "i"), ("value_ints", "ints"), ("value_float", "f"), ("value_floats", "floats")):
-        stored = node.attribute(key, read)
-        if stored is not None:
-            return Constant.of(np.array(stored, np.int64 if "int" in key else np.float32))
-    raise node.refuse("has no tensor")
 
 
 def _add_input(builder: Builder, name: str, dims: list[int | str] | None, readers: Readers) -> None:

@@ -57,18 +57,22 @@ class Capture:
         """Real weights of a layer, in its `weight_shape`."""
         return Weights(self.builder, self.network.source)[layer.name]
 
-    def inputs(self, layer: Layer) -> Array:
-        """What the weights multiply, for all images: [N, *layer.multiplied_shape]."""
+    def inputs(self, layer: Layer, only_mask: bool = False) -> Array:
+        """What the weights multiply, for all images: [N, *layer.multiplied_shape]; or only where it is not zero."""
         source = self._source(layer)
-        inputs = self._all_runs(lambda run: source.inputs.arranged(self._distances(source.inputs, run)))
-        if layer.kind in GATES:
+
+        def of_run(run: int) -> Array:
+            inputs = source.inputs.arranged(self._distances(source.inputs, run))
+            if layer.kind not in GATES:
+                return inputs
             N, C, T, columns = inputs.shape
             features = inputs.transpose(0, 1, 3, 2).reshape(N, C * columns, T, 1)
-            inputs = np.concatenate([features, self._states_before(layer, source)], axis=1)
-        return self._checked(layer, inputs, (self.batch, *layer.multiplied_shape))
+            return np.concatenate([features, self._states_before(layer, source, run)], axis=1)
 
-    def kernels(self, layer: Layer) -> Array:
-        """The second input of a matmul for all images: [N x K, C / groups, 1, 1]."""
+        return self._all_runs(layer, of_run, (self.batch, *layer.multiplied_shape), only_mask)
+
+    def kernels(self, layer: Layer, only_mask: bool = False) -> Array:
+        """The second input of a matmul for all images: [N x K, C / groups, 1, 1]; or only where it is not zero."""
         tensor = self._source(layer).kernels
         if tensor is None:
             raise WorkloadError(f"{self.network.name}: {layer.name}: has no second input that was captured")
@@ -79,7 +83,7 @@ class Capture:
             return tensor.kernels(stored.T if transposed else stored)
 
         K, *rest = layer.weight_shape
-        return self._checked(layer, self._all_runs(of_run), (self.batch * K, *rest))
+        return self._all_runs(layer, of_run, (self.batch * K, *rest), only_mask)
 
     def made(self, layer: Layer) -> Made | None:
         """What onnxruntime made of the layer; None where it is not known how it follows from sums of products."""
@@ -90,16 +94,17 @@ class Capture:
         constants = self._constants(layer, source)
         if constants is None or not self.run.has(outputs.name):
             return None
-        values = self._all_runs(lambda run: outputs.arranged(self.run.tensor(outputs.name, run)))
-        return Made(source.rule, self._checked(layer, values, (self.batch, *layer.output_shape)), constants)
+        shape = (self.batch, *layer.output_shape)
+        values = self._all_runs(layer, lambda run: outputs.arranged(self.run.tensor(outputs.name, run)), shape)
+        return Made(source.rule, values, constants)
 
     def input_density(self, layer: Layer) -> float:
         """Non-zero fraction of a layer's inputs, without the states of a recurrent one."""
-        return self._density(layer.name, lambda: self.inputs(layer)[:, : layer.C])
+        return self._density(layer.name, lambda: self.inputs(layer, only_mask=True)[:, : layer.C])
 
     def kernel_density(self, layer: Layer) -> float:
         """Non-zero fraction of the second input of a matmul."""
-        return self._density(f"{layer.name} kernels", lambda: self.kernels(layer))
+        return self._density(f"{layer.name} kernels", lambda: self.kernels(layer, only_mask=True))
 
     def _density(self, key: str, read: Callable[[], Array]) -> float:
         if key not in self.densities:
@@ -112,12 +117,25 @@ class Capture:
             raise WorkloadError(f"{self.network.name}: {layer.name}: its activations cannot be captured")
         return self.builder.sources[layer.name]
 
-    def _all_runs(self, of_run: Callable[[int], Array]) -> Array:
-        try:
-            parts = [of_run(run) for run in range(self.run.num_runs)]
-        except WorkloadError as error:
-            raise WorkloadError(f"{self.network.name}: {error}") from None
-        return parts[0] if len(parts) == 1 else np.concatenate(parts)
+    def _all_runs(
+        self, layer: Layer, of_run: Callable[[int], Array], shape: tuple[int, ...], only_mask: bool = False
+    ) -> Array:
+        """Arrays of all runs as one of `shape`; of a mask the numbers of one run are in memory at a time."""
+        parts = []
+        for run in range(self.run.num_runs):
+            try:
+                part = of_run(run)
+            except WorkloadError as error:
+                raise WorkloadError(f"{self.network.name}: {error}") from None
+            if part.dtype.kind == "f" and not np.isfinite(part).all():
+                raise WorkloadError(f"{self.network.name}: {layer.name}: activations are NaN or infinite on this input")
+            parts.append(part != 0 if only_mask else part)
+        whole = parts[0] if len(parts) == 1 else np.concatenate(parts)
+        if whole.size != np.prod(shape):
+            raise WorkloadError(
+                f"{self.network.name}: {layer.name}: {list(whole.shape)} words were captured; expected {list(shape)}"
+            )
+        return whole.reshape(shape)
 
     def _distances(self, tensor: FileTensor, run: int) -> Array:
         """Values of a tensor as distances from its zero point."""
@@ -135,25 +153,25 @@ class Capture:
             return np.asarray(self.builder.constants[name].load())
         return self.run.tensor(name, run)
 
-    def _states_before(self, layer: Layer, source: LayerSource) -> Array:
-        """The state that each step reads, [N, K, T, 1]."""
+    def _states_before(self, layer: Layer, source: LayerSource, run: int) -> Array:
+        """The state that each step of a run reads, [N, K, T, 1]."""
         outputs = source.outputs
         assert outputs is not None
-        after = self._all_runs(lambda run: outputs.arranged(self.run.tensor(outputs.name, run)))
+        after = outputs.arranged(self.run.tensor(outputs.name, run))
         before = np.empty_like(after)
-        first = self._initial(layer, source, 5, after.shape[0])[:, :, np.newaxis, np.newaxis]
+        first = self._initial(layer, source, 5, run)[:, :, np.newaxis, np.newaxis]
         if source.backward:
             before[:, :, :-1], before[:, :, -1:] = after[:, :, 1:], first
         else:
             before[:, :, 1:], before[:, :, :1] = after[:, :, :-1], first
         return before
 
-    def _initial(self, layer: Layer, source: LayerSource, place: int, batch: int) -> Array:
-        """An initial state [N, K] of a direction; zeros where the node has none."""
+    def _initial(self, layer: Layer, source: LayerSource, place: int, run: int) -> Array:
+        """An initial state [N, K] of a direction in a run; zeros where the node has none."""
         name, axis = source.node.input(place), 1 if source.node.integer("layout", 0) else 0
         if not name:
-            return np.zeros((batch, layer.K), np.float32)
-        return self._all_runs(lambda run: self._any(name, run).take(source.direction, axis))
+            return np.zeros((self.batch // self.run.num_runs, layer.K), np.float32)
+        return self._any(name, run).take(source.direction, axis)
 
     def _constants(self, layer: Layer, source: LayerSource) -> dict[str, Array] | None:
         """The other numbers that outputs follow from, by their names in the rule; None where one was not kept."""
@@ -166,7 +184,8 @@ class Capture:
             bias = both.astype(np.float64).reshape(2, -1).sum(axis=0)  # of the inputs and of the states
             constants = {"bias": bias, "backward": np.array(source.backward)}
             if source.rule == "lstm":
-                constants["cells"] = self._initial(layer, source, 6, self.batch)
+                shape = (self.batch, layer.K)
+                constants["cells"] = self._all_runs(layer, lambda run: self._initial(layer, source, 6, run), shape)
             return constants
         bias_at = 8 if node.op_type == "QLinearConv" else 2
         biased = node.op_type in ("Conv", "Gemm", "QLinearConv") and node.input(bias_at)
@@ -176,12 +195,3 @@ class Capture:
         if source.rule == "requantized":
             return constants | {name: self._any(node.input(place), 0) for name, place in REQUANTIZATION.items()}
         return constants | {"alpha": np.array(node.real("alpha", 1.0)), "beta": np.array(node.real("beta", 1.0))}
-
-    def _checked(self, layer: Layer, array: Array, shape: tuple[int, ...]) -> Array:
-        if array.size != np.prod(shape):
-            raise WorkloadError(
-                f"{self.network.name}: {layer.name}: {list(array.shape)} words were captured; expected {list(shape)}"
-            )
-        if array.dtype.kind == "f" and not np.isfinite(array).all():
-            raise WorkloadError(f"{self.network.name}: {layer.name}: activations are NaN or infinite on this input")
-        return array.reshape(shape)

@@ -206,7 +206,7 @@ def _filled(given: ModelInput, value: Array, sizes: dict[str, int]) -> Array:
         raise given.refuse("a number needs a shape; give an npy file")
     dims = []
     for place, dim in enumerate(given.dims):
-        size = sizes.get(dim, 1 if place == 0 and given.batched else None) if isinstance(dim, str) else dim
+        size = sizes.get(dim, 1 if place == given.batch_axis else None) if isinstance(dim, str) else dim
         if size is None:
             raise given.refuse(f"nothing says how long {show(dim)} is; give an npy file")
         dims.append(size)

@@ -120,8 +120,8 @@ class OperandSource:
         return self.weights == Source() and self.activations.capture is not None
 
     def _captured(self, layer: Layer, array: npt.NDArray[Any], origin: str) -> Tensor:
-        """An operand from the numbers of a real run."""
-        mask = np.ascontiguousarray(array != 0).view(np.uint8)
+        """An operand from the numbers of a real run, or from its mask where no values are wanted."""
+        mask = np.ascontiguousarray(array if array.dtype == np.bool_ else array != 0).view(np.uint8)
         if not self.with_values:
             return Tensor(mask, None, origin)
         values, step = codes_of(array, layer.multiplied_shape[0] * layer.R * layer.S)
@@ -130,7 +130,8 @@ class OperandSource:
     def _weights(self, layer: Layer, index: int) -> Tensor:
         shape, source = kernels_shape(layer, self.batch), self._kernel_source(layer)
         if layer.kind == "matmul" and source.capture is not None:
-            return self._captured(layer, source.capture.kernels(layer), f"captured: {source.capture.description}")
+            kernels = source.capture.kernels(layer, only_mask=not self.with_values)
+            return self._captured(layer, kernels, f"captured: {source.capture.description}")
         if self._all_captured and self.activations.capture is not None:
             return self._captured(layer, self.activations.capture.weights(layer), f"real: {self._zeros(layer).source}")
         if source.path is not None:
@@ -205,7 +206,8 @@ class OperandSource:
         one_image, captured = layer.multiplied_shape, self.activations.capture
         shape = (self.batch, *one_image)
         if captured is not None:
-            return self._captured(layer, captured.inputs(layer), f"captured: {captured.description}")
+            inputs = captured.inputs(layer, only_mask=not self.with_values)
+            return self._captured(layer, inputs, f"captured: {captured.description}")
         if self.activations.path is not None:
             key = f"{layer.name}.inputs"
             shapes = [shape, shape[:2], one_image, one_image[:1]] if layer.kind == "fc" else [shape, one_image]

@@ -158,6 +158,7 @@ def run_layers(
                 results[index].append(machine.expect_layer(layer, operands, context))
             else:
                 results[index].append(machine.run_layer(layer, operands, context))
+        del operands  # before those of the next layer are made
         layer_done(layer)
     return results
 

@@ -1,5 +1,7 @@
 """What layers multiply in a run of onnxruntime, against the arrays of that run and against sums by other code."""
 
+import tracemalloc
+
 import numpy as np
 import onnx
 import pytest
@@ -199,6 +201,33 @@ def test_a_recurrent_layer_may_be_without_a_bias(op_type, gates, tmp_path):
     assert list(found) == ["y"]
 
 
+def test_states_of_each_run_are_its_own(tmp_path):
+    T, C = 5, 4
+    stored = {
+        name: np.random.default_rng(seed).normal(size=dims).astype(np.float32)
+        for seed, (name, dims) in enumerate({"w": (1, 4 * C, C), "r": (1, 4 * C, C), "b": (1, 8 * C)}.items())
+    }
+    lstm = node("LSTM", ["x", "w", "r", "b", "", "h", "c"], ["y"], "cell", hidden_size=C)
+    dims = {"x": (T, 1, C), "h": (1, 1, C), "c": (1, 1, C)}
+    model = model_of([lstm], dims, stored)
+    feeds = [{name: sparse(*size, seed=seed) for name, size in dims.items()} for seed in range(3)]
+    network, builder = read_model(save(model, tmp_path), "model.onnx")
+    capture = Capture(network, builder, EveryTensor(model, feeds), "x.npy")
+    operands, found = checked(capture)
+    assert list(found) == ["cell"]
+    for image, tensors in enumerate(capture.run.runs):
+        before = np.concatenate([tensors["h"][0], tensors["y"][:-1, 0, 0]])
+        np.testing.assert_array_equal(operands["cell"].inputs[image, C:, :, 0], before.T != 0)
+
+
+def test_states_that_begin_at_zero_do_so_in_each_run(tmp_path):
+    stored = {"w": floats(1, 12, 4), "r": floats(1, 12, 3)}
+    capture = captured([node("LSTM", ["x", "w", "r"], ["y"], "cell", hidden_size=3)], (5, 1, 4), stored, tmp_path, 2)
+    (operands,) = checked(capture)[0].values()
+    assert not operands.inputs[:, 4:, 0].any()
+    assert operands.inputs[:, 4:, 1:].all()
+
+
 def quantized_values(seed, zero_point, *dims):
     """Codes around their zero point, many of them at it."""
     return np.clip(np.random.default_rng(seed).normal(zero_point, 2, dims).round(), 0, 255).astype(np.uint8)
@@ -303,6 +332,23 @@ def test_activations_that_are_no_numbers_are_refused(tmp_path):
     capture.run.runs[0]["x"][0, 0, 0, 0] = np.nan
     with pytest.raises(WorkloadError, match="model: y: activations are NaN or infinite on this input"):
         checked(capture)
+
+
+def test_a_mask_of_many_runs_needs_the_numbers_of_one(tmp_path):
+    nodes = [
+        node("DynamicQuantizeLinear", ["x"], ["q", "scale", "zero"]),
+        node("ConvInteger", ["q", "w", "zero"], "y"),
+    ]
+    stored = {"w": quantized_values(0, 3, 2, 4, 3, 3)}
+    capture = captured(nodes, (1, 4, 64, 64), stored, tmp_path, feeds=16)
+    (layer,) = capture.network.compute_layers
+    tracemalloc.start()
+    mask = capture.inputs(layer, only_mask=True)
+    peak_bytes = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert mask.dtype == np.bool_
+    assert np.array_equal(mask, capture.inputs(layer) != 0)
+    assert peak_bytes < 3 * mask.size  # the mask in parts and as one; numbers are four bytes each
 
 
 def test_points_are_what_varies_and_is_multiplied():

@@ -302,6 +302,9 @@ def test_what_is_wrong_is_said(tmp_path, texts, signature, line):
     [
         (takes("t", 3, steps_first=True), "(float32, ['t', 3]): nothing says how long 't' is; give an npy file"),
         (takes("n", "t"), "nothing says how long 't' is"),
+        (takes(2, "t", 3), "nothing says how long 't' is"),
+        (takes("n", "?"), "nothing says how long '?' is"),
+        (takes(2, "?", "?"), "nothing says how long '?' is"),
         (takes(None), "a number needs a shape; give an npy file"),
         (takes(2**20, 2**20), "a run would take 4398046511104 bytes; at most 1073741824"),
         (takes(2**62, 2**62), "a run would take"),
@@ -309,6 +312,12 @@ def test_what_is_wrong_is_said(tmp_path, texts, signature, line):
 )
 def test_a_fill_without_sizes_is_refused(given, line):
     assert line in refusal(lambda: read(["x=zeros"], given)[0])
+
+
+def test_the_only_axis_without_a_name_behind_sizes_is_one_image():
+    state = takes(2, "?", 3, name="state")
+    assert read(["state=zeros"], state)[0]["state"].shape == (2, 1, 3)
+    assert read(["state=zeros"], takes("?", 3, name="state"))[0]["state"].shape == (1, 3)
 
 
 def test_kinds_of_files_and_folders_that_are_refused(tmp_path):
