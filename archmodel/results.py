@@ -49,7 +49,7 @@ MATRICES = {
 }
 SCHEMA: dict[str, Column] = {
     "skipped": Column("text", "text", "layers of the network that were not simulated"),
-    "unsupported": Column("text", "text", "of these, layers that a machine of the run does not run; nodes of an ONNX file, name (operator)"),
+    "unsupported": Column("text", "text", "of these, what a machine does not run, or what of ONNX was not read"),
     **{f"layers/{name}": column for name, column in LAYER_COLUMNS.items()},
     "seeds/seed": Column("text", "text", "placements of the zeros where the run had several; the first is its own"),
     "seeds/cycles": Column("int64", "cycles", "[seeds, layers] cycles of each layer"),

@@ -1,4 +1,4 @@
-"""A trained model as files: the operands that archmodel reads, and the network as ONNX."""
+"""A trained model as files: the operands that archmodel reads, the network as ONNX, and pictures for it."""
 
 from importlib.util import find_spec
 from pathlib import Path
@@ -59,6 +59,19 @@ def write_onnx(path: Path, model: Model) -> bool:
     file = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION)
     checker.check_model(file, full_check=True)
     save_model(file, path)
+    return True
+
+
+def write_pictures(folder: Path, images: Array) -> bool:
+    """The images as gray PNG files, 0.png and on; False without the package pillow."""
+    if find_spec("PIL") is None:
+        return False
+    from PIL import Image
+
+    folder.mkdir(exist_ok=True)
+    digits = len(str(len(images) - 1))
+    for number, image in enumerate(images):
+        Image.fromarray(np.rint(255 * image[0]).astype(np.uint8)).save(folder / f"{number:0{digits}}.png")
     return True
 
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-from files import write_onnx, write_operands
+from files import write_onnx, write_operands, write_pictures
 from layers import Array
 from training import NUM_TEST_IMAGES, Digits, Model
 
@@ -18,7 +18,7 @@ def run(network: Network, prepare: Callable[[Array], Array] = lambda images: ima
     """The command line of an example. `prepare` makes the network's input of images [N, 1, 8, 8]."""
     parser = argparse.ArgumentParser(description=f"Train, prune and retrain {network.title} on scikit-learn's digits.")
     parser.add_argument("-o", dest="folder", type=Path, default=Path(__file__).parent, help="where the files go")
-    parser.add_argument("--images", type=int, default=1, help="test images whose activations are written (1)")
+    parser.add_argument("--images", type=int, default=1, help="test images that are written, with activations (1)")
     chosen = parser.parse_args()
     if not 1 <= chosen.images <= NUM_TEST_IMAGES:
         parser.error(f"--images {chosen.images}: allowed: 1 to {NUM_TEST_IMAGES}")
@@ -29,9 +29,11 @@ def run(network: Network, prepare: Callable[[Array], Array] = lambda images: ima
     images = digits.to_test[0][: chosen.images]
     write_operands(chosen.folder / f"{network.name}.npz", model, images)
     written = write_onnx(chosen.folder / f"{network.name}.onnx", model)
+    drawn = write_pictures(chosen.folder / f"{network.name}_pictures", images)
     print_densities(model)
     print(f"{network.name}.npz: weights, and inputs for {len(images)} of {NUM_TEST_IMAGES} test images")
     print(f"{network.name}.onnx: the network" if written else "no ONNX file: pip install onnx")
+    print(f"{network.name}_pictures: these images" if drawn else "no pictures: pip install pillow")
 
 
 def trained_and_pruned(network: Network, digits: Digits) -> Model:

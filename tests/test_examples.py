@@ -16,6 +16,7 @@ from scipy.signal import correlate
 from sklearn.datasets import load_digits
 
 import archmodel
+import archmodel.cli.main
 from archmodel.network import read_network
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -290,6 +291,25 @@ def test_without_onnx_no_onnx_file_is_written(modules, tmp_path, monkeypatch):
     assert not list(tmp_path.iterdir())
 
 
+def test_pictures_are_the_images_that_the_network_reads(example, training):
+    Image = pytest.importorskip("PIL.Image", reason="pillow is an extra")
+    images, _ = training.Digits.load().to_test
+    files = sorted((example.folder / f"{example.name}_pictures").iterdir())
+    assert len(files) == BATCH
+    side = read_network(example.net).inputs["image"][1]
+    at = np.arange(side) * 8 // side
+    for file, image in zip(files, images, strict=False):
+        pixels = np.asarray(Image.open(file))
+        np.testing.assert_allclose(pixels / 255, image[0][at][:, at], atol=0.5 / 255)
+        np.testing.assert_array_equal(pixels != 0, image[0][at][:, at] != 0)
+
+
+def test_without_pillow_no_pictures_are_written(modules, tmp_path, monkeypatch):
+    monkeypatch.setattr(modules.files, "find_spec", lambda name: None)
+    assert not modules.files.write_pictures(tmp_path / "pictures", np.zeros((1, 1, 8, 8)))
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_code_is_zero_where_the_value_is(modules):
     values = np.array([0, 1e-9, -1e-9, 0.5, -1, 1], np.float32)
     assert modules.files.codes(values).tolist() == [0, 1, -1, 16384, -32767, 32767]
@@ -323,3 +343,30 @@ def test_more_products_are_effectual_than_at_random_places(examples, tmp_path, m
         ours, page = ([int(number.replace(",", "")) for number in numbers] for numbers in (ours, page))
         assert ours[0] > ours[1]
         assert ours == pytest.approx(page, rel=0.1)
+
+
+def test_the_commands_of_the_onnx_page_run(examples, tmp_path, monkeypatch, capsys):
+    pytest.importorskip("onnxruntime", reason="onnxruntime is an extra")
+    page, example = (ROOT / "docs" / "onnx.md").read_text("utf-8"), examples["digits_cnn"]
+    page = page.partition("## What a network is given")[0]
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "100")
+    shutil.copytree(example.folder, tmp_path / "mine")
+    first = min((tmp_path / "mine" / "digits_cnn_pictures").iterdir())
+    first.replace(first.with_name("0.png"))
+    commands = re.findall(r"^    archmodel (.*)$", page, re.MULTILINE)
+    shown = re.findall(r"```\n(.*?)```", page, re.DOTALL)
+    assert [command.split()[0] for command in commands] == ["inspect", "sim", "sim"]
+    assert len(shown) == 2
+    for command, block in zip(commands, [*shown, ""], strict=True):
+        assert archmodel.cli.main.run(command.split()) == 0
+        printed = capsys.readouterr().out
+        stable = [line.split()[:3] for line in block.splitlines() if re.match(r"(conv|fc|total)", line)]
+        assert [line for line in stable if line not in [row.split()[:3] for row in printed.splitlines()]] == []
+        if "--check" in command:
+            for line in block.splitlines()[-2:]:
+                assert line in printed
+    assert (tmp_path / "mine" / "densities.png").exists()
+    [code] = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    exec(compile(code, "onnx.md", "exec"), {})
+    assert "times faster" in capsys.readouterr().out

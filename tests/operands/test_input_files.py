@@ -178,6 +178,12 @@ def test_an_array_of_many_images_is_read_one_at_a_time(tmp_path):
     assert peak_bytes < 2**20
 
 
+def test_files_of_several_images_follow_each_other_across_runs(tmp_path):
+    texts = [npy(tmp_path, np.float32(rows), f"{rows[0][0]}.npy") for rows in ([[0]], [[1], [2], [3]], [[4], [5]])]
+    assert [feed["x"].tolist() for feed in read(texts, takes("n", 1))] == [[[value]] for value in range(6)]
+    assert [feed["x"].tolist() for feed in read(texts, takes(2, 1))] == [[[0], [1]], [[2], [3]], [[4], [5]]]
+
+
 # Several inputs
 
 
@@ -314,6 +320,7 @@ def test_the_folder_of_the_shell_has_its_name(tmp_path, monkeypatch):
     picture(tmp_path, "a.png", 1)
     monkeypatch.chdir(tmp_path)
     assert feeds_of(".", PLANE).description == f"1 file of {tmp_path.name}/"
+    assert feeds_of(".", PLANE).notes == ()
     assert feeds_of("./a.png", PLANE).description == "a.png"
     assert read(["x=./a.png", "sr=3"], PLANE, RATE).description == "x=a.png, sr=3"
 
