@@ -31,6 +31,7 @@ from archmodel.network.onnx_inference import declared_dims, inferred_dims
 from archmodel.network.onnx_operators import PASSED_ON, PLANES, SEQUENCES, read_operator
 from archmodel.network.onnx_others import WITH_GRAPHS
 from archmodel.network.onnx_products import RECURRENT
+from archmodel.network.onnx_stored import check_outside
 from archmodel.network.zeros import Zeros
 
 MOST_GAPS = 20  # nodes that were left out and are named
@@ -121,6 +122,7 @@ def _walked(path: Path, modified_ns: int, size_bytes: int) -> Builder:
 def _walk(path: Path, skip: bool, run: Run | None = None) -> Builder:
     builder = Builder()
     model = _without_branches(open_model(path), path.parent, run)
+    check_outside(model, path.parent)
     graph = model.graph
     nodes = [Node.of(proto) for proto in graph.node]
     readers = Readers(nodes)
@@ -151,6 +153,7 @@ def _walk(path: Path, skip: bool, run: Run | None = None) -> Builder:
                 raise
             builder.undo(node, before)
             _leave_out(builder, node, readers)
+    builder.known_dims = lambda name: None  # what it was holds the model in a circle
     return builder
 
 
