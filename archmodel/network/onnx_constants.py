@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 
-from archmodel.errors import WorkloadError
 from archmodel.network.onnx_axes import flattened, target_dims, with_ones, without
 from archmodel.network.onnx_file import MAX_RANK, Array, Node, Proto, tensor_array, tensor_shape
 
