@@ -2,9 +2,10 @@
 
     python tests/fuzz_onnx.py 2000 --seed 0
 
-Every file goes through `archmodel show` and `archmodel sim`, and through the reader that leaves out what it cannot
-read, in a process whose memory is limited. A traceback, a process that dies, more than SECONDS or MEMORY_BYTES, and an
-error that is not one line are faults: such a file is kept in the folder of --keep, and the exit code is 1.
+Every file goes through `archmodel sim` with given densities, `archmodel inspect` that leaves out what it cannot read,
+and `archmodel sim --input`, which runs it, in processes whose memory is limited. A traceback, a process that dies, more
+than SECONDS or MEMORY_BYTES, and an error that is not one line are faults: such a file is kept in the folder of --keep,
+and the exit code is 1.
 """
 
 import argparse
@@ -12,24 +13,31 @@ import contextlib
 import io
 import multiprocessing
 import os
+import queue
 import random
 import shutil
 import sys
 import tempfile
+import threading
 import time
 import traceback
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-SECONDS = 10.0
+SECONDS = 10.0  # of the processor, for all that is done with a file
+WAIT_SECONDS = 120.0  # of the clock, which other work slows
 MEMORY_BYTES = 2 * 10**9
 LIMIT_BYTES = 6 * 2**30  # of addresses, of which numba and numpy reserve far more than they use
-SIM = ("sim", "--activations", "density=0.5", "--arch", "scnn", "--fidelity", "statistical", "--net")
+STATED = ("--activations", "density=0.5")
+SIM = ("sim", "--arch", "scnn", "--fidelity", "statistical", "--net")
+INSPECT = ("inspect", "--skip-unsupported")
+LIMITS = ("--input-limit", "seconds=5,memory_gib=1.5")
 READ, REFUSED = 0, 2  # exit codes that a file may end with
 FILE = "model.onnx"
 
@@ -44,46 +52,45 @@ class Outcome:
     fault: str = ""
 
 
-def tried(path: Path) -> Outcome:
-    """Run everything that reads the file, in this process."""
+def commands(path: Path, inputs: list[str]) -> Iterator[list[str]]:
+    """What a file is tried with; without `inputs` it is not run."""
+    yield [*SIM, str(path), *STATED]
+    yield [*INSPECT, str(path), *STATED]
+    if inputs:
+        yield [*SIM, str(path), *LIMITS, *(part for text in inputs for part in ("--input", text))]
+
+
+def tried(path: Path, inputs: list[str]) -> Outcome:
+    """Run everything that reads the file, in this process; `inputs` are texts of --input."""
     from archmodel.cli.main import run
 
-    start, codes, fault = time.perf_counter(), list[int](), ""
-    for command in (("show",), SIM):
+    start, codes, fault = processor_seconds(), list[int](), ""
+    for command in commands(path, inputs):
         out, errors = io.StringIO(), io.StringIO()
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(errors):
             try:
-                codes.append(run([*command, str(path)]))
+                codes.append(run(command))
             except BaseException:  # noqa: BLE001 - whatever leaves `run` is a fault
                 fault = fault or traceback.format_exc()
                 continue
         line = errors.getvalue()
         as_it_should = line.startswith("archmodel: error: ") and line.count("\n") == 1 and line[:-1].isprintable()
         if codes[-1] not in (READ, REFUSED) or (codes[-1] == REFUSED and not as_it_should):
-            fault = fault or f"{command[0]} ended with {codes[-1]}: {line!r:.300}"
-    fault = fault or tried_with_gaps(path)
-    return Outcome(tuple(codes), time.perf_counter() - start, peak_bytes(), fault)
+            fault = fault or f"{' '.join(command)} ended with {codes[-1]}: {line!r:.300}"
+    return Outcome(tuple(codes), processor_seconds() - start, peak_bytes(), fault)
 
 
-def tried_with_gaps(path: Path) -> str:
-    """The fault of the reader that leaves out what it cannot read; empty for none."""
-    from archmodel.errors import WorkloadError
-    from archmodel.network.onnx_reader import read_onnx
-
-    try:
-        read_onnx(path, FILE, skip=True)
-    except WorkloadError as error:
-        return "" if str(error).isprintable() else f"more than one line: {str(error)!r:.300}"
-    except BaseException:  # noqa: BLE001
-        return traceback.format_exc()
-    return ""
+def processor_seconds() -> float:
+    """What this process and those that it has started and seen end have worked."""
+    times = os.times()
+    return times.user + times.system + times.children_user + times.children_system
 
 
 def peak_bytes() -> int:
-    """The most memory that this process has had."""
+    """The most memory that this process has had, or one that it has started."""
     import resource
 
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    peak = max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
     return peak if sys.platform == "darwin" else peak * 1024
 
 
@@ -99,13 +106,24 @@ def write(folder: Path, data: bytes, beside: dict[str, bytes]) -> Path:
     return folder / FILE
 
 
+def write_inputs(folder: Path, arrays: dict[str, Any]) -> list[str]:
+    """Files of arrays by the name of the input, as texts of --input; an only one goes without its name."""
+    import numpy as np
+
+    folder.mkdir(parents=True, exist_ok=True)
+    for place, array in enumerate(arrays.values()):
+        np.save(folder / f"{place}.npy", array)
+    texts = [f"{name}={folder / f'{place}.npy'}" for place, name in enumerate(arrays)]
+    return texts if len(texts) != 1 else [str(folder / "0.npy")]
+
+
 def work(connection: Connection) -> None:
     """Try one file after the other, in a process with little memory."""
     import resource
 
     resource.setrlimit(resource.RLIMIT_AS, (LIMIT_BYTES, resource.getrlimit(resource.RLIMIT_AS)[1]))
     while True:
-        connection.send(tried(connection.recv()))
+        connection.send(tried(*connection.recv()))
 
 
 class Worker:
@@ -118,11 +136,11 @@ class Worker:
         self.process.start()
         other.close()
 
-    def outcome(self, path: Path, seconds: float) -> Outcome:
+    def outcome(self, path: Path, inputs: list[str], seconds: float) -> Outcome:
         """What became of the file; a fault where there is no answer."""
         start = time.perf_counter()
         try:
-            self.connection.send(path)
+            self.connection.send((path, inputs))
             if self.connection.poll(seconds):
                 found: Outcome = self.connection.recv()
                 return found
@@ -139,25 +157,57 @@ class Worker:
         self.process.join()
 
 
-def outcomes(count: int, seed: int, folder: Path) -> Iterator[tuple[int, str, Path, Outcome]]:
-    """Number, model, file and outcome of each of the damaged files; the file is there until the next one."""
+Tried = tuple[int, str, Outcome]
+
+
+def outcomes(numbers: range, seed: int, folder: Path, keep: Path | None) -> Iterator[Tried]:
+    """Number, model and outcome of each of the damaged files; those with a fault are copied to the folder `keep`."""
     from tests.network.onnx_damage import damaged, seed_models
 
     seeds, worker = seed_models(), Worker()
+    inputs = {whole.name: write_inputs(folder / "inputs" / whole.name, whole.inputs) for whole in seeds}
     try:
         for whole in seeds:  # which also compiles kernels, in no file's time
-            worker.outcome(write(folder, whole.data, whole.beside), 600)
-        for number in range(count):
+            worker.outcome(write(folder / "model", whole.data, whole.beside), inputs[whole.name], 600)
+        for number in numbers:
             made = damaged(random.Random(f"{seed} {number}"), seeds)
-            path = write(folder, made.data, made.beside)
-            found = worker.outcome(path, 2 * SECONDS)
+            path = write(folder / "model", made.data, made.beside)
+            found = worker.outcome(path, inputs[made.name], WAIT_SECONDS)
             if not found.fault and found.seconds > SECONDS:
-                found = Outcome(found.codes, found.seconds, found.peak_bytes, f"took {found.seconds:.1f} s")
+                found = replace(found, fault=f"took {found.seconds:.1f} s")
             if not found.fault and found.peak_bytes > MEMORY_BYTES:
-                found = Outcome(found.codes, found.seconds, found.peak_bytes, f"took {found.peak_bytes} bytes")
-            yield number, made.name, path, found
+                found = replace(found, fault=f"took {found.peak_bytes} bytes")
+            if found.fault and keep:
+                ignored = shutil.ignore_patterns("pipe")
+                shutil.copytree(path.parent, keep / str(number), symlinks=True, ignore=ignored, dirs_exist_ok=True)
+            yield number, made.name, found
     finally:
         worker.end()
+
+
+def side_by_side(count: int, seed: int, folder: Path, keep: Path | None, num_workers: int) -> Iterator[Tried]:
+    """The outcomes of `count` files as they come, every worker with its own share of the numbers."""
+    done: queue.Queue[Tried | BaseException | None] = queue.Queue()
+
+    def share(first: int) -> None:
+        try:
+            for one in outcomes(range(first, count, num_workers), seed, folder / str(first), keep):
+                done.put(one)
+            done.put(None)
+        except BaseException as error:  # noqa: BLE001 - raised where the outcomes are read
+            done.put(error)
+
+    for first in range(num_workers):
+        threading.Thread(target=share, args=(first,), daemon=True).start()
+    running = num_workers
+    while running:
+        found = done.get()
+        if isinstance(found, BaseException):
+            raise found
+        if found is None:
+            running -= 1
+        else:
+            yield found
 
 
 def main() -> None:
@@ -166,24 +216,22 @@ def main() -> None:
     parser.add_argument("count", type=int, help="files to make and try")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--keep", type=Path, help="folder for the files that show a fault")
+    parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="files tried at once, all cores")
     arguments = parser.parse_args()
     ends, slowest, most, faults = Counter[str](), (0.0, ""), (0, ""), 0
     with tempfile.TemporaryDirectory() as scratch:
-        for number, name, path, found in outcomes(arguments.count, arguments.seed, Path(scratch) / "model"):
+        given = arguments.count, arguments.seed, Path(scratch), arguments.keep, arguments.workers
+        for number, name, found in side_by_side(*given):
             label = f"{number} ({name})"
             slowest = max(slowest, (found.seconds, label))
-            most = max(most, (found.peak_bytes, label), key=lambda one: one[0])
+            most = max(most, (found.peak_bytes, label))
             if found.fault:
                 faults += 1
                 print(f"file {label}: {found.fault}", flush=True)
-                if arguments.keep:
-                    shutil.copytree(
-                        path.parent, arguments.keep / str(number), symlinks=True, ignore=lambda *_: ["pipe"]
-                    )
             else:
-                ends[" and ".join("read" if code == READ else "refused" for code in found.codes)] += 1
+                ends[", ".join("read" if code == READ else "refused" for code in found.codes)] += 1
     for codes, files in ends.most_common():
-        print(f"{files:5} files: {codes} by show and sim")
+        print(f"{files:5} files: {codes} by sim, inspect and sim --input")
     print(
         f"the slowest: {slowest[0]:.2f} s, file {slowest[1]}; the most memory: {most[0] / 1e6:.0f} MB, file {most[1]}"
     )

@@ -1,41 +1,27 @@
 """Which feature maps stay on chip from their producer to all their consumers."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
 
 from archmodel.network.layer import Layer
 from archmodel.network.network import Network
+from archmodel.network.reach import places
 
 
-def compute_consumers(network: Network, tensor: str) -> tuple[Layer, ...]:
+def compute_consumers(network: Network, tensor: str) -> Iterator[Layer]:
     """The layers that multiply `tensor`, directly or through layers that machines apply on the way, in order.
 
-    Activations, pools, norms, joins and slices are applied as outputs are stored; they own no tensor here. What a layer
-    of kind other makes is a tensor of its own. A matmul consumes its first input; its second one is its kernels.
+    A matmul consumes its first input; its second one is its kernels.
     """
-    reached = reached_tensors(network, tensor)
-    return tuple(layer for layer in network.compute_layers if layer.inputs[0] in reached)
+    return (network.compute_layers[place] for place in places(network.reach.first[tensor]))
 
 
-def kernel_consumers(network: Network, tensor: str) -> tuple[Layer, ...]:
+def kernel_consumers(network: Network, tensor: str) -> Iterator[Layer]:
     """The matmuls whose kernels `tensor` is, directly or through layers that machines apply on the way, in order."""
-    reached = reached_tensors(network, tensor)
-    return tuple(layer for layer in network.compute_layers if not reached.isdisjoint(layer.inputs[1:]))
-
-
-def read_by_others(network: Network, tensor: str) -> bool:
-    """Whether other hardware reads `tensor`, directly or behind layers that machines apply on the way."""
-    reached = reached_tensors(network, tensor)
-    return any(layer.kind == "other" and not reached.isdisjoint(layer.inputs) for layer in network.layers)
-
-
-def reached_tensors(network: Network, tensor: str) -> set[str]:
-    """`tensor` and what layers make of it that machines apply on the way; an other is done by other hardware."""
-    reached = {tensor}
-    for layer in network.layers:
-        if not layer.is_compute and layer.kind != "other" and not reached.isdisjoint(layer.inputs):
-            reached.add(layer.name)
-    return reached
+    return (network.compute_layers[place] for place in places(network.reach.further[tensor]))
 
 
 @dataclass(frozen=True)
@@ -64,28 +50,42 @@ def plan_residency(network: Network, stored: Mapping[str, StoredLayer], capacity
     outputs, and tensors whose producer or consumers are not simulated, are in DRAM; so is what a layer of kind other
     reads and makes, and so are the kernels of a matmul, which machines fetch as they fetch weights.
     """
-    order = [layer.name for layer in network.compute_layers if layer.name in stored]
-    step = {name: index for index, name in enumerate(order)}
-    makers = (layer.name for layer in network.layers if layer.is_compute or layer.kind == "other")
-    tensors = (*network.inputs, *makers)
-    readers = {tensor: [layer.name for layer in compute_consumers(network, tensor)] for tensor in tensors}
-    sources: dict[str, list[str]] = {}
-    for tensor, names in readers.items():
-        for name in names:
-            sources.setdefault(name, []).append(tensor)
-    needed = [stored[name].input_bytes + stored[name].output_bytes for name in order]
+    layers, reach = network.compute_layers, network.reach
+    simulated = _bits(layer.name in stored for layer in layers)
+    takers = _bits(layer.name in stored and stored[layer.name].input_fits for layer in layers)
+    needed_bytes = np.zeros(len(layers), np.int64)
+    for place in places(simulated):
+        needed_bytes[place] = stored[layers[place].name].input_bytes + stored[layers[place].name].output_bytes
     kept: set[str] = set()
-    for name in order:
-        if not readers[name] or any(reader not in stored for reader in readers[name]):
+    for place in places(simulated):
+        name = layers[place].name
+        readers, output_bytes = reach.first[name], stored[name].output_bytes
+        if not readers or readers & ~takers or not stored[name].output_fits:
             continue
-        if kernel_consumers(network, name) or read_by_others(network, name):
+        if reach.further[name] or name in reach.other:
             continue
-        if not (stored[name].output_fits and all(stored[reader].input_fits for reader in readers[name])):
-            continue
-        between = range(step[name] + 1, max(step[reader] for reader in readers[name]))
-        held = [index for index in between if order[index] not in readers[name]]
-        if all(needed[index] + stored[name].output_bytes <= capacity_bytes for index in held):
-            for index in held:
-                needed[index] += stored[name].output_bytes
+        between = needed_bytes[place + 1 : readers.bit_length() - 1]
+        held = _flags(simulated & ~readers, place + 1, len(between))
+        if (between[held] + output_bytes <= capacity_bytes).all():
+            between[held] += output_bytes
             kept.add(name)
-    return {name: Placement(all(tensor in kept for tensor in sources[name]), name in kept) for name in order}
+    makers = (layer.name for layer in network.layers if layer.is_compute or layer.kind == "other")
+    fetched = 0
+    for tensor in (*network.inputs, *makers):
+        if tensor not in kept:
+            fetched |= reach.first[tensor]
+    return {
+        layers[place].name: Placement(not fetched >> place & 1, layers[place].name in kept)
+        for place in places(simulated)
+    }
+
+
+def _bits(flags: Iterable[bool]) -> int:
+    """A number whose bits are the flags."""
+    return int("".join("01"[flag] for flag in flags)[::-1] or "0", 2)
+
+
+def _flags(bits: int, start: int, count: int) -> npt.NDArray[np.bool_]:
+    """Some of the bits of a number."""
+    found = (bits >> start & (1 << count) - 1).to_bytes(-(-count // 8), "little")
+    return np.unpackbits(np.frombuffer(found, np.uint8), bitorder="little", count=count).view(np.bool_)

@@ -9,6 +9,7 @@ from pathlib import Path
 from archmodel.errors import WorkloadError, did_you_mean, show
 from archmodel.network.layer import GATES, Layer, Shape, check_input_count
 from archmodel.network.published import PublishedTotal
+from archmodel.network.reach import Reach
 from archmodel.network.zeros import Zeros
 
 BYTES_PER_PARAMETER = 4  # what frameworks store and publish
@@ -141,6 +142,21 @@ class Network:
             for tensor in dict.fromkeys(layer.inputs):
                 readers[tensor].append(layer.name)
         return {tensor: tuple(names) for tensor, names in readers.items()}
+
+    @cached_property
+    def places(self) -> dict[str, int]:
+        """Where each layer stands in the order of execution, by name."""
+        return {name: place for place, name in enumerate(self._by_name)}
+
+    @cached_property
+    def reach(self) -> Reach:
+        """Who reads every tensor, behind layers that machines apply on the way."""
+        return Reach.of(self.inputs, self.layers)
+
+    @cached_property
+    def states_inputs(self) -> bool:
+        """Whether something is stated of the zeros that any layer reads."""
+        return any(zeros.input_density is not None or zeros.weight_density is not None for zeros in self.zeros.values())
 
     @property
     def macs(self) -> int:

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 
-from archmodel.errors import WorkloadError
 from archmodel.network.onnx_axes import flattened, target_dims, with_ones, without
 from archmodel.network.onnx_file import MAX_RANK, Array, Node, Proto, tensor_array, tensor_shape
 
@@ -83,29 +82,35 @@ def folded(node: Node, inputs: Sequence[Constant | None]) -> Constant | None:
     return None if move is None else first.moved(move)
 
 
-def zero_point_removed(codes: Constant, zero_point: Constant | None, axis: int) -> Constant:
+def zero_point_removed(node: Node, codes: Constant, zero_point: Constant | None, axis: int) -> Constant:
     """Integer codes as distances from their zero point, one for all or one for each place along `axis`."""
     if zero_point is None:
         return codes
-    aligned = _aligned(zero_point, codes.shape, axis)
-    return made_of((codes, zero_point), lambda: codes.load().astype(np.int32) - aligned(np.int32))
+    aligned = _aligned(node, zero_point, codes.shape, axis)
+
+    def load() -> Array:
+        distances = codes.load().astype(np.int32)
+        distances -= aligned(np.int32)
+        return distances
+
+    return made_of(node, (codes, zero_point), load)
 
 
-def made_of(parts: Sequence[Constant], load: Callable[[], Array]) -> Constant:
-    """A constant in the shape of the first of its parts; WorkloadError where they are very many."""
+def made_of(node: Node, parts: Sequence[Constant], load: Callable[[], Array]) -> Constant:
+    """A constant of a `node` in the shape of the first of its parts; WorkloadError where they are very many."""
     num_tensors = sum(part.num_tensors for part in parts)
     if num_tensors > MOST_TENSORS:
-        raise WorkloadError(f"made of more than {MOST_TENSORS} tensors")
+        raise node.refuse(f"made of more than {MOST_TENSORS} tensors")
     return Constant(parts[0].shape, load, num_tensors)
 
 
-def _aligned(scales: Constant, shape: tuple[int, ...], axis: int) -> Callable[[Any], Array]:
+def _aligned(node: Node, scales: Constant, shape: tuple[int, ...], axis: int) -> Callable[[Any], Array]:
     """Numbers along one `axis` of `shape`, or one number, in a shape that broadcasts."""
     rank = len(shape)
     if scales.words == 1:
         return lambda dtype: scales.load().reshape(()).astype(dtype)
     if not -rank <= axis < rank or scales.shape != (shape[axis],):
-        raise WorkloadError(f"scale or zero point of shape {list(scales.shape)} for {list(shape)}: not supported")
+        raise node.refuse(f"scale or zero point of shape {list(scales.shape)} for {list(shape)}: not supported")
     dims = tuple(-1 if i == axis % rank else 1 for i in range(rank))
     return lambda dtype: scales.load().reshape(dims).astype(dtype)
 
@@ -126,11 +131,17 @@ def _quantization(node: Node, first: Constant, others: Sequence[Constant | None]
         raise node.refuse("scales of blocks are not supported")
     if scale is None:
         return None
-    scales = _aligned(scale, first.shape, axis)
+    scales = _aligned(node, scale, first.shape, axis)
     if node.op_type == "DequantizeLinear":
-        steps = zero_point_removed(first, zero_point, axis)
-        return made_of((steps, scale), lambda: steps.load().astype(np.float32) * scales(np.float32))
-    offsets = None if zero_point is None else _aligned(zero_point, first.shape, axis)
+        steps = zero_point_removed(node, first, zero_point, axis)
+
+        def numbers() -> Array:
+            multiples = steps.load().astype(np.float32)
+            multiples *= scales(np.float32)
+            return multiples
+
+        return made_of(node, (steps, scale), numbers)
+    offsets = None if zero_point is None else _aligned(node, zero_point, first.shape, axis)
 
     def codes() -> Array:
         with np.errstate(all="ignore"):  # a scale of zero is found as a weight that is not finite
@@ -142,7 +153,8 @@ def _quantization(node: Node, first: Constant, others: Sequence[Constant | None]
         return np.clip(rounded, limits.min, limits.max, out=rounded)
 
     # The zero point is read for its type too.
-    return made_of([first, scale] if zero_point is None else [first, scale, zero_point, zero_point], codes)
+    parts = [first, scale] if zero_point is None else [first, scale, zero_point, zero_point]
+    return made_of(node, parts, codes)
 
 
 def moved_dims(node: Node, dims: tuple[int, ...], argument: Constant | None) -> tuple[int, ...] | None:

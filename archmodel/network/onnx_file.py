@@ -16,13 +16,14 @@ import numpy as np
 import numpy.typing as npt
 
 from archmodel.errors import WorkloadError, one_line, show
-from archmodel.network.layer import MAX_WORDS
 from archmodel.network.onnx_wire import DAMAGED, check_wire, fields_of
 
 Array = npt.NDArray[Any]
 Proto = Any  # protobuf makes the classes of messages at run time; onnx may be missing
 
 MAX_FILE_BYTES = 2**31 - 1  # what protobuf can hold, onnx/checker.py: MAXIMUM_PROTOBUF
+MAX_TENSOR_WORDS = 2**28  # 1 GiB of float32; the largest of VGG-16 has 2**27
+MAX_OUTSIDE_BYTES = 2**33  # of all tensors in other files; they are read one after the other
 MAX_NODES = 100_000
 MAX_EDGES = 500_000  # tensors that the nodes read and make
 MAX_TEXT = 2**16  # characters of a name
@@ -47,7 +48,7 @@ FIELDS = {
     "UINT64": ("uint64_data", 64),
 }
 # What protobuf, numpy and Python raise over a file that is not what it seems.
-UNREADABLE = (OSError, ValueError, LookupError, ArithmeticError, RecursionError, MemoryError)
+UNREADABLE = (OSError, ValueError, TypeError, LookupError, ArithmeticError, RecursionError, MemoryError)
 
 
 def import_onnx() -> Any:
@@ -174,6 +175,7 @@ def open_model(path: Path) -> Proto:
         model = onnx.ModelProto.FromString(data)
     except DecodeError:
         raise WorkloadError(DAMAGED) from None
+    del data  # as large as all weights
     if not model.graph.node:
         raise WorkloadError("not an ONNX model: its graph has no nodes")
     if len(model.graph.node) > MAX_NODES:
@@ -199,8 +201,8 @@ def tensor_shape(tensor: Proto, folder: Path) -> tuple[int, ...]:
     """Dims of a stored tensor whose data have exactly that size; nothing is allocated."""
     where = f"tensor {show(tensor.name)}: "
     dims = tuple(tensor.dims[: MAX_RANK + 1])
-    if len(dims) > MAX_RANK or min(dims, default=0) < 0 or math.prod(dims) > MAX_WORDS:
-        raise WorkloadError(f"{where}dims {show(list(dims))}: at most {MAX_RANK} dims and {MAX_WORDS} words")
+    if len(dims) > MAX_RANK or min(dims, default=0) < 0 or math.prod(dims) > MAX_TENSOR_WORDS:
+        raise WorkloadError(f"{where}dims {show(list(dims))}: at most {MAX_RANK} dims and {MAX_TENSOR_WORDS} words")
     field, bits = _field(tensor)
     num_bytes = math.prod(dims) * bits // 8
     if tensor.data_location:

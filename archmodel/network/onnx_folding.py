@@ -6,9 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from archmodel.network.layer import MAX_WORDS
 from archmodel.network.onnx_constants import MOST_SHAPE_NUMBERS, Constant
-from archmodel.network.onnx_file import Array, Node
+from archmodel.network.onnx_file import MAX_TENSOR_WORDS, Array, Node
 
 ELEMENT_WISE: dict[str, Callable[..., Array]] = {
     "Sqrt": np.sqrt,
@@ -81,7 +80,7 @@ def _joined(node: Node, parts: Sequence[Constant]) -> Constant | None:
     rests = {(*part.shape[:place], *part.shape[place + 1 :]) for part in parts if len(part.shape) == rank}
     shape = list(parts[0].shape)
     shape[place] = sum(part.shape[place] for part in parts if len(part.shape) == rank)
-    if len(rests) != 1 or any(len(part.shape) != rank for part in parts) or math.prod(shape) > MAX_WORDS:
+    if len(rests) != 1 or any(len(part.shape) != rank for part in parts) or math.prod(shape) > MAX_TENSOR_WORDS:
         return None
     num_tensors = sum(part.num_tensors for part in parts)
     return Constant(tuple(shape), lambda: np.concatenate([part.load() for part in parts], axis=place), num_tensors)
@@ -110,10 +109,10 @@ def _sliced(node: Node, inputs: Sequence[Constant | None]) -> Constant | None:
 
 def _expanded(first: Constant, wanted: Constant) -> Constant | None:
     dims = wanted.integers()
-    if dims is None or min(dims, default=1) < 1 or math.prod(dims) > MAX_WORDS:
+    if dims is None or min(dims, default=1) < 1 or math.prod(dims) > MAX_TENSOR_WORDS:
         return None
     shape = np.broadcast_shapes(first.shape, dims)
-    if math.prod(shape) > MAX_WORDS:
+    if math.prod(shape) > MAX_TENSOR_WORDS:
         return None
     return Constant(shape, lambda: np.broadcast_to(first.load(), shape), first.num_tensors)
 

@@ -53,7 +53,7 @@ def product(builder: Builder, node: Node) -> None:
     transposed = bool(node.integer("transB", 0))
     if zero_point is not None and zero_point.words > 1:
         zero_point = zero_point.moved(lambda array: array.reshape(-1))
-    codes = zero_point_removed(weights, zero_point, axis=0 if transposed else 1)
+    codes = zero_point_removed(node, weights, zero_point, axis=0 if transposed else 1)
     matrix = codes if transposed else codes.moved(lambda array: array.T)
     if bias_at >= 0 and node.input(bias_at) in builder.values:
         raise node.refuse("adds a tensor that is no constant")

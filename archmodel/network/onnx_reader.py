@@ -31,6 +31,7 @@ from archmodel.network.onnx_made import left_to_run, made_constant
 from archmodel.network.onnx_operators import PASSED_ON, PLANES, SEQUENCES, read_operator
 from archmodel.network.onnx_others import WITH_GRAPHS
 from archmodel.network.onnx_products import RECURRENT
+from archmodel.network.onnx_stored import check_outside
 from archmodel.network.zeros import Zeros
 
 MOST_GAPS = 20  # nodes that were left out and are named
@@ -127,6 +128,7 @@ def _walked(path: Path, modified_ns: int, size_bytes: int) -> Builder:
 def _walk(path: Path, skip: bool, run: Run | None = None, model: Proto | None = None) -> Builder:
     builder = Builder()
     model = _without_branches(open_model(path) if model is None else model, path.parent, run)
+    check_outside(model, path.parent)
     graph = model.graph
     nodes = [Node.of(proto) for proto in graph.node]
     readers = Readers(nodes)
@@ -160,6 +162,7 @@ def _walk(path: Path, skip: bool, run: Run | None = None, model: Proto | None = 
                 raise
             builder.undo(node, before)
             _leave_out(builder, node, readers)
+    builder.known_dims = lambda name: None  # what it was holds the model in a circle
     return builder
 
 

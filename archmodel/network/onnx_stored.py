@@ -4,7 +4,16 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from archmodel.errors import WorkloadError
-from archmodel.network.onnx_file import Array, Proto, as_text, import_onnx, tensor_array, tensor_shape
+from archmodel.network.onnx_file import (
+    MAX_OUTSIDE_BYTES,
+    Array,
+    Proto,
+    as_text,
+    external_data,
+    import_onnx,
+    tensor_array,
+    tensor_shape,
+)
 
 
 def taken_in(model: Proto, folder: Path) -> dict[str, Array]:
@@ -24,6 +33,14 @@ def taken_in(model: Proto, folder: Path) -> dict[str, Array]:
         if tensor.data_location:
             _put_inside(tensor, _read(tensor, folder))
     return arrays
+
+
+def check_outside(model: Proto, folder: Path) -> None:
+    """WorkloadError if the tensors of the main graph that lie in other files are more bytes than a model may have."""
+    outside = (tensor for tensor in model.graph.initializer if tensor.data_location)
+    num_bytes = sum(external_data(tensor, folder)[2] for tensor in outside)
+    if num_bytes > MAX_OUTSIDE_BYTES:
+        raise WorkloadError(f"{num_bytes} bytes of tensors in other files; at most {MAX_OUTSIDE_BYTES}")
 
 
 def serialized(model: Proto) -> bytes:

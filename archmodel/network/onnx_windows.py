@@ -44,7 +44,7 @@ def convolution(builder: Builder, node: Node) -> None:
     if groups < 1 or depth * groups != builder.shapes[value.tensor][0]:
         raise node.refuse(f"weights {list(weights.shape)}, group = {groups}, for {list(value.sizes)}")
     zero_point = builder.constant(node, zero_point_at) if zero_point_at >= 0 else None
-    codes = zero_point_removed(weights, zero_point, axis=0)
+    codes = zero_point_removed(node, weights, zero_point, axis=0)
     fields = window_fields(node, builder.shapes[value.tensor], (R, S), rank - 2)
     fields["padding"] = tuple(own + more for own, more in zip(fields["padding"], padding, strict=True))
     biased = bias_at >= 0 and bool(node.input(bias_at))

@@ -55,7 +55,7 @@ class OperandSource:
 
     def operands(self, layer: Layer) -> Operands:
         """Masks of a layer that multiplies, with their origins."""
-        index = self.network.layers.index(layer)
+        index = self.network.places[layer.name]
         weights, inputs = self._weights(layer, index), self._inputs(layer, index)
         density, output_origin = self.output_density(layer)
         captured = self.activations.capture if self._all_captured and self.with_values else None
@@ -75,7 +75,7 @@ class OperandSource:
 
     def known_masks(self, layer: Layer) -> dict[str, tuple[Mask | None, str]]:
         """Masks of weights and inputs with their origins; None where nothing says how many non-zeros there are."""
-        index = self.network.layers.index(layer)
+        index = self.network.places[layer.name]
         found: dict[str, tuple[Mask | None, str]] = {}
         for operand, make in (("weights", self._weights), ("inputs", self._inputs)):
             try:
@@ -87,7 +87,7 @@ class OperandSource:
 
     def densities(self, layer: Layer) -> Densities:
         """What a statistical run knows of a layer; masks are made only where they are real or of a file."""
-        index, source = self.network.layers.index(layer), self._kernel_source(layer)
+        index, source = self.network.places[layer.name], self._kernel_source(layer)
         real = source.density is None and self.network.weight_mask_file(layer.name) is not None
         if source.is_real or real:
             weights = self._weights(layer, index)
@@ -244,13 +244,15 @@ class OperandSource:
         zeros = self.network.zeros.get(layer.name)
         if zeros is not None and zeros.output_density is not None:
             return zeros.output_density, f"profile: density {zeros.output_density:g}; {zeros.source}"
+        if self.activations.path is not None or not self.network.states_inputs:
+            return 1.0, TAKEN_AS_DENSE
         for consumer in compute_consumers(self.network, layer.name):
             known = self.network.zeros.get(consumer.name)
-            if self.activations.path is None and known is not None and known.input_density is not None:
+            if known is not None and known.input_density is not None:
                 return known.input_density, f"profile: the input density of {consumer.name}"
         for consumer in kernel_consumers(self.network, layer.name):
             known = self.network.zeros.get(consumer.name)
-            if self.activations.path is None and known is not None and known.weight_density is not None:
+            if known is not None and known.weight_density is not None:
                 return known.weight_density, f"profile: the density of {consumer.name}'s second input"
         return 1.0, TAKEN_AS_DENSE
 

@@ -91,7 +91,8 @@ class Study:
     ) -> list[RunResult]:
         """Results of machines, each with the layers that it is to run; the same zeros for all."""
         start = time.perf_counter()
-        shown = [layer for layer in self.layers if any(layer in own for _, own in machines)]
+        run = {layer.name for _, own in machines for layer in own}
+        shown = [layer for layer in self.layers if layer.name in run]
         check_batch(shown, self.source.batch)
         all_macs = self.seeds * sum(layer.macs for layer in shown)
 

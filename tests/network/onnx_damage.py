@@ -53,6 +53,18 @@ class Seed:
     data: bytes
     beside: dict[str, bytes] = field(default_factory=dict)
 
+    @property
+    def inputs(self) -> dict[str, Any]:
+        """Arrays that a run of the model takes, by name."""
+        graph, rng = onnx.ModelProto.FromString(self.data).graph, np.random.default_rng(0)
+        stored, arrays = {tensor.name for tensor in graph.initializer}, {}
+        for given in graph.input:
+            if given.name not in stored:
+                dims = [dim.dim_value or 1 for dim in given.type.tensor_type.shape.dim]
+                kind = helper.tensor_dtype_to_np_dtype(given.type.tensor_type.elem_type)
+                arrays[given.name] = (rng.random(dims) - 0.3).astype(kind)
+        return arrays
+
 
 def seed_models() -> list[Seed]:
     """About ten models: convolutions, codes, gates, products, constants, branches, functions, outside data."""
@@ -63,7 +75,8 @@ def seed_models() -> list[Seed]:
         "attention": _attention(),
         "constants": _constants(),
         "branches": _branches(),
-        "functions": _functions(),
+        "functions": _functions(called=False),
+        "function_calls": _functions(called=True),
     }
     seeds = [Seed(name, model.SerializeToString()) for name, model in made.items()]
     seeds.append(_outside())
@@ -134,10 +147,10 @@ def _branches() -> onnx.ModelProto:
     return model_of(nodes, {"x": (1, 4)}, {"w": floats(4, 4), "flag": np.array(True)}, outputs=["b", "y"])
 
 
-def _functions() -> onnx.ModelProto:
-    model = model_of(
-        [node("Gemm", ["x", "w"], "g"), node("Own", ["g"], "y", domain="own")], {"x": (1, 4)}, {"w": floats(4, 4)}
-    )
+def _functions(called: bool) -> onnx.ModelProto:
+    """A model with a function; one that is called can be run but not read."""
+    last = node("Own", ["g"], "y", domain="own") if called else node("Relu", ["g"], "y")
+    model = model_of([node("Gemm", ["x", "w"], "g"), last], {"x": (1, 4)}, {"w": floats(4, 4)})
     model.opset_import.append(helper.make_opsetid("own", 1))
     body = [helper.make_node("Relu", ["a"], ["b"])]
     model.functions.append(helper.make_function("own", "Own", ["a"], ["b"], body, [helper.make_opsetid("", 17)]))
@@ -280,12 +293,14 @@ def joined_in_a_circle(rng: random.Random, model: Any) -> None:
 def damaged(rng: random.Random, seeds: list[Seed]) -> Seed:
     """One of the models with one thing or a few done to it."""
     seed = rng.choice(seeds)
+    beside = seed.beside or {"w.bin": bytes(256)}
     if rng.random() < 0.4:
-        return Seed(seed.name, damaged_bytes(rng, seed.data, rng.choice(seeds).data), seed.beside)
+        return Seed(seed.name, damaged_bytes(rng, seed.data, rng.choice(seeds).data), beside)
     model = onnx.ModelProto.FromString(seed.data)
     changes: list[Callable[[random.Random, Any], None]] = [damaged_message] * 8 + [bound_to_outside, joined_in_a_circle]
     for _ in range(rng.choice((1, 1, 2, 4))):
         if model.graph.node:
             rng.choice(changes)(rng, model)
-    beside = {name: rng.choice((data, data[:-1], data * 2, b"")) for name, data in seed.beside.items()}
-    return Seed(seed.name, model.SerializeToString(), beside if rng.random() < 0.3 else seed.beside)
+    if rng.random() < 0.3:
+        beside = {name: rng.choice((data, data[:-1], data * 2, b"")) for name, data in beside.items()}
+    return Seed(seed.name, model.SerializeToString(), beside)

@@ -64,12 +64,27 @@ def test_a_tensor_is_read_through_activations_pools_and_joins():
     assert names_of(compute_consumers(net, "c")) == ["d", "e", "fc"]
     assert names_of(compute_consumers(net, "d")) == ["e", "fc"]
     assert names_of(compute_consumers(net, "e")) == []
-    assert compute_consumers(net, "c")[0] is net.layer("d")
+    assert next(compute_consumers(net, "c")) is net.layer("d")
 
 
 def test_a_layer_reached_on_two_paths_is_one_consumer():
     net = network(conv("a", "image"), relu("relu", "a"), join("add", "add", "a", "relu"), conv("b", "add"))
     assert names_of(compute_consumers(net, "a")) == ["b"]
+
+
+def test_every_layer_is_looked_at_once_for_all_tensors_together(monkeypatch):
+    layers, last = [], "image"
+    for index in range(200):
+        layers += [conv(f"conv{index}", last), join("add", f"add{index}", last, f"conv{index}")]
+        last = f"add{index}"
+    net = network(*layers)
+    multiplies, looks = Layer.is_compute, []
+    monkeypatch.setattr(Layer, "is_compute", property(lambda layer: looks.append(layer) or multiplies.fget(layer)))
+    readers = {layer.name: len(names_of(compute_consumers(net, layer.name))) for layer in layers}
+    assert [readers[f"conv{index}"] for index in (0, 100, 199)] == [199, 99, 0]
+    stored = {f"conv{index}": StoredLayer(1, 1, True, True) for index in range(200)}
+    assert plan_residency(net, stored, capacity_bytes=1000)["conv0"] == Placement(False, True)
+    assert len(looks) <= 5 * len(layers)
 
 
 def test_the_branches_of_googlenet():

@@ -8,10 +8,11 @@ pytest.importorskip("onnx")
 import onnx
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from onnx import TensorProto
 
 from archmodel.errors import WorkloadError
 from archmodel.network.onnx_reader import read_onnx, weights_of
-from tests.network.onnx_models import floats, model_of, node, save
+from tests.network.onnx_models import floats, model_of, node, save, tensor
 
 NODES = [
     node("Conv", ["x", "w"], "conv", pads=[1, 1, 1, 1]),
@@ -34,10 +35,12 @@ def quantized_and_recurrent_model():
         node("Transpose", ["product"], "steps", perm=[1, 0, 2]),
         node("LSTM", ["steps", "wi", "wr"], ["states", "last"], hidden_size=2, direction="bidirectional"),
         node("Transpose", ["last"], "t", perm=[1, 0, 2]),
-        node("Flatten", ["t"], "q"),
-        node("ConstantOfShape", ["two"], "ones"),
+        node("Flatten", ["t"], "f"),
+        node("Cast", ["f"], "q", to=TensorProto.UINT8),
+        node("ConstantOfShape", ["two"], "ones", value=tensor("one", np.ones(1, np.uint8))),
         node("MatMulInteger", ["q", "ones"], "integer"),
-        node("Concat", ["integer", "integer"], "both", axis=1),
+        node("Cast", ["integer"], "real", to=TensorProto.FLOAT),
+        node("Concat", ["real", "real"], "both", axis=1),
         node("Sum", ["both", "both"], "sum"),
         node("Clip", ["sum", "low"], "clip"),
     ]
@@ -111,9 +114,9 @@ def changed(tmp_path, name, change):
     ("dims", "reason"),
     [
         ([2, 3, 3, 4], "holds 216 bytes, its dims [2, 3, 3, 4] need 288"),
-        ([2**40, 2**40], "dims [1099511627776, 1099511627776]: at most 8 dims and 2147483648 words"),
-        ([-2, 27], "dims [-2, 27]: at most 8 dims and 2147483648 words"),
-        ([1] * 9, "dims [1, 1, 1, 1, 1, 1, 1, 1, 1]: at most 8 dims and 2147483648 words"),
+        ([2**40, 2**40], "dims [1099511627776, 1099511627776]: at most 8 dims and 268435456 words"),
+        ([-2, 27], "dims [-2, 27]: at most 8 dims and 268435456 words"),
+        ([1] * 9, "dims [1, 1, 1, 1, 1, 1, 1, 1, 1]: at most 8 dims and 268435456 words"),
     ],
 )
 def test_dims_that_the_data_do_not_have_are_refused(dims, reason, tmp_path):

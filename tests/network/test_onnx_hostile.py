@@ -1,7 +1,10 @@
 """Files that were made to do harm: read, or refused in one line, in little time and memory."""
 
+import gc
 import os
 import time
+import tracemalloc
+import weakref
 
 import numpy as np
 import pytest
@@ -12,7 +15,8 @@ import onnx
 from onnx import TensorProto, helper
 
 from archmodel.errors import WorkloadError
-from archmodel.network import onnx_constants, onnx_file, onnx_inference
+from archmodel.network import onnx_constants, onnx_file, onnx_folding, onnx_inference, onnx_reader, onnx_stored
+from archmodel.network.onnx_builder import Builder
 from archmodel.network.onnx_file import regular_file
 from archmodel.network.onnx_inference import inferred_dims, without_weights
 from archmodel.network.onnx_reader import read_onnx, weights_of
@@ -177,15 +181,15 @@ def test_very_many_nodes_of_one_name_are_numbered(tmp_path):
     assert [layers[0].name, layers[1].name, layers[-1].name] == ["same", "same.2", "same.9999"]
 
 
-@pytest.mark.parametrize("op_type", ["DequantizeLinear", "QuantizeLinear"])
-def test_codes_of_codes_do_not_grow_without_end(op_type, tmp_path):
+@pytest.mark.parametrize(("op_type", "refused"), [("DequantizeLinear", "z6"), ("QuantizeLinear", "z4")])
+def test_codes_of_codes_do_not_grow_without_end(op_type, refused, tmp_path):
     def chain(length):
         nodes = [node(op_type, [f"z{i}", "s", f"z{i}"], f"z{i + 1}") for i in range(length)]
         nodes = [*nodes, node("Clip", ["x", f"z{length}"], "y")]
         return model_of(nodes, {"x": (1, 4)}, {"z0": np.uint8(0), "s": np.float32(1)})
 
     assert len(read(chain(1), tmp_path).layers) == 1
-    assert refusal(chain(60), tmp_path) == "m: made of more than 64 tensors"
+    assert refusal(chain(60), tmp_path) == f"m: node '{refused}' ({op_type}): made of more than 64 tensors"
 
 
 def test_a_constant_without_words_reads_no_large_one(tmp_path):
@@ -203,6 +207,74 @@ def test_constants_that_are_made_are_smaller_than_those_that_are_stored(tmp_path
     monkeypatch.setattr(onnx_constants, "MAX_MADE_WORDS", 11)
     read(equal, tmp_path)
     assert "is no constant" in refusal(grown, tmp_path)
+
+
+def test_truth_values_cannot_be_subtracted(tmp_path):
+    nodes = [node("Sub", ["a", "a"], "dims"), node("Reshape", ["x", "dims"], "y")]
+    assert refusal(model_of(nodes, {"x": (1, 4)}, {"a": np.array([True, False])}), tmp_path) == "m: a damaged model"
+
+
+# Memory
+
+
+def test_a_stored_or_joined_tensor_has_a_limit(tmp_path, monkeypatch):
+    nodes = [node("Concat", ["w", "w"], "both", axis=0), node("Gemm", ["x", "both"], "y")]
+    model = model_of(nodes, {"x": (1, 8)}, {"w": floats(4, 3)})
+    read(model, tmp_path)
+    monkeypatch.setattr(onnx_folding, "MAX_TENSOR_WORDS", 23)
+    assert "is no constant" in refusal(model, tmp_path)
+    monkeypatch.setattr(onnx_file, "MAX_TENSOR_WORDS", 11)
+    assert refusal(model, tmp_path) == "m: tensor 'w': dims [4, 3]: at most 8 dims and 11 words"
+
+
+def test_an_expanded_constant_has_a_limit(tmp_path, monkeypatch):
+    nodes = [node("Expand", ["w", "dims"], "more"), node("Gemm", ["x", "more"], "y")]
+    model = model_of(nodes, {"x": (1, 4)}, {"w": floats(4, 1), "dims": np.array([4, 3])})
+    read(model, tmp_path)
+    monkeypatch.setattr(onnx_folding, "MAX_TENSOR_WORDS", 11)
+    assert "is no constant" in refusal(model, tmp_path)
+
+
+def test_tensors_outside_have_a_limit_together(tmp_path, monkeypatch):
+    (tmp_path / "w.bin").write_bytes(floats(4, 4).tobytes())
+    model = model_of([node("Gemm", ["x", "w0"], "h"), node("Gemm", ["h", "w1"], "y")], {"x": (1, 4)})
+    for name in ("w0", "w1"):
+        stored = model.graph.initializer.add(name=name, data_type=TensorProto.FLOAT, dims=[4, 4])
+        stored.data_location = TensorProto.EXTERNAL
+        stored.external_data.add(key="location", value="w.bin")
+    read(model, tmp_path)
+    monkeypatch.setattr(onnx_stored, "MAX_OUTSIDE_BYTES", 127)
+    assert refusal(model, tmp_path) == "m: 128 bytes of tensors in other files; at most 127"
+
+
+def test_a_network_that_is_read_holds_nothing_of_its_file(tmp_path, monkeypatch):
+    builders = []
+
+    def noted():
+        made = Builder()
+        builders.append(weakref.ref(made))
+        return made
+
+    monkeypatch.setattr(onnx_reader, "Builder", noted)
+    gc.disable()
+    try:
+        network = read(model_of([node("Gemm", ["x", "w"], "y")], {"x": (1, 4)}, {"w": floats(4, 4)}), tmp_path)
+        assert builders[0]() is None
+    finally:
+        gc.enable()
+    assert len(network.layers) == 1
+
+
+def test_codes_become_numbers_in_place(tmp_path):
+    nodes = [node("DequantizeLinear", ["q", "s"], "w"), node("Gemm", ["x", "w"], "y")]
+    stored = {"q": np.ones((1024, 1024), np.int8), "s": np.float32(0.5)}
+    weights = weights_of(save(model_of(nodes, {"x": (1, 1024)}, stored), tmp_path))
+    tracemalloc.start()
+    try:
+        assert weights["y"].dtype == np.float32
+        assert tracemalloc.get_traced_memory()[1] < 7 * 2**20  # a byte a word of the file, twice, and four
+    finally:
+        tracemalloc.stop()
 
 
 # onnx's shape inference
