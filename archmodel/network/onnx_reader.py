@@ -1,7 +1,7 @@
 """Networks in ONNX: one walk over the graph, layer by layer; what cannot be read names its node."""
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import cache, lru_cache
 from pathlib import Path
 from typing import Protocol
@@ -12,7 +12,7 @@ from archmodel.errors import SHOWN_CHARACTERS, WorkloadError, one_line, show
 from archmodel.network.layer import MAX_WORDS, Shape
 from archmodel.network.network import Network
 from archmodel.network.onnx_axes import Axes, axis
-from archmodel.network.onnx_branches import deciding_tensors, inlined
+from archmodel.network.onnx_branches import without_branches
 from archmodel.network.onnx_builder import Builder, letter_size
 from archmodel.network.onnx_constants import Constant, folded
 from archmodel.network.onnx_file import (
@@ -23,8 +23,10 @@ from archmodel.network.onnx_file import (
     Proto,
     Readers,
     as_text,
+    note_of,
     one_line_errors,
     open_model,
+    with_note,
 )
 from archmodel.network.onnx_folding import folded_further
 from archmodel.network.onnx_inference import declared_dims, inferred_dims
@@ -35,6 +37,12 @@ from archmodel.network.zeros import Zeros
 
 MOST_GAPS = 20  # nodes that were left out and are named
 MOST_FOLLOWED = 100  # nodes from an input to the one that says which axis is which
+Stored = Callable[[str, Proto, Path], Constant]
+
+
+def as_stored(_: str, tensor: Proto, folder: Path) -> Constant:
+    """A stored tensor of that name as the constant that it is."""
+    return Constant.stored(tensor, folder)
 
 
 class Run(Protocol):
@@ -59,9 +67,10 @@ def read_onnx(path: Path, source: str, skip: bool = False, run: Run | None = Non
 def read_model(path: Path, source: str, skip: bool = False, run: Run | None = None) -> tuple[Network, Builder]:
     """The network of `read_onnx`, and all that is known of its tensors in the file."""
     with one_line_errors(source):
-        builder = _walk(path, skip, run)
+        builder = walk(open_model(path), path.parent, skip, run)
         read = {tensor for layer in builder.layers.values() for tensor in layer.inputs}
         file = one_line(path.name)
+        origin = with_note(file, builder.note)
         shown, more = builder.left_out[:MOST_GAPS], len(builder.left_out) - MOST_GAPS
         gaps = (*shown, f"and {more} (more)") if more > 0 else tuple(shown)
         if not builder.layers:
@@ -72,7 +81,7 @@ def read_model(path: Path, source: str, skip: bool = False, run: Run | None = No
             source=f"{file}; left out: {', '.join(gaps)}" if gaps else file,
             inputs={name: shape for name, shape in builder.inputs.items() if name in read},
             layers=tuple(builder.layers.values()),
-            zeros={name: Zeros(source=file, weight_mask=f"{path.name}:{name}") for name in builder.weights},
+            zeros={name: Zeros(source=origin, weight_mask=f"{path.name}:{name}") for name in builder.weights},
             folder=path.parent,
             left_out=gaps,
         )
@@ -115,12 +124,13 @@ def weights_of(path: str | Path) -> Weights:
 @lru_cache(maxsize=1)
 def _walked(path: Path, modified_ns: int, size_bytes: int) -> Builder:
     """The walk over a file that has not changed since; a run asks for its layers one after the other."""
-    return _walk(path, skip=True)
+    return walk(open_model(path), path.parent, skip=True)
 
 
-def _walk(path: Path, skip: bool, run: Run | None = None) -> Builder:
-    builder = Builder()
-    model = _without_branches(open_model(path), path.parent, run)
+def walk(model: Proto, folder: Path, skip: bool, run: Run | None = None, stored: Stored = as_stored) -> Builder:
+    """All that is known of the tensors of a model; `stored` makes constants of names, stored tensors and the folder."""
+    builder = Builder(note=note_of(model))
+    model = without_branches(model, folder, {} if run is None else run.conditions)
     graph = model.graph
     nodes = [Node.of(proto) for proto in graph.node]
     readers = Readers(nodes)
@@ -130,7 +140,7 @@ def _walk(path: Path, skip: bool, run: Run | None = None) -> Builder:
         if as_text(function.domain) in OWN_DOMAINS:
             raise WorkloadError(f"function {show(as_text(function.name))}: redefines an operator; not supported")
     for tensor in graph.initializer:
-        builder.constants[as_text(tensor.name)] = Constant.stored(tensor, path.parent)
+        builder.constants[as_text(tensor.name)] = stored(as_text(tensor.name), tensor, folder)
     for given in graph.input:
         if (name := as_text(given.name)) not in builder.constants:
             dims = declared_dims(given)
@@ -144,7 +154,7 @@ def _walk(path: Path, skip: bool, run: Run | None = None) -> Builder:
     for node in nodes:
         before = builder.state(node)
         try:
-            _read_node(builder, node, path.parent)
+            _read_node(builder, node, lambda name, tensor: stored(name, tensor, folder))
             _check_sizes(builder, node, shown)
         except WorkloadError:
             if not skip:
@@ -152,25 +162,6 @@ def _walk(path: Path, skip: bool, run: Run | None = None) -> Builder:
             builder.undo(node, before)
             _leave_out(builder, node, readers)
     return builder
-
-
-def _without_branches(model: Proto, folder: Path, run: Run | None) -> Proto:
-    """The model with the branches that the run took, or that constants of the file choose."""
-    conditions = {} if run is None else dict(run.conditions)
-    while True:
-        model = inlined(model, conditions)
-        stored = {as_text(tensor.name): tensor for tensor in model.graph.initializer}
-        for proto in model.graph.node:
-            if proto.op_type == "Constant" and proto.output and proto.attribute:
-                stored[as_text(proto.output[0])] = proto.attribute[0].t
-        chosen = {
-            name: bool(Constant.stored(stored[decides], folder).load().reshape(-1)[0])
-            for name, decides in deciding_tensors(model).items()
-            if decides in stored and Constant.stored(stored[decides], folder).words == 1
-        }
-        if not chosen:
-            return model
-        conditions = chosen
 
 
 def _check_sizes(builder: Builder, node: Node, shown: Mapping[str, tuple[int, ...]]) -> None:
@@ -181,9 +172,9 @@ def _check_sizes(builder: Builder, node: Node, shown: Mapping[str, tuple[int, ..
             raise node.refuse(f"was read to make {found}, the run made {list(shown[name])}")
 
 
-def _read_node(builder: Builder, node: Node, folder: Path) -> None:
+def _read_node(builder: Builder, node: Node, stored: Callable[[str, Proto], Constant]) -> None:
     if node.op_type == "Constant":
-        builder.constants[node.outputs[0]] = _constant(node, folder)
+        builder.constants[node.outputs[0]] = _constant(node, stored)
         return None
     if node.op_type in ("Shape", "Size") and (dims := builder.dims_of(node.input(0))) is not None and node.outputs:
         part = dims[slice(node.integer("start", 0), node.integer("end", len(dims)))]
@@ -207,16 +198,16 @@ def _read_node(builder: Builder, node: Node, folder: Path) -> None:
     return read_operator(builder, node)
 
 
-def _constant(node: Node, folder: Path) -> Constant:
+def _constant(node: Node, stored: Callable[[str, Proto], Constant]) -> Constant:
     if not node.outputs:
         raise node.refuse("has no output")
     tensor = node.attribute("value", "t")
     if tensor is not None:
-        return Constant.stored(tensor, folder)
+        return stored(node.outputs[0], tensor)
     for key, read in (("value_int", "i"), ("value_ints", "ints"), ("value_float", "f"), ("value_floats", "floats")):
-        stored = node.attribute(key, read)
-        if stored is not None:
-            return Constant.of(np.array(stored, np.int64 if "int" in key else np.float32))
+        numbers = node.attribute(key, read)
+        if numbers is not None:
+            return Constant.of(np.array(numbers, np.int64 if "int" in key else np.float32))
     raise node.refuse("has no tensor")
 
 

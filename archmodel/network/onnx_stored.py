@@ -26,6 +26,13 @@ def taken_in(model: Proto, folder: Path) -> dict[str, Array]:
     return arrays
 
 
+def put_all_inside(model: Proto, folder: Path) -> None:
+    """Put what lies in other files into the model itself."""
+    for tensor in (*model.graph.initializer, *_tensors_below(model)):
+        if tensor.data_location:
+            _put_inside(tensor, _read(tensor, folder))
+
+
 def serialized(model: Proto) -> bytes:
     """The model as bytes; WorkloadError if it is larger than a file may be."""
     from google.protobuf.message import EncodeError
