@@ -84,6 +84,7 @@ def read_model(path: Path, source: str, skip: bool = False, run: Run | None = No
             zeros={name: Zeros(source=origin, weight_mask=f"{path.name}:{name}") for name in builder.weights},
             folder=path.parent,
             left_out=gaps,
+            weights_note=builder.note,
         )
         return network, builder
 
