@@ -113,10 +113,10 @@ def test_a_profile_is_what_the_network_states(hand, tmp_path):
 
 
 def test_deviations_are_those_of_the_layer(hand, tmp_path):
-    made, conv, _ = pruned(hand, tmp_path, quality=1.2, layers="conv")
-    assert 6 < 1.2 * CONV.std() < 7
+    made, conv, _ = pruned(hand, tmp_path, quality=1.3, layers="conv")
+    assert 6 < 1.3 * CONV.std() < 7
     np.testing.assert_array_equal(conv, [[0, -8, 0, 0], [0, 0, 7, 0]])
-    assert made.rule == "magnitude above 1.2 deviations"
+    assert made.rule == "magnitude above 1.3 deviations"
 
 
 STRUCTURES = {
@@ -195,7 +195,7 @@ def test_an_onnx_network_with_fewer_weights(model, tmp_path):
     assert (effect.inputs, effect.num_runs, len(effect.outputs)) == ("x.npy", 1, 1)
     assert effect.outputs[0].cosine == pytest.approx(cosine, rel=1e-12)
     assert (effect.outputs[0].largest_change, effect.outputs[0].largest) == (7, 26)
-    assert effect.warning == "cosine 0.96 to the network of before, below 0.99: it needs retraining"
+    assert effect.warning == "cosine 0.97 to the network of before, below 0.99: it needs retraining"
     run = archmodel.inspect(str(tmp_path / "out.onnx"), inputs=[str(tmp_path / "x.npy")])
     whose = "out.onnx (pruned: magnitude per layer to 0.5)"
     assert run.layers[0].origins["weights"] == f"real: {whose}"
@@ -229,15 +229,12 @@ def test_without_noise_it_is_written_and_says_why_nothing_is_known(tmp_path):
     pytest.importorskip("onnxruntime")
     from tests.network.onnx_models import floats, model_of, node, save
 
-    made = model_of([node("Conv", ["x", "w"], "y")], {"x": ["N", 3, 4, 4]}, {"w": floats(2, 3, 1, 1)})
-    made.graph.input.extend(made.graph.input)
-    made.graph.input[1].name = "z"
-    del made.graph.input[1].type.tensor_type.shape.dim[:]
-    made.graph.input[1].type.tensor_type.shape.dim.add(dim_param="long")
+    stored = {"w": floats(1, 3, 5), "r": floats(1, 3, 3, seed=1)}
+    made = model_of([node("RNN", ["x", "w", "r"], "y", hidden_size=3)], {"x": [4, "several", 5]}, stored)
     path = save(made, tmp_path)
     result = archmodel.prune(str(path), tmp_path / "out.onnx", density=0.5)
     assert result.effect is None
-    assert "nothing says how long 'long' is; give --input" in result.reason
+    assert "nothing says how long 'several' is; give --input" in result.reason
     assert (tmp_path / "out.onnx").exists()
 
 
@@ -362,7 +359,7 @@ def test_json_is_one_object_and_the_warning_is_beside_it(archmodel_run, model, t
     code, output, errors = archmodel_run(*arguments)
     assert (code, errors) == (
         0,
-        "archmodel: warning: cosine 0.96 to the network of before, below 0.99: it needs retraining\n",
+        "archmodel: warning: cosine 0.97 to the network of before, below 0.99: it needs retraining\n",
     )
     made = json.loads(output)
     assert list(made) == ["net", "output", "rule", "totals", "effect", "reason", "layers"]
