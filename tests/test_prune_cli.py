@@ -433,7 +433,7 @@ def test_what_cannot_be_quantized(options, line, hand, tmp_path):
 
 def test_a_weight_that_half_precision_cannot_hold_names_its_layer(hand, tmp_path):
     np.savez(tmp_path / "own.npz", **{"conv.weights": CONV.reshape(2, 4, 1, 1), "fc.weights": FC * 1e6})
-    with pytest.raises(WorkloadError, match="^fc: weights: 6e.07; allowed: magnitudes up to 65504"):
+    with pytest.raises(WorkloadError, match=r"^fc: weights: 6e.07; allowed: magnitudes up to 65504"):
         quantized(hand, tmp_path, to="fp16")
     assert not (tmp_path / "out.npz").exists()
 
