@@ -331,6 +331,17 @@ def test_an_onnx_network_has_the_values_of_its_codes(model, tmp_path):
     assert made.effect.outputs[0].largest_change == pytest.approx(np.abs((stored - before).sum(axis=0)).max(), rel=1e-5)
 
 
+def test_values_are_rounded_to_the_floats_of_the_file(tmp_path):
+    pytest.importorskip("onnxruntime")
+    from archmodel.network.onnx_reader import weights_of
+    from tests.network.test_onnx_writer import half_model, save
+
+    made = archmodel.quantize(str(save(half_model(), tmp_path)), tmp_path / "out.onnx", to="int8")
+    stored = weights_of(tmp_path / "out.onnx")["y"]
+    assert stored.dtype == np.float16
+    assert len(np.unique(stored)) == made.layers[0].distinct_codes
+
+
 # The command line
 
 
