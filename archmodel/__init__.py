@@ -1,8 +1,8 @@
 """archmodel: where time, energy and memory go in a deep-learning machine that skips zeros.
 
 ``simulate`` runs a network on a machine, ``simulate_machines`` on several, ``inspect`` says what a network is made of,
-``save`` and ``load`` write and read result files (docs/python.md). They are imported at their first use, so that
-``import archmodel`` and ``archmodel --help`` stay fast.
+``prune`` and ``quantize`` write one with other weights, ``save`` and ``load`` write and read result files
+(docs/python.md). They are imported at their first use, so that ``import archmodel`` and ``archmodel --help`` stay fast.
 """
 
 from importlib import import_module
@@ -12,8 +12,10 @@ if TYPE_CHECKING:
     from archmodel.results import load, save
     from archmodel.simulation import simulate, simulate_machines
     from archmodel.simulation.inspection import inspect
+    from archmodel.simulation.pruned_network import prune
+    from archmodel.simulation.quantized_network import quantize
 
-__all__ = ["__version__", "inspect", "load", "save", "simulate", "simulate_machines"]
+__all__ = ["__version__", "inspect", "load", "prune", "quantize", "save", "simulate", "simulate_machines"]
 
 __version__ = "0.1.0"
 
@@ -21,6 +23,8 @@ _HOMES = {
     **dict.fromkeys(("load", "save"), "archmodel.results"),
     **dict.fromkeys(("simulate", "simulate_machines"), "archmodel.simulation"),
     "inspect": "archmodel.simulation.inspection",
+    "prune": "archmodel.simulation.pruned_network",
+    "quantize": "archmodel.simulation.quantized_network",
 }
 
 

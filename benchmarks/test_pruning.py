@@ -1,5 +1,6 @@
 """Speed of pruning and quantization on a network of VGG-16's size, beside what numpy takes to make the weights."""
 
+import resource
 import subprocess
 import sys
 import time
@@ -70,6 +71,35 @@ def test_memory_of_pruning():
     done = subprocess.run([sys.executable, "-c", PEAK], capture_output=True, text=True, check=True)
     print({"peak_gb": round(int(done.stdout) / 1e9, 2)})
     assert int(done.stdout) < 1.5e9
+
+
+def test_the_verb_beside_reading_and_writing_the_weights(benchmark, tmp_path):
+    """`archmodel prune` and the bytes of all encodings, whole processes, beside numpy that only copies the file."""
+    own, out = tmp_path / "own.npz", tmp_path / "out.npz"
+    np.savez(own, **{f"{layer.name}.weights": random_weights(layer) for layer in NETWORK.compute_layers})
+    verb = [sys.executable, "-m", "archmodel"]
+    prune = [*verb, "prune", "vgg16", "-o", out, "--weights", own, "--density", "0.075", "--json"]
+    encode = [*verb, "inspect", "vgg16", "--weights", out, "--encodings", "--json"]
+    copy = "import sys, numpy\nwith numpy.load(sys.argv[1]) as own: numpy.savez(sys.argv[2], **own)"
+    copied_s = spent(sys.executable, "-c", copy, own, tmp_path / "copy.npz")
+    pruned_s, encoded_s = spent(*prune), spent(*encode)
+    benchmark.extra_info |= {
+        "pruned_cpu_s": round(pruned_s, 2),
+        "encoded_cpu_s": round(encoded_s, 2),
+        "both_over_copied": round((pruned_s + encoded_s) / copied_s, 1),
+        "peak_gb": round(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024 / 1e9, 2),
+    }
+    benchmark.pedantic(spent, prune, rounds=1)
+    print(benchmark.extra_info)
+    assert pruned_s + encoded_s < 10
+
+
+def spent(*command):
+    """Seconds of all cores that a process takes."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
 def test_sharing_beside_linear_quantization(benchmark):

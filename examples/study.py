@@ -25,7 +25,8 @@ def run(network: Network, prepare: Callable[[Array], Array] = lambda images: ima
     chosen.folder.mkdir(parents=True, exist_ok=True)
     digits = Digits.load()
     digits = Digits(prepare(digits.images), digits.labels)
-    model = trained_and_pruned(network, digits)
+    dense = chosen.folder / f"{network.name}_dense.onnx"
+    model = trained_and_pruned(network, digits, lambda trained: write_onnx(dense, trained))
     images = digits.to_test[0][: chosen.images]
     write_operands(chosen.folder / f"{network.name}.npz", model, images)
     written = write_onnx(chosen.folder / f"{network.name}.onnx", model)
@@ -33,15 +34,18 @@ def run(network: Network, prepare: Callable[[Array], Array] = lambda images: ima
     print_densities(model)
     print(f"{network.name}.npz: weights, and inputs for {len(images)} of {NUM_TEST_IMAGES} test images")
     print(f"{network.name}.onnx: the network" if written else "no ONNX file: pip install onnx")
+    if written:
+        print(f"{dense.name}: the network before it was pruned")
     print(f"{network.name}_pictures: these images" if drawn else "no pictures: pip install pillow")
 
 
-def trained_and_pruned(network: Network, digits: Digits) -> Model:
+def trained_and_pruned(network: Network, digits: Digits, keep_dense: Callable[[Model], object]) -> Model:
     """The pruned model; AssertionError if it recognizes too little to be worth a simulation."""
     model = Model(network)
     print(f"{'':9}  non-zero weights  accuracy on {NUM_TEST_IMAGES} test images")
     model.train(*digits.to_train)
     print_accuracy("trained", model, digits)
+    keep_dense(model)
     model.prune()
     print_accuracy("pruned", model, digits)
     model.train(*digits.to_train)

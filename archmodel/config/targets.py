@@ -2,8 +2,8 @@
 
 import os
 import secrets
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from archmodel.errors import ResultError, one_line
@@ -34,13 +34,20 @@ def check_target(path: PathLike, suffixes: Sequence[str], what: str) -> None:
 
 def replace_file(target: str, image: bytes) -> None:
     """Put `image` where `target` is, at once, when all of it is on the disk; an error leaves what was there."""
+    with replaced_file(target) as temporary, open(temporary, "xb") as file:
+        file.write(image)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+@contextmanager
+def replaced_file(target: PathLike) -> Iterator[str]:
+    """A name beside `target` for what takes its place in the end, at once; an error leaves what was there."""
     # The name is new in every call, so that runs that write into one folder at once do not meet.
+    target = os.path.realpath(target)
     temporary = os.path.join(os.path.dirname(target), f".archmodel-{secrets.token_hex(8)}.tmp")
     try:
-        with open(temporary, "xb") as file:
-            file.write(image)
-            file.flush()
-            os.fsync(file.fileno())
+        yield temporary
         os.replace(temporary, target)
     except BaseException:
         with suppress(OSError):

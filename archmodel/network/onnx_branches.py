@@ -2,9 +2,11 @@
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 from archmodel.errors import WorkloadError, show
+from archmodel.network.onnx_constants import Constant
 from archmodel.network.onnx_file import Node, Proto, as_text, import_onnx
 
 BRANCHES = {True: "then_branch", False: "else_branch"}
@@ -36,6 +38,24 @@ def inlined(model: Proto, conditions: Mapping[str, bool]) -> Proto:
             copy.CopyFrom(model)
         _inline_once(copy.graph, conditions)
     return copy
+
+
+def without_branches(model: Proto, folder: Path, conditions: Mapping[str, bool]) -> Proto:
+    """The model with the branches of `conditions`, or that constants of the file choose; itself where there is none."""
+    while True:
+        model = inlined(model, conditions)
+        stored = {as_text(tensor.name): tensor for tensor in model.graph.initializer}
+        for proto in model.graph.node:
+            if proto.op_type == "Constant" and proto.output and proto.attribute:
+                stored[as_text(proto.output[0])] = proto.attribute[0].t
+        chosen = {
+            name: bool(Constant.stored(stored[decides], folder).load().reshape(-1)[0])
+            for name, decides in deciding_tensors(model).items()
+            if decides in stored and Constant.stored(stored[decides], folder).words == 1
+        }
+        if not chosen:
+            return model
+        conditions = chosen
 
 
 def _inline_once(graph: Proto, conditions: Mapping[str, bool]) -> None:

@@ -71,6 +71,7 @@ class Builder:
     read : names of all ONNX tensors that a node reads or the graph returns
     left_out : nodes that were left out, `name (op_type)`
     repeats : how often a name has been asked for again
+    note : what archmodel has done to the weights of the file
     """
 
     inputs: dict[str, Shape] = field(default_factory=dict)
@@ -87,6 +88,7 @@ class Builder:
     read: set[str] = field(default_factory=set)
     left_out: list[str] = field(default_factory=list)
     repeats: dict[str, int] = field(default_factory=dict)
+    note: str = ""
 
     def value(self, node: Node, index: int = 0) -> Value:
         """The tensor that a node reads; WorkloadError if nothing above makes it or it is a constant."""

@@ -29,6 +29,7 @@ MAX_EDGES = 500_000  # tensors that the nodes read and make
 MAX_TEXT = 2**16  # characters of a name
 MAX_RANK = 8
 MAX_ATTRIBUTE_NUMBERS = 2**20
+NOTE_KEY, MAX_NOTE = "archmodel", 300  # of the metadata, and characters of it
 ATTRIBUTE_TYPES = {"i": "INT", "f": "FLOAT", "s": "STRING", "t": "TENSOR", "ints": "INTS", "floats": "FLOATS"}
 OWN_DOMAINS = ("", "ai.onnx")
 # The field of a TensorProto that holds values of a type where raw_data does not, and bits of a value; onnx.proto.
@@ -184,6 +185,17 @@ def open_model(path: Path) -> Proto:
     if num_edges > MAX_EDGES:
         raise WorkloadError(f"its nodes read and make {num_edges} tensors; at most {MAX_EDGES}")
     return model
+
+
+def note_of(model: Proto) -> str:
+    """What archmodel has done to the weights of a model, of its metadata; empty where there is nothing."""
+    texts = [as_text(entry.value[:MAX_NOTE]) for entry in model.metadata_props if entry.key == NOTE_KEY]
+    return one_line("; ".join(texts), MAX_NOTE)
+
+
+def with_note(file: str, note: str) -> str:
+    """`file (note)`, for origins."""
+    return f"{file} ({note})" if note else file
 
 
 @contextmanager

@@ -1,6 +1,6 @@
 """Tensors that nodes of an ONNX file make of constants alone: computed here, or by a run where the operator is not."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 
@@ -12,29 +12,37 @@ from archmodel.network.onnx_file import Node, Proto, as_text
 from archmodel.network.onnx_folding import folded_further
 from archmodel.network.onnx_operands import VARYING
 
+Stored = Callable[[str, Proto, Path], Constant]
 BRANCHES = ("then_branch", "else_branch")
 
 
-def made_constant(node: Node, constants: Mapping[str, Constant | None], folder: Path) -> Constant | None:
+def as_stored(_: str, tensor: Proto, folder: Path) -> Constant:
+    """A stored tensor of that name as the constant that it is."""
+    return Constant.stored(tensor, folder)
+
+
+def made_constant(
+    node: Node, constants: Mapping[str, Constant | None], folder: Path, stored: Stored = as_stored
+) -> Constant | None:
     """The first output of a node that reads `constants` only; None for another node, or where it is not computed."""
     if node.op_type == "Constant":
-        return _stored(node, folder)
+        return _constant(node, folder, stored)
     if not node.outputs or not node.inputs or any(name and constants.get(name) is None for name in node.inputs):
         return None
     inputs = [constants.get(name) for name in node.inputs]
     return folded(node, inputs) or folded_further(node, inputs)
 
 
-def _stored(node: Node, folder: Path) -> Constant:
+def _constant(node: Node, folder: Path, stored: Stored) -> Constant:
     if not node.outputs:
         raise node.refuse("has no output")
     tensor = node.attribute("value", "t")
     if tensor is not None:
-        return Constant.stored(tensor, folder)
+        return stored(node.outputs[0], tensor, folder)
     for key, read in (("value_int", "i"), ("value_ints", "ints"), ("value_float", "f"), ("value_floats", "floats")):
-        stored = node.attribute(key, read)
-        if stored is not None:
-            return Constant.of(np.array(stored, np.int64 if "int" in key else np.float32))
+        numbers = node.attribute(key, read)
+        if numbers is not None:
+            return Constant.of(np.array(numbers, np.int64 if "int" in key else np.float32))
     raise node.refuse("has no tensor")
 
 

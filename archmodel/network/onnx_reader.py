@@ -12,7 +12,7 @@ from archmodel.errors import SHOWN_CHARACTERS, WorkloadError, one_line, show
 from archmodel.network.layer import MAX_WORDS, Shape
 from archmodel.network.network import Network
 from archmodel.network.onnx_axes import Axes, axis
-from archmodel.network.onnx_branches import deciding_tensors, inlined
+from archmodel.network.onnx_branches import without_branches
 from archmodel.network.onnx_builder import Builder, letter_size
 from archmodel.network.onnx_constants import Constant
 from archmodel.network.onnx_file import (
@@ -23,11 +23,13 @@ from archmodel.network.onnx_file import (
     Proto,
     Readers,
     as_text,
+    note_of,
     one_line_errors,
     open_model,
+    with_note,
 )
 from archmodel.network.onnx_inference import declared_dims, inferred_dims
-from archmodel.network.onnx_made import left_to_run, made_constant
+from archmodel.network.onnx_made import Stored, as_stored, left_to_run, made_constant
 from archmodel.network.onnx_operators import PASSED_ON, PLANES, SEQUENCES, read_operator
 from archmodel.network.onnx_others import WITH_GRAPHS
 from archmodel.network.onnx_products import RECURRENT
@@ -66,9 +68,10 @@ def read_model(
 ) -> tuple[Network, Builder]:
     """The network of `read_onnx`, and what is known of its tensors; `model` is the file where it is open already."""
     with one_line_errors(source):
-        builder = _walk(path, skip, run, model)
+        builder = walk(open_model(path) if model is None else model, path.parent, skip, run)
         read = {tensor for layer in builder.layers.values() for tensor in layer.inputs}
         file = one_line(path.name)
+        origin = with_note(file, builder.note)
         shown, more = builder.left_out[:MOST_GAPS], len(builder.left_out) - MOST_GAPS
         gaps = (*shown, f"and {more} (more)") if more > 0 else tuple(shown)
         if not builder.layers:
@@ -79,9 +82,10 @@ def read_model(
             source=f"{file}; left out: {', '.join(gaps)}" if gaps else file,
             inputs={name: shape for name, shape in builder.inputs.items() if name in read},
             layers=tuple(builder.layers.values()),
-            zeros={name: Zeros(source=file, weight_mask=f"{path.name}:{name}") for name in builder.weights},
+            zeros={name: Zeros(source=origin, weight_mask=f"{path.name}:{name}") for name in builder.weights},
             folder=path.parent,
             left_out=gaps,
+            weights_note=builder.note,
         )
         return network, builder
 
@@ -122,13 +126,14 @@ def weights_of(path: str | Path) -> Weights:
 @lru_cache(maxsize=1)
 def _walked(path: Path, modified_ns: int, size_bytes: int) -> Builder:
     """The walk over a file that has not changed since; a run asks for its layers one after the other."""
-    return _walk(path, skip=True)
+    return walk(open_model(path), path.parent, skip=True)
 
 
-def _walk(path: Path, skip: bool, run: Run | None = None, model: Proto | None = None) -> Builder:
-    builder = Builder()
-    model = _without_branches(open_model(path) if model is None else model, path.parent, run)
-    check_outside(model, path.parent)
+def walk(model: Proto, folder: Path, skip: bool, run: Run | None = None, stored: Stored = as_stored) -> Builder:
+    """All that is known of the tensors of a model; `stored` makes constants of names, stored tensors and the folder."""
+    builder = Builder(note=note_of(model))
+    model = without_branches(model, folder, {} if run is None else run.conditions)
+    check_outside(model, folder)
     graph = model.graph
     nodes = [Node.of(proto) for proto in graph.node]
     readers = Readers(nodes)
@@ -138,7 +143,7 @@ def _walk(path: Path, skip: bool, run: Run | None = None, model: Proto | None = 
         if as_text(function.domain) in OWN_DOMAINS:
             raise WorkloadError(f"function {show(as_text(function.name))}: redefines an operator; not supported")
     for tensor in graph.initializer:
-        builder.constants[as_text(tensor.name)] = Constant.stored(tensor, path.parent)
+        builder.constants[as_text(tensor.name)] = stored(as_text(tensor.name), tensor, folder)
     for given in graph.input:
         if (name := as_text(given.name)) not in builder.constants:
             dims = declared_dims(given)
@@ -148,14 +153,14 @@ def _walk(path: Path, skip: bool, run: Run | None = None, model: Proto | None = 
     builder.read = {name for node in nodes for name in node.inputs}
     shown = {} if run is None else run.shapes
     if run is not None:
-        kept = (name for name in left_to_run(model, path.parent) if run.has(name))
+        kept = (name for name in left_to_run(model, folder) if run.has(name))
         builder.kept = {name: Constant(shown[name], partial(run.tensor, name, 0)) for name in kept}
     inferred = cache(lambda: inferred_dims(_with_sizes(model, builder)))
     builder.known_dims = lambda name: shown[name] if name in shown else _sizes(inferred().get(name))
     for node in nodes:
         before = builder.state(node)
         try:
-            _read_node(builder, node, path.parent)
+            _read_node(builder, node, folder, stored)
             _check_sizes(builder, node, shown)
         except WorkloadError:
             if not skip:
@@ -166,25 +171,6 @@ def _walk(path: Path, skip: bool, run: Run | None = None, model: Proto | None = 
     return builder
 
 
-def _without_branches(model: Proto, folder: Path, run: Run | None) -> Proto:
-    """The model with the branches that the run took, or that constants of the file choose."""
-    conditions = {} if run is None else dict(run.conditions)
-    while True:
-        model = inlined(model, conditions)
-        stored = {as_text(tensor.name): tensor for tensor in model.graph.initializer}
-        for proto in model.graph.node:
-            if proto.op_type == "Constant" and proto.output and proto.attribute:
-                stored[as_text(proto.output[0])] = proto.attribute[0].t
-        chosen = {
-            name: bool(Constant.stored(stored[decides], folder).load().reshape(-1)[0])
-            for name, decides in deciding_tensors(model).items()
-            if decides in stored and Constant.stored(stored[decides], folder).words == 1
-        }
-        if not chosen:
-            return model
-        conditions = chosen
-
-
 def _check_sizes(builder: Builder, node: Node, shown: Mapping[str, tuple[int, ...]]) -> None:
     """What a node was read to make must be what it made in the run."""
     for name in node.outputs:
@@ -193,13 +179,13 @@ def _check_sizes(builder: Builder, node: Node, shown: Mapping[str, tuple[int, ..
             raise node.refuse(f"was read to make {found}, the run made {list(shown[name])}")
 
 
-def _read_node(builder: Builder, node: Node, folder: Path) -> None:
+def _read_node(builder: Builder, node: Node, folder: Path, stored: Stored) -> None:
     if node.op_type in ("Shape", "Size") and (dims := builder.dims_of(node.input(0))) is not None and node.outputs:
         part = dims[slice(node.integer("start", 0), node.integer("end", len(dims)))]
         numbers = np.array(part if node.op_type == "Shape" else math.prod(dims), np.int64)
         builder.constants[node.outputs[0]] = Constant.of(numbers)
         return None
-    if (constant := made_constant(node, builder.constants, folder)) is not None:
+    if (constant := made_constant(node, builder.constants, folder, stored)) is not None:
         builder.constants[node.outputs[0]] = constant
         return None
     if not node.outputs:

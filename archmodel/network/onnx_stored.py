@@ -43,6 +43,13 @@ def check_outside(model: Proto, folder: Path) -> None:
         raise WorkloadError(f"{num_bytes} bytes of tensors in other files; at most {MAX_OUTSIDE_BYTES}")
 
 
+def put_all_inside(model: Proto, folder: Path) -> None:
+    """Put what lies in other files into the model itself."""
+    for tensor in (*model.graph.initializer, *_tensors_below(model)):
+        if tensor.data_location:
+            _put_inside(tensor, _read(tensor, folder))
+
+
 def serialized(model: Proto) -> bytes:
     """The model as bytes; WorkloadError if it is larger than a file may be."""
     from google.protobuf.message import EncodeError

@@ -8,6 +8,7 @@ import tokenize
 import zipfile
 import zlib
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import IO
 
@@ -19,6 +20,7 @@ from archmodel.operands.operands import Mask, Values
 
 LARGEST_VALUE = 2**31 - 1
 EXACT_BITS = 53  # of whole numbers in float64
+NOTE_KEY, MAX_NOTE = "archmodel.note", 300  # bytes that say what was done to the arrays, and how many count
 MOST_CODE_BITS = 23  # beyond what float32 tells apart
 # What the system, zipfile, its decompressors and numpy's reader of headers raise over a file that is not what it seems.
 UNREADABLE = (
@@ -43,6 +45,15 @@ class Archive:
             raise
         except UNREADABLE as error:
             raise WorkloadError(f"{self.name}: {getattr(error, 'strerror', None) or 'not an npz archive'}") from None
+
+    @cached_property
+    def note(self) -> str:
+        """What archmodel has done to the arrays; empty where the file does not say."""
+        if NOTE_KEY not in self.keys:
+            return ""
+        shape = self.header(NOTE_KEY).shape
+        stored = self.read(NOTE_KEY, f"at most {MAX_NOTE} bytes", [shape] if len(shape) == 1 else [])
+        return one_line(stored[:MAX_NOTE].astype(np.uint8).tobytes().decode("utf-8", "replace"))
 
     def header(self, key: str) -> "NpyHeader":
         """What the array `key`, one of `keys`, is."""

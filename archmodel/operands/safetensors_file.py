@@ -28,6 +28,8 @@ TYPES = {
 class SafetensorsFile:
     """A safetensors file, with the interface of an `Archive`."""
 
+    note = ""  # archmodel writes none of these
+
     def __init__(self, path: str | Path) -> None:
         """Check the header of `path`; WorkloadError if it is not a readable safetensors file."""
         self.path = Path(path)

@@ -11,6 +11,7 @@ from archmodel.errors import UnknownDensityError, WorkloadError
 from archmodel.network.footprint import compute_consumers, kernel_consumers
 from archmodel.network.layer import Layer
 from archmodel.network.network import Network
+from archmodel.network.onnx_file import with_note
 from archmodel.network.zeros import Zeros
 from archmodel.operands.archive import codes_of, mask_and_values, real_mask
 from archmodel.operands.correlated import CorrelatedZeros, correlated_inputs, correlated_weights
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["OperandSource", "Source", "UnknownDensityError"]
 WEIGHTS, INPUTS = 0, 1  # operand numbers of the random streams
 UNIFORM_POSITIONS = "uniform positions"
+NOT_CAPTURED_AGAIN = "not captured again since the weights were changed"
 TAKEN_AS_DENSE = "unknown: taken as dense"
 
 
@@ -119,6 +121,18 @@ class OperandSource:
         """Whether weights and activations are those of a real run."""
         return self.weights == Source() and self.activations.capture is not None
 
+    @property
+    def _weights_note(self) -> str:
+        """What archmodel has done to the weights of the run; empty where they are as somebody else made them."""
+        if self.weights.path is not None:
+            return self.weights.archive.note
+        return self.network.weights_note if self.weights.density is None else ""
+
+    @property
+    def _before(self) -> str:
+        """What the origin of activations says beside weights that archmodel has changed."""
+        return f", {NOT_CAPTURED_AGAIN}" if self._weights_note else ""
+
     def _captured(self, layer: Layer, array: npt.NDArray[Any], origin: str) -> Tensor:
         """An operand from the numbers of a real run, or from its mask where no values are wanted."""
         mask = np.ascontiguousarray(array if array.dtype == np.bool_ else array != 0).view(np.uint8)
@@ -136,7 +150,7 @@ class OperandSource:
             return self._captured(layer, self.activations.capture.weights(layer), f"real: {self._zeros(layer).source}")
         if source.path is not None:
             stored = stored_weights(source.archive, layer, shape)
-            return Tensor(*mask_and_values(stored), f"file: {source.archive.name}")
+            return Tensor(*mask_and_values(stored), f"file: {with_note(source.archive.name, source.archive.note)}")
         real = self.network.weight_mask_file(layer.name)
         if real is not None and source.density is None:
             return Tensor(*real_mask(*real, shape), f"real: {self._zeros(layer).source}")
@@ -206,15 +220,17 @@ class OperandSource:
         one_image, captured = layer.multiplied_shape, self.activations.capture
         shape = (self.batch, *one_image)
         if captured is not None:
+            of_these = self._weights_note and self._all_captured
+            whose = f", with the weights of {self._zeros(layer).source}" if of_these else self._before
             inputs = captured.inputs(layer, only_mask=not self.with_values)
-            return self._captured(layer, inputs, f"captured: {captured.description}")
+            return self._captured(layer, inputs, f"captured: {captured.description}{whose}")
         if self.activations.path is not None:
             key = f"{layer.name}.inputs"
             shapes = [shape, shape[:2], one_image, one_image[:1]] if layer.kind == "fc" else [shape, one_image]
             read = self.activations.archive.read(key, f"{shape} or, for one image, {one_image}", shapes)
             if read.size == math.prod(one_image) and self.batch > 1:
                 raise WorkloadError(f"{self.activations.archive.name}: {key}: one image; --batch is {self.batch}")
-            return Tensor(*mask_and_values(read.reshape(shape)), f"file: {self.activations.archive.name}")
+            return Tensor(*mask_and_values(read.reshape(shape)), f"file: {self.activations.archive.name}{self._before}")
         density, origin = self._input_density(layer)
         rng, count = generator(self.seed, index, INPUTS), round(density * math.prod(shape))
         mask = place(rng, shape, count) if self.zeros is None else correlated_inputs(rng, self.zeros, shape, count)
@@ -227,7 +243,7 @@ class OperandSource:
         if zeros.input_density is None:
             raise self._unknown(layer, "input", "--activations")
         pattern = self._input_pattern or UNIFORM_POSITIONS
-        return zeros.input_density, f"profile: density {zeros.input_density:g}, {pattern}; {zeros.source}"
+        return zeros.input_density, f"profile: density {zeros.input_density:g}, {pattern}; {zeros.source}{self._before}"
 
     def input_density(self, layer: Layer) -> float:
         """Density that is known of a layer's inputs before they are made; 1 for those of a file."""
