@@ -58,6 +58,7 @@ class Machine:
     config: MachineConfig
     module: ModuleType
     technology: Technology
+    precision: str | None = None  # what was asked for in the place of the widths of its file
 
     @property
     def kinds(self) -> tuple[str, ...]:
@@ -124,14 +125,22 @@ def with_interval(result: LayerResult, context: Context) -> LayerResult:
 
 
 def load_machine(
-    name_or_path: str, assignments: tuple[str, ...] = (), technology: str | None = None, option: str = "--set "
+    name_or_path: str,
+    assignments: tuple[str, ...] = (),
+    technology: str | None = None,
+    option: str = "--set ",
+    precision: str | None = None,
 ) -> Machine:
     """Read and check a machine of configs/accelerators/ or a TOML file; `option` as in `config.load`.
 
     Its key `model` names a module of archmodel.accelerators, or with '.py' a Python file beside the TOML file.
     technology : a node of configs/technology/ or a TOML file; the machine's own when None
+    precision : one of the file's [precisions], put in before the assignments
     """
     data, source = config.read("accelerators", name_or_path)
+    if precision is not None:
+        data = config.merged(data, widths(name_or_path, precision))
+        source = f"{source} [precisions.{precision}]"
     model, where = data.get("model"), f"{source}: model = {show(data.get('model'))}"
     if isinstance(model, str) and model.endswith(plug_in.SUFFIX):
         path, _ = config.locate("accelerators", name_or_path)
@@ -144,7 +153,17 @@ def load_machine(
     if missing:
         raise ConfigError(f"{where}: Config lacks {', '.join(missing)}; it needs {', '.join(REQUIRED)}")
     node = load_technology(checked.technology if technology is None else technology)
-    return Machine(source_name(name_or_path), str(model), checked, module, node)
+    return Machine(source_name(name_or_path), str(model), checked, module, node, precision)
+
+
+def widths(name_or_path: str, precision: str) -> dict[str, Any]:
+    """What a machine's file changes for a precision; ConfigError with those that it has."""
+    known = config.variants("accelerators", name_or_path)
+    if precision not in known:
+        has = f"has {', '.join(known)}" if known else "has no precision but its own"
+        nearest = did_you_mean(precision, known)
+        raise ConfigError(f"--precision {show(precision)}: {show(source_name(name_or_path))} {has}{nearest}")
+    return known[precision]
 
 
 def built_in(model: object, where: str) -> ModuleType:

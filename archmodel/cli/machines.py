@@ -142,6 +142,7 @@ def print_machines(runs: Sequence["RunResult"], rows: Sequence[Row], without: Se
     placed = "" if first.fidelity == "statistical" else f", seed {first.seed}"
     memory = first.config["memory"]["name"]
     machines = f"{len(rows)} machine{'s' if len(rows) > 1 else ''}"
+    machines += f", {first.config['precision']}" if "precision" in first.config else ""
     print_wrapped(out, f"{first.net} on {machines}, {first.fidelity}, batch {first.batch}{placed}, {memory}")
     print_columns(out, headings[:count], [line[:count] for line in lines], num_texts=2, flexible=())
     for line in notes(rows, ran_fewer):
