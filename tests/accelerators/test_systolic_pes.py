@@ -138,7 +138,7 @@ def test_weights_and_inputs_are_stored_in_bits_of_their_own():
     assert [result.dram_bytes_of(kind) for kind in ("weight", "input", "output")] == [64 * 16 * 3 // 8, 40, 10]
     assert result.words_written["weight_buffer"] == 64 * 16
     assert result.words_written["activation_buffer"] == 64 + 16
-    assert chosen.stored_bytes(9, 0.5) == 6
+    assert (chosen.stored_bytes(9, 0.5), chosen.weight_bytes(9)) == (6, 4)
 
 
 def test_a_layer_of_bits_by_hand():
@@ -218,3 +218,12 @@ def test_less_to_multiply_costs_less():
         area.append(sum(known.area_mm2.get(part, 0) for part in parts))
     assert spent == sorted(set(spent), reverse=True)
     assert area == sorted(set(area), reverse=True)
+
+
+@pytest.mark.parametrize(("buffer_bytes", "fetches"), [(1023, 2), (1024, 1)])
+def test_two_tiles_of_narrow_weights_serve_all_positions_from_half_the_buffer(buffer_bytes, fetches):
+    """Four tiles of 64 x 16 weights of 4 bits, each for two tiles of positions; inputs of 8 bits change nothing."""
+    chosen = machine("array.dataflow=output_stationary", "weight_bits=4", f"weights.buffer_bytes={buffer_bytes}")
+    layer = Layer("ip", "fc", ("x",), (64, 1, 1), 64)
+    result = expect_layer(chosen, layer, Densities(32, 1.0, 1.0, 1.0), FREE)
+    assert result.dram_bytes == fetches * 64 * 64 // 2
