@@ -138,16 +138,20 @@ def load_machine(
     precision : one of the file's [precisions], put in before the assignments
     """
     data, source = config.read("accelerators", name_or_path)
-    if precision is not None:
-        data = config.merged(data, widths(name_or_path, precision))
-        source = f"{source} [precisions.{precision}]"
+    known = config.variants("accelerators", name_or_path)
+    if precision is not None and precision not in known:
+        raise unknown_precision(name_or_path, precision, list(known))
     model, where = data.get("model"), f"{source}: model = {show(data.get('model'))}"
     if isinstance(model, str) and model.endswith(plug_in.SUFFIX):
         path, _ = config.locate("accelerators", name_or_path)
         module = plug_in.load(path.parent, model, where)
     else:
         module = built_in(model, where)
-    checked = config.checked(data, source, module.Config, assignments, option)
+    checked = config.checked(data, source, module.Config, assignments if precision is None else (), option)
+    for name, changes in known.items():  # a mistake in any of them is one of the file
+        place, own = f"{source} [precisions.{name}]", assignments if name == precision else ()
+        other = config.checked(config.merged(data, changes), place, module.Config, own, option)
+        checked = other if name == precision else checked
     with plug_in.errors_of(module, where):
         missing = [name for name in REQUIRED if not hasattr(checked, name)]
     if missing:
@@ -156,14 +160,11 @@ def load_machine(
     return Machine(source_name(name_or_path), str(model), checked, module, node, precision)
 
 
-def widths(name_or_path: str, precision: str) -> dict[str, Any]:
-    """What a machine's file changes for a precision; ConfigError with those that it has."""
-    known = config.variants("accelerators", name_or_path)
-    if precision not in known:
-        has = f"has {', '.join(known)}" if known else "has no precision but its own"
-        nearest = did_you_mean(precision, known)
-        raise ConfigError(f"--precision {show(precision)}: {show(source_name(name_or_path))} {has}{nearest}")
-    return known[precision]
+def unknown_precision(name_or_path: str, precision: str, known: list[str]) -> ConfigError:
+    """What to say of a precision that a machine does not have."""
+    has = f"has {', '.join(known)}" if known else "has no precision but its own"
+    nearest = did_you_mean(precision, known)
+    return ConfigError(f"--precision {show(precision)}: {show(source_name(name_or_path))} {has}{nearest}")
 
 
 def built_in(model: object, where: str) -> ModuleType:

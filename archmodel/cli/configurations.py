@@ -76,8 +76,6 @@ def check(kind: str, path: str) -> None:
         from archmodel.accelerators.registry import load_machine
 
         load_machine(path)
-        for precision in config.variants(kind, path):
-            load_machine(path, precision=precision)
     elif kind == "memory":
         from archmodel.memory.dram import load_memory
 

@@ -157,7 +157,11 @@ def test_several_machines_show_the_precision(command):
     assert "baseline dcnn int8" in command("sim", "--arch", "scnn", "--baseline", "dcnn", *options)[1]
 
 
-def test_all_machines_are_those_that_have_the_precision():
+def test_all_machines_are_those_that_have_the_precision(command):
+    options = ("--net", "lenet5", "--precision", "int8", "--fidelity", "statistical", "--json")
+    able = [arch for arch in MACHINES if "int8" in config.variants("accelerators", arch)]
+    assert {row["arch"] for row in json.loads(command("sim", "--arch", "all", *options)[1])["machines"]} == {*able}
+    assert {"systolic_xnor", "systolic_ternary"} == {*MACHINES} - {*able}
     found = simulate_machines(["all"], "lenet5", precision="binary", fidelity="statistical")
     arrays = {f"systolic_16x16_{flow}" for flow in ("ws", "os", "is")}
     assert {one.arch for one in found} == {"systolic_xnor", *arrays}
@@ -225,11 +229,11 @@ def test_what_is_no_set_of_changes_is_refused_by_every_run(tmp_path, text, told)
 )
 def test_a_mistake_in_a_precision_is_told_where_it_is(tmp_path, changes, told, command):
     path = machine_file(tmp_path, f'base = "scnn"\n[precisions.int8]\n{changes}\n')
-    load_machine(path)
-    with pytest.raises(ConfigError) as refused:
-        load_machine(path, precision="int8")
-    assert told in str(refused.value)
-    code, shown = command("show", path)  # which checks a file of one's own, precisions too
+    for precision in (None, "int8"):  # whether it is asked for or not
+        with pytest.raises(ConfigError) as refused:
+            load_machine(path, precision=precision)
+        assert told in str(refused.value)
+    code, shown = command("show", path)
     assert (code, told in shown) == (2, True)
 
 
