@@ -511,21 +511,23 @@ def broken(draw, text):
     certain = True
     if how == "drop":
         del parent[key]
-        certain = "layers" not in path and "published" not in path  # some keys of a network are optional
+        certain = not {"layers", "published", "precisions"} & {*path}  # of which some keys are optional
     elif how == "add":
         parent = draw(
             st.sampled_from([node for node in (data, *(at(data, p) for p in every)) if isinstance(node, dict)])
         )
         parent[draw(st.sampled_from(["rowz", "bandwidth", "x", "MODEL", "ké"]))] = draw(st.sampled_from([1, "x", {}]))
-        certain = "inputs" not in data  # a second input of a network is an error of another kind, or a new key of it
+        # A second input of a network is an error of another kind, or a new key of it; a precision may change nothing.
+        certain = "inputs" not in data and parent is not data.get("precisions")
     elif how == "move":
         del parent[key]
         data[f"{key}"] = value
-        certain = len(path) > 1 and "layers" not in path and "published" not in path
+        certain = len(path) > 1 and not {"layers", "published", "precisions"} & {*path}
     elif how == "retype":
         wrong = draw(st.sampled_from([one for one in WRONG_TYPES if type(one) is not type(value)]))
         parent[key] = {"none": {}} if wrong is None else wrong
-        certain = not (isinstance(value, float | int | str) and isinstance(wrong, float | str)) and "layers" not in path
+        alike = isinstance(value, float | int | str) and isinstance(wrong, float | str)
+        certain = not alike and "layers" not in path and path != ("precisions",)
     else:
         numbers = [p for p in every if type(at(data, p)) in (int, float)]
         words = [

@@ -22,6 +22,7 @@ def rates(run: RunResult) -> dict[str, Any]:
         "unsupported": list(run.unsupported),
         "clock_hz": run.clock_hz,
         "technology": run.config["technology"]["name"],
+        **({"precision": run.config["precision"]} if "precision" in run.config else {}),
         **{key: sums[key] for key in ("cycles", "time_s", "macs_dense", "macs_effectual", "dram_bytes", "energy_pj")},
         "area_mm2": area,
         "dense_ops_per_s": dense / sums["time_s"] if sums["time_s"] else 0.0,

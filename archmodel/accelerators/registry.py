@@ -58,6 +58,7 @@ class Machine:
     config: MachineConfig
     module: ModuleType
     technology: Technology
+    precision: str | None = None  # what was asked for in the place of the widths of its file
 
     @property
     def kinds(self) -> tuple[str, ...]:
@@ -124,27 +125,46 @@ def with_interval(result: LayerResult, context: Context) -> LayerResult:
 
 
 def load_machine(
-    name_or_path: str, assignments: tuple[str, ...] = (), technology: str | None = None, option: str = "--set "
+    name_or_path: str,
+    assignments: tuple[str, ...] = (),
+    technology: str | None = None,
+    option: str = "--set ",
+    precision: str | None = None,
 ) -> Machine:
     """Read and check a machine of configs/accelerators/ or a TOML file; `option` as in `config.load`.
 
     Its key `model` names a module of archmodel.accelerators, or with '.py' a Python file beside the TOML file.
     technology : a node of configs/technology/ or a TOML file; the machine's own when None
+    precision : one of the file's [precisions], put in before the assignments
     """
     data, source = config.read("accelerators", name_or_path)
+    known = config.variants("accelerators", name_or_path)
+    if precision is not None and precision not in known:
+        raise unknown_precision(name_or_path, precision, list(known))
     model, where = data.get("model"), f"{source}: model = {show(data.get('model'))}"
     if isinstance(model, str) and model.endswith(plug_in.SUFFIX):
         path, _ = config.locate("accelerators", name_or_path)
         module = plug_in.load(path.parent, model, where)
     else:
         module = built_in(model, where)
-    checked = config.checked(data, source, module.Config, assignments, option)
+    checked = config.checked(data, source, module.Config, assignments if precision is None else (), option)
+    for name, changes in known.items():  # a mistake in any of them is one of the file
+        place, own = f"{source} [precisions.{name}]", assignments if name == precision else ()
+        other = config.checked(config.merged(data, changes), place, module.Config, own, option)
+        checked = other if name == precision else checked
     with plug_in.errors_of(module, where):
         missing = [name for name in REQUIRED if not hasattr(checked, name)]
     if missing:
         raise ConfigError(f"{where}: Config lacks {', '.join(missing)}; it needs {', '.join(REQUIRED)}")
     node = load_technology(checked.technology if technology is None else technology)
-    return Machine(source_name(name_or_path), str(model), checked, module, node)
+    return Machine(source_name(name_or_path), str(model), checked, module, node, precision)
+
+
+def unknown_precision(name_or_path: str, precision: str, known: list[str]) -> ConfigError:
+    """What to say of a precision that a machine does not have."""
+    has = f"has {', '.join(known)}" if known else "has no precision but its own"
+    nearest = did_you_mean(precision, known)
+    return ConfigError(f"--precision {show(precision)}: {show(source_name(name_or_path))} {has}{nearest}")
 
 
 def built_in(model: object, where: str) -> ModuleType:

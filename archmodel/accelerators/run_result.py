@@ -33,6 +33,11 @@ class RunResult:
     wall_s: float = 0.0
 
     @property
+    def machine(self) -> str:
+        """The machine's name, and the precision that was asked for."""
+        return " ".join([self.arch, *([self.config["precision"]] if "precision" in self.config else [])])
+
+    @property
     def cycles(self) -> int:
         """Cycles of all layers, one after the other."""
         return sum(layer.cycles for layer in self.layers)

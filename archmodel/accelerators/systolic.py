@@ -11,15 +11,15 @@ import numpy as np
 import numpy.typing as npt
 
 from archmodel.accelerators.account import layer_account
-from archmodel.accelerators.check import Outputs, compare_outputs, exact_type, reference_outputs, values_of
 from archmodel.accelerators.context import Context, layer_cycles
 from archmodel.accelerators.result import LayerResult
+from archmodel.accelerators.systolic_check import check
 from archmodel.accelerators.systolic_config import BytesPerS, Config
-from archmodel.accelerators.systolic_tiles import Tile, Tiling
+from archmodel.accelerators.systolic_tiles import Tiling
 from archmodel.kernels.tile_pipeline import tile_pipeline
 from archmodel.memory.dram import IdealMemoryConfig, Stream
 from archmodel.network.layer import Layer
-from archmodel.operands.operands import Densities, Operands, Values, effectual_macs
+from archmodel.operands.operands import Densities, Operands, effectual_macs
 
 __all__ = ["KINDS", "Config", "expect_layer", "run_layer"]
 
@@ -165,53 +165,23 @@ def actions(config: Config, tiling: Tiling, streams: tuple[Stream, ...], issued:
     array, layer = config.array, tiling.layer
     moved = {"weight": 0, "input": 0, "output": 0}
     for stream in streams:
-        moved[stream.kind] += 8 * stream.num_bytes // config.word_bits
+        bits = config.weight_bits if stream.kind == "weight" else config.input_bits
+        moved[stream.kind] += 8 * stream.num_bytes // bits
     outputs, num_tiles = layer.output_words * tiling.batch, sum(x.size for x, _ in tiling.streams_and_fetches)
+    steps = outputs * tiling.steps_of_depth
     # A word for row r passes through r + 1 registers of its column; so does, from the other end, an output that stayed.
     chained = num_tiles * array.cols * array.rows * (array.rows + 1) // 2
-    read = dict.fromkeys(("stationary_registers", "moving_registers", "downward_registers"), issued)
+    read = dict.fromkeys(("stationary_registers", "moving_registers", "downward_registers"), steps)
     written = {**read, "stationary_registers": chained, "weight_buffer": moved["weight"]}
-    operations = dict.fromkeys(("multipliers", "adders"), issued)
+    operations = {config.product_part: issued, "adders": steps}
+    if config.pe.lanes > 1:
+        operations["lane_adders"] = steps
     if array.dataflow == "output_stationary":
-        written["stationary_registers"] += issued
+        written["stationary_registers"] += steps
     else:
-        sums = outputs * -(-tiling.depth // array.rows)
+        sums = outputs * -(-tiling.depth // tiling.tile_depth)
         read["accumulators"] = written["accumulators"] = operations["accumulator_adders"] = sums
     read["weight_buffer"] = tiling.stored_weights * tiling.weight_uses
     read["activation_buffer"] = layer.groups * tiling.positions * tiling.depth * tiling.window_uses + moved["output"]
     written["activation_buffer"] = outputs + moved["input"]
     return {"words_read": read, "words_written": written, "operations": operations}
-
-
-def check(config: Config, layer: Layer, operands: Operands, context: Context) -> None:
-    """Raise ResultError unless the tiles, added up in their order, give the layer's outputs."""
-    weights, inputs = values_of(layer, operands, context.seed)
-    outputs = tiled_outputs(Tiling(config, layer, operands.batch), weights, inputs)
-    for image, of_image in zip(inputs, outputs, strict=True):
-        compare_outputs(layer, of_image, reference_outputs(layer, weights, image))
-
-
-def tiled_outputs(tiling: Tiling, weights: Values, inputs: Values) -> Outputs:
-    """Outputs tile by tile, each from the windows that are read for it.  int64[N, K, P, Q]"""
-    layer = tiling.layer
-    exact = exact_type(layer, weights, inputs)
-    top, bottom, left, right = layer.padding
-    padded = np.pad(inputs, ((0, 0), (0, 0), (top, bottom), (left, right))).astype(exact)
-    by_group = weights.reshape(layer.groups, tiling.kernels, tiling.depth).astype(exact)
-    sums: npt.NDArray[Any] = np.zeros((layer.groups, tiling.positions, tiling.kernels), exact)
-    for tile in tiling.tiles():
-        kernels = by_group[tile.group, tile.kernels, tile.depth]
-        sums[tile.group, tile.positions, tile.kernels] += windows_of(tiling, padded, tile) @ kernels.T
-    outputs = sums.reshape(layer.groups, tiling.batch, layer.P, layer.Q, tiling.kernels)
-    return outputs.transpose(1, 0, 4, 2, 3).reshape(tiling.batch, layer.K, layer.P, layer.Q).astype(np.int64)
-
-
-def windows_of(tiling: Tiling, padded: npt.NDArray[Any], tile: Tile) -> npt.NDArray[Any]:
-    """What the rows of a tile read from the padded inputs [N, C, H, W]: [positions, depth]."""
-    layer = tiling.layer
-    positions = np.arange(tile.positions.start, tile.positions.stop)[:, np.newaxis]
-    image, p, q = np.unravel_index(positions, (tiling.batch, layer.P, layer.Q))
-    c, r, s = np.unravel_index(np.arange(tile.depth.start, tile.depth.stop), layer.weight_shape[1:])
-    rows = p * layer.stride[0] + r * layer.dilation[0]
-    columns = q * layer.stride[1] + s * layer.dilation[1]
-    return padded[image, tile.group * (layer.C // layer.groups) + c, rows, columns]

@@ -3,13 +3,15 @@
 import math
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from archmodel.config import FrozenModel
 from archmodel.memory.energy import Component
 from archmodel.network.layer import Layer
 
 Dataflow = Literal["weight_stationary", "output_stationary", "input_stationary"]
+PEKind = Literal["multiplier", "ternary", "xnor"]
+Bits = Annotated[int, Field(ge=1, le=64)]
 BytesPerS = Annotated[float, Field(ge=1e6, le=1e15)] | Literal["memory"]
 
 
@@ -24,6 +26,25 @@ class ArrayConfig(FrozenModel):
     cols: Annotated[int, Field(ge=1, le=4096)]
     dataflow: Dataflow
     double_buffered: bool
+
+
+class PEConfig(FrozenModel):
+    """A PE: in a cycle it adds up the products of `lanes` pairs of operands, neighbours in the depth.
+
+    kind : "multiplier"; "ternary" adds, subtracts or leaves out an input, as its weight says; "xnor" counts pairs of
+    bits that agree, each bit being -1 or +1
+    """
+
+    kind: PEKind
+    lanes: Annotated[int, Field(ge=1, le=4096)]
+
+    def tree_bits(self, product_bits: int) -> int:
+        """Bits of all adders of the tree that adds up the lanes: a sum is a bit wider than what it adds."""
+        values, bits, total = self.lanes, product_bits, 0
+        while values > 1:
+            total += values // 2 * bits
+            values, bits = values - values // 2, bits + 1
+        return total
 
 
 class WeightConfig(FrozenModel):
@@ -58,7 +79,7 @@ class AccumulatorConfig(FrozenModel):
     """
 
     rows: Annotated[int, Field(ge=2, le=2**24)]
-    bits: Annotated[int, Field(ge=1, le=64)]
+    bits: Bits
     double_buffered: bool
 
     @property
@@ -74,16 +95,26 @@ class Config(FrozenModel):
     name: str
     clock_hz: Annotated[float, Field(ge=1, le=1e12)]
     technology: str
-    word_bits: Annotated[int, Field(ge=1, le=64)]
+    weight_bits: Bits
+    input_bits: Bits  # and of outputs, the inputs of the next layer
+    pe: PEConfig
     array: ArrayConfig
     weights: WeightConfig
     activations: ActivationConfig
     accumulators: AccumulatorConfig
 
+    @model_validator(mode="after")
+    def _a_pe_takes_its_operands(self) -> "Config":
+        allowed = {"ternary": {"weight_bits": 2}, "xnor": {"weight_bits": 1, "input_bits": 1}}.get(self.pe.kind, {})
+        for key, bits in allowed.items():
+            if getattr(self, key) != bits:
+                raise ValueError(f"pe.kind = '{self.pe.kind}': {key} must be {bits}, not {getattr(self, key)}")
+        return self
+
     @property
     def num_multipliers(self) -> int:
-        """Multipliers of the machine: one a PE."""
-        return self.array.rows * self.array.cols
+        """Multipliers of the machine, or what it has in their place: one a lane."""
+        return self.array.rows * self.array.cols * self.pe.lanes
 
     @property
     def activation_bytes(self) -> int:
@@ -93,20 +124,21 @@ class Config(FrozenModel):
     @property
     def components(self) -> tuple[Component, ...]:
         """The buffers, with a row as wide as the array or more, the parts of every PE, and what is below columns."""
-        array, word, pes = self.array, self.word_bits, self.num_multipliers
+        array, lanes, pes = self.array, self.pe.lanes, self.array.rows * self.array.cols
         banks, copies = self.activations.num_banks, 2 if array.double_buffered else 1
-        windows, weights = array.rows, array.cols  # words that enter the array in a cycle
+        windows, weights = lanes * array.rows, lanes * array.cols  # words that enter the array in a cycle
         if array.dataflow == "input_stationary":
             windows, weights = weights, windows
-        bank_words = max(windows, 8 * self.activations.buffer_bytes // (word * banks))
-        weight_words = max(weights, 8 * self.weights.buffer_bytes // word)
+        bank_words = max(windows, 8 * self.activations.buffer_bytes // (self.input_bits * banks))
+        weight_words = max(weights, 8 * self.weights.buffer_bytes // self.weight_bits)
+        stationary, moving, downward = self.register_bits
         parts = [
-            Component("activation_buffer", "sram", banks, word, words=bank_words, words_per_row=windows),
-            Component("weight_buffer", "sram", 1, word, words=weight_words, words_per_row=weights),
-            Component("stationary_registers", "register_file", pes, self.stationary_bits, words=copies),
-            Component("moving_registers", "register_file", pes, word),
-            Component("downward_registers", "register_file", pes, self.downward_bits),
-            Component("multipliers", "multiplier", pes, word),
+            Component("activation_buffer", "sram", banks, self.input_bits, words=bank_words, words_per_row=windows),
+            Component("weight_buffer", "sram", 1, self.weight_bits, words=weight_words, words_per_row=weights),
+            Component("stationary_registers", "register_file", pes, stationary, words=copies),
+            Component("moving_registers", "register_file", pes, moving),
+            Component("downward_registers", "register_file", pes, downward),
+            *self._arithmetic(pes),
             Component("adders", "adder", pes, self.accumulators.bits),
         ]
         if array.dataflow != "output_stationary":
@@ -116,18 +148,42 @@ class Config(FrozenModel):
         return tuple(parts)
 
     @property
-    def stationary_bits(self) -> int:
-        """Of what stays in a PE: a word, or the partial sum of an output."""
-        return self.accumulators.bits if self.array.dataflow == "output_stationary" else self.word_bits
+    def product_part(self) -> str:
+        """The component that makes a product."""
+        return {"multiplier": "multipliers", "ternary": "negations", "xnor": "xnors"}[self.pe.kind]
+
+    def _arithmetic(self, pes: int) -> list[Component]:
+        """What makes the products of a PE, and the tree that adds up those of its lanes."""
+        lanes = pes * self.pe.lanes
+        if self.pe.kind == "ternary":
+            product_bits = self.input_bits + 1  # the negative of the least number needs another one
+            parts = [Component(self.product_part, "adder", lanes, product_bits)]
+        else:  # a multiplier of two bits is a gate
+            product_bits = 1 if self.pe.kind == "xnor" else self.weight_bits + self.input_bits
+            parts = [Component(self.product_part, "multiplier", lanes, self.weight_bits, other_bits=self.input_bits)]
+        if self.pe.lanes > 1:
+            parts.append(Component("lane_adders", "adder", pes, self.pe.tree_bits(product_bits)))
+        return parts
 
     @property
-    def downward_bits(self) -> int:
-        """Of what moves down from PE to PE: partial sums, or the weights of an output-stationary array."""
-        return self.word_bits if self.array.dataflow == "output_stationary" else self.accumulators.bits
+    def register_bits(self) -> tuple[int, int, int]:
+        """Of what stays in a PE, of what moves right, and of what moves down: operands of all lanes, or a sum."""
+        weight, word = self.pe.lanes * self.weight_bits, self.pe.lanes * self.input_bits
+        match self.array.dataflow:
+            case "weight_stationary":
+                return weight, word, self.accumulators.bits
+            case "output_stationary":
+                return self.accumulators.bits, word, weight
+            case "input_stationary":
+                return word, weight, self.accumulators.bits
+
+    def weight_bytes(self, words: int) -> int:
+        """Bytes of weights as they are stored: all their words."""
+        return math.ceil(words * self.weight_bits / 8)
 
     def stored_bytes(self, words: int, density: float) -> int:
         """Bytes of a feature map as it is stored: all its words."""
-        return math.ceil(words * self.word_bits / 8)
+        return math.ceil(words * self.input_bits / 8)
 
     def fits(self, layer: Layer, input_density: float, output_density: float) -> tuple[bool, bool]:
         """Whether inputs and outputs of an image fit the buffer together; where they do not, neither stays."""

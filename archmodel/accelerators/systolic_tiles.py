@@ -8,6 +8,9 @@ al., ISPASS 2020, table of spatio-temporal allocation):
     weight stationary   depth       kernels     positions
     output stationary   positions   kernels     depth
     input stationary    depth       positions   kernels
+
+A PE takes the pairs of `lanes` neighbours in the depth at a time: as many rows of the depth are one row of the array,
+or one step of what streams.
 """
 
 from collections.abc import Iterator
@@ -67,6 +70,16 @@ class Tiling:
         """Products of an output."""
         return self.layer.C // self.layer.groups * self.layer.R * self.layer.S
 
+    @property
+    def steps_of_depth(self) -> int:
+        """Steps in which a PE, or a column of them, takes the products of an output: `lanes` a step."""
+        return -(-self.depth // self.config.pe.lanes)
+
+    @property
+    def tile_depth(self) -> int:
+        """Depth that the rows of the array hold."""
+        return self.config.array.rows * self.config.pe.lanes
+
     @cached_property
     def blocks(self) -> list[slice]:
         """Blocks of positions, as many as the activation buffer or the accumulators need.
@@ -96,7 +109,7 @@ class Tiling:
         """Depth of each tile of rows, as weights are stored; what streams is not cut into tiles."""
         if self.dataflow == "output_stationary":
             return np.array([self.depth])
-        return extents(self.depth, self.config.array.rows, self.config.weights.whole_tiles)
+        return extents(self.depth, self.tile_depth, self.config.weights.whole_tiles)
 
     @property
     def stored_weights(self) -> int:
@@ -106,7 +119,7 @@ class Tiling:
     @property
     def weight_bytes(self) -> int:
         """Bytes of all weights as they are stored."""
-        return self.config.stored_bytes(self.stored_weights, 1.0)
+        return self.config.weight_bytes(self.stored_weights)
 
     def stays(self, num_bytes: int) -> bool:
         """Whether weights are still in their buffer when they are used again."""
@@ -135,7 +148,7 @@ class Tiling:
             stream, words = self._of_group(block.stop - block.start)
             if index and self.stays(self.weight_bytes):
                 words = np.zeros_like(words)
-            fetched = -(-words * self.config.word_bits // 8)
+            fetched = -(-words * self.config.weight_bits // 8)
             known.append((np.tile(stream, self.layer.groups), np.tile(fetched, self.layer.groups)))
         return known
 
@@ -147,10 +160,10 @@ class Tiling:
             return np.full(tile_words.size, positions), tile_words.ravel()
         if self.dataflow == "output_stationary":
             words = np.repeat(tile_words, -(-positions // rows), axis=1)
-            two_tiles = 2 * self.config.stored_bytes(int(tile_words.max()), 1.0)
+            two_tiles = 2 * self.config.weight_bytes(int(tile_words.max()))
             if self.stays(min(two_tiles, self.weight_bytes)):
                 words[:, 1:] = 0  # one is used by all rows of positions, while the next one comes
-            return np.full(words.size, self.depth), words.ravel()
+            return np.full(words.size, self.steps_of_depth), words.ravel()
         streamed = np.array([kernels.stop - kernels.start for kernels in self.kernel_blocks])
         words = np.repeat(np.outer(streamed, self.tile_depths)[:, np.newaxis], -(-positions // cols), axis=1)
         if self.stays(self.weight_bytes):
@@ -159,18 +172,18 @@ class Tiling:
 
     def tiles(self) -> Iterator[Tile]:
         """Every tile, in order."""
-        rows, cols = self.config.array.rows, self.config.array.cols
+        rows, cols, deep = self.config.array.rows, self.config.array.cols, self.tile_depth
         kernels, depth = slice(0, self.kernels), slice(0, self.depth)
         for block, group in product(self.blocks, range(self.layer.groups)):
             match self.dataflow:
                 case "weight_stationary":
-                    for columns, part in product(steps(kernels, cols), steps(depth, rows)):
+                    for columns, part in product(steps(kernels, cols), steps(depth, deep)):
                         yield Tile(group, block, columns, part)
                 case "output_stationary":
                     for columns, part in product(steps(kernels, cols), steps(block, rows)):
                         yield Tile(group, part, columns, depth)
                 case "input_stationary":
-                    for streamed, columns, part in product(self.kernel_blocks, steps(block, cols), steps(depth, rows)):
+                    for streamed, columns, part in product(self.kernel_blocks, steps(block, cols), steps(depth, deep)):
                         yield Tile(group, columns, streamed, part)
 
 

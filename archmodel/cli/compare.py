@@ -105,7 +105,7 @@ def print_runs(out: "Console", files: Sequence[str], runs: Sequence["RunResult"]
         sums = totals(run)
         cells = [f"{sums['cycles']:,}", seconds(sums["time_s"]), percent(sums["multiplier_utilization"], 1.0)]
         spent = "" if sums["energy_pj"] is None else joules(sums["energy_pj"])
-        rows.append([letter, one_line(file), f"{run.net} on {run.arch}", *cells, si(sums["dram_bytes"], "B"), spent])
+        rows.append([letter, one_line(file), f"{run.net} on {run.machine}", *cells, si(sums["dram_bytes"], "B"), spent])
     headings = ["", "file", "run", "cycles", "time", "util", "DRAM", "energy"]
     print_columns(out, headings, rows, num_texts=3, flexible=(1, 2))
 

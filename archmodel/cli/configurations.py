@@ -61,7 +61,8 @@ def show_file(kind: str, name: str, as_json: bool) -> None:
     if as_json:
         singular = config.SINGULAR.get(kind, kind.removesuffix("s"))
         base = {} if below is None else {"base": below[2]}
-        print_json({"kind": singular, "file": source, **base, "values": values})
+        sets = {config.VARIANTS[kind]: config.variants(kind, name)} if kind in config.VARIANTS else {}
+        print_json({"kind": singular, "file": source, **base, "values": values, **sets})
         return
     click.echo(f"# {source}\n\n{text.rstrip()}")
     if below is not None:
@@ -90,7 +91,11 @@ def check(kind: str, path: str) -> None:
 
 
 def still_holds(text: str, data: Mapping[str, Any], own: Mapping[str, Any]) -> str:
-    """The lines of a base, `text` of `data`, that `own` does not replace, with their comments and sections."""
+    """The lines of a base, `text` of `data`, that `own` does not replace, with their comments and sections.
+
+    Sets of changes, as precisions, are those of the file alone where it has any.
+    """
+    whole = {name for name in config.VARIANTS.values() if name in own}
     sections: list[list[str]] = [[]]
     num_keys = [1]  # what stands above the first section is kept without a key: it has the sources
     path: tuple[str, ...] = ()
@@ -102,7 +107,7 @@ def still_holds(text: str, data: Mapping[str, Any], own: Mapping[str, Any]) -> s
             sections.append([])
             num_keys.append(0)
         elif key:
-            replaced = value_at(own, (*path, *key[1].split("."))) is not None
+            replaced = not whole.isdisjoint(path[:1]) or value_at(own, (*path, *key[1].split("."))) is not None
             num_keys[-1] += not replaced
         elif depth == 0:
             replaced = False

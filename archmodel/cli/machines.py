@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
-from archmodel import config
 from archmodel.cli.common import console, left_out_line, num_fitting, print_json, print_wrapped, progress_bar
 from archmodel.errors import ConfigError, ResultError, show
 
@@ -24,9 +23,7 @@ Row = Mapping[str, Any]
 
 
 def names(arch: str) -> list[str]:
-    """The machines of `--arch a,b,c`, or of `--arch all`."""
-    if arch == ALL:
-        return config.names("accelerators")
+    """The machines of `--arch a,b,c`."""
     return list(dict.fromkeys(name.strip() for name in arch.split(",") if name.strip()))
 
 
@@ -40,7 +37,7 @@ def run(arch: str, output: str | None, as_json: bool, arguments: Mapping[str, An
             spelt = {"baseline_assignments": "set-baseline"}.get(option, option)
             raise click.UsageError(f"--{spelt}: takes one machine; {instead}", click.get_current_context())
     options = {key: value for key, value in arguments.items() if key not in (*OF_ONE, "net")}
-    chosen = names(arch)
+    chosen = simulation.all_machines(arguments["precision"]) if arch == ALL else names(arch)
     if not chosen:
         raise click.UsageError(f"--arch {show(arch)}: names no machine", click.get_current_context())
     files = {} if output is None else result_files(output, chosen)
@@ -143,6 +140,7 @@ def print_machines(runs: Sequence["RunResult"], rows: Sequence[Row], without: Se
     placed = "" if first.fidelity == "statistical" else f", seed {first.seed}"
     memory = first.config["memory"]["name"]
     machines = f"{len(rows)} machine{'s' if len(rows) > 1 else ''}"
+    machines += f", {first.config['precision']}" if "precision" in first.config else ""
     print_wrapped(out, f"{first.net} on {machines}, {first.fidelity}, batch {first.batch}{placed}, {memory}")
     print_columns(out, headings[:count], [line[:count] for line in lines], num_texts=2, flexible=())
     for line in (*notes(rows, ran_fewer), *captured_lines(first)):

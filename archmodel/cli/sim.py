@@ -19,6 +19,8 @@ from archmodel.errors import show
 @click.option("--memory", default="ideal", show_default=True, metavar="NAME", help="Memory behind both machines.")
 @click.option("--technology", metavar="NAME",
               help="One node for all: scales energy and area, no clock; each its own by default.")
+@click.option("--precision", metavar="NAME",
+              help="Widths of all machines: a name of each one's [precisions], as int8; `archmodel show` has them.")
 @operand_options(" Tensors of layers left out go through DRAM: a layer alone can differ from the same layer in its"
                  " network.")
 @click.option("--seeds", default=1, show_default=True, metavar="N",

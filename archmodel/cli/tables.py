@@ -132,11 +132,11 @@ def cells(layers: Layers, causes: list[str], beside: float | None) -> list[str]:
 
 def title(run: RunResult) -> str:
     """What was run."""
-    parts = [f"{run.net} on {run.arch}", run.fidelity, f"batch {run.batch}"]
+    parts = [f"{run.net} on {run.machine}", run.fidelity, f"batch {run.batch}"]
     if run.fidelity != "statistical":  # which places no zeros
         parts.append(f"seed {run.seed}")
     if run.baseline is not None:
-        parts.append(f"baseline {run.baseline.arch}")
+        parts.append(f"baseline {run.baseline.machine}")
     return one_line(", ".join([*parts, str(run.config["memory"]["name"])]), 4 * SHOWN_CHARACTERS)
 
 

@@ -11,12 +11,15 @@ from archmodel.config.files import (
     FOLDERS,
     MAX_FILE_BYTES,
     SINGULAR,
+    VARIANTS,
     file_text,
     folder,
     locate,
+    merged,
     names,
     parse,
     read,
+    variants,
     written,
 )
 from archmodel.config.overrides import SET, Assignment, override
@@ -26,6 +29,7 @@ __all__ = [
     "FOLDERS",
     "MAX_FILE_BYTES",
     "SINGULAR",
+    "VARIANTS",
     "Assignment",
     "FrozenModel",
     "checked",
@@ -33,11 +37,13 @@ __all__ = [
     "folder",
     "load",
     "locate",
+    "merged",
     "names",
     "override",
     "parse",
     "read",
     "validate",
+    "variants",
     "written",
 ]
 

@@ -21,6 +21,8 @@ SINGULAR = {
     "published": "published table",
 }
 
+# Sections of named sets of changes to the rest of the file, of which a run can ask for one.
+VARIANTS = {"accelerators": "precisions"}
 MAX_FILE_BYTES = 4 * 1024 * 1024
 MAX_DEPTH = 16
 
@@ -56,20 +58,48 @@ def locate(kind: str, name_or_path: str | Path) -> tuple[Path, str]:
 
 
 def read(kind: str, name_or_path: str | Path) -> tuple[dict[str, Any], str]:
-    """The parsed TOML of a bare name or a path, and how messages call the file.
+    """The parsed TOML of a bare name or a path without its ``variants``, and how messages call the file.
 
     A file with the key ``base``, a bare name of its kind, holds only what differs from that file.
     """
+    data, _, source = _read(kind, name_or_path)
+    return data, source
+
+
+def variants(kind: str, name_or_path: str | Path) -> dict[str, dict[str, Any]]:
+    """The named sets of changes that a file has for itself, its base's where it has none of its own."""
+    return _read(kind, name_or_path)[1]
+
+
+def _read(kind: str, name_or_path: str | Path) -> tuple[dict[str, Any], dict[str, dict[str, Any]], str]:
+    """A file upon its base, its variants, and how messages call the file."""
     data, _, source = written(kind, name_or_path)
+    found = _taken(data, kind, source)
     if "base" not in data:
-        return data, source
+        return data, found or {}, source
     base, known = data.pop("base"), names(kind)
     if base not in known:
         raise ConfigError(f"{source}: base = {show(base)}: allowed: {', '.join(known)}{did_you_mean(str(base), known)}")
-    below, _, _ = written(kind, base)
+    below, _, source_below = written(kind, base)
     if "base" in below:
         raise ConfigError(f"{source}: base = {show(base)}: has a base itself")
-    return _merged(below, data), source
+    of_base = _taken(below, kind, source_below)
+    return merged(below, data), (of_base if found is None else found) or {}, source
+
+
+def _taken(data: dict[str, Any], kind: str, source: str) -> dict[str, dict[str, Any]] | None:
+    """The variants that stand in a file, taken out of its data; None without a section of them."""
+    if kind not in VARIANTS or VARIANTS[kind] not in data:
+        return None
+    found = data.pop(VARIANTS[kind])
+    if not isinstance(found, dict):
+        raise ConfigError(f"{source}: {VARIANTS[kind]} = {show(found)}: must be a section")
+    for name, changes in found.items():
+        if not re.fullmatch(r"[A-Za-z0-9_-]{1,32}", name):
+            raise ConfigError(f"{source}: {VARIANTS[kind]}: {show(name)}: must be 1 to 32 letters, digits, _ or -")
+        if not isinstance(changes, dict):
+            raise ConfigError(f"{source}: {VARIANTS[kind]}.{name} = {show(changes)}: must be a section")
+    return found
 
 
 def written(kind: str, name_or_path: str | Path) -> tuple[dict[str, Any], str, str]:
@@ -79,13 +109,13 @@ def written(kind: str, name_or_path: str | Path) -> tuple[dict[str, Any], str, s
     return parse(text, source), text, source
 
 
-def _merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+def merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
     """`below` with the values of `above`, section by section."""
-    merged = dict(below)
+    both = dict(below)
     for key, value in above.items():
-        under = merged.get(key)
-        merged[key] = _merged(under, value) if isinstance(under, dict) and isinstance(value, dict) else value
-    return merged
+        under = both.get(key)
+        both[key] = merged(under, value) if isinstance(under, dict) and isinstance(value, dict) else value
+    return both
 
 
 def parse(text: str, source: str) -> dict[str, Any]:

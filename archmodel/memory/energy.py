@@ -22,6 +22,7 @@ class Component:
     """A part of a machine, `instances` times.
 
     bits : of a stored word, of an operand, or of what a crossbar transfers at a time
+    other_bits : of a multiplier's second operand; None, as many
     words : stored words of an instance; words_per_row : of them, those that one access reads or writes
     two_port : an SRAM that is read and written in the same cycle
     ports : inputs and outputs of a crossbar
@@ -39,6 +40,7 @@ class Component:
     ports: tuple[int, int] = (1, 1)
     calibration: float = 1.0
     area_factor: float = 1.0
+    other_bits: int | None = None
 
     def __post_init__(self) -> None:
         if self.kind not in get_args(Kind):
@@ -47,6 +49,8 @@ class Component:
         for name, size in (*sizes.items(), ("ports", min(self.ports))):
             if size < 1:
                 raise ValueError(f"component {self.name}: {name} = {size}: must be at least 1")
+        if self.other_bits is not None and (self.kind != "multiplier" or self.other_bits < 1):
+            raise ValueError(f"component {self.name}: other_bits = {self.other_bits}: must be those of a multiplier")
 
     @property
     def stores(self) -> bool:
@@ -100,7 +104,8 @@ def _at_anchor(technology: Technology, component: Component) -> Cost:
             access = bits * interpolate(stored / 8, file.size_bytes, file.energy_pj_per_bit)
             return _cost(access, stored * technology.flip_flop.area_um2, stored * technology.flip_flop.leakage_mw)
         case "multiplier":
-            return _unit(technology.multiplier, (bits / technology.multiplier.bits) ** 2)
+            other, reference = component.other_bits or bits, technology.multiplier.bits
+            return _unit(technology.multiplier, bits / reference * (other / reference))
         case "adder":
             return _unit(technology.adder, bits / technology.adder.bits)
         case "crossbar":

@@ -8,7 +8,7 @@ from archmodel import config
 from archmodel.accelerators.context import Fidelity
 from archmodel.accelerators.registry import Machine, load_machine
 from archmodel.accelerators.run_result import RunResult
-from archmodel.errors import SHOWN_CHARACTERS, ConfigError, WorkloadError, one_line
+from archmodel.errors import SHOWN_CHARACTERS, ConfigError, WorkloadError, did_you_mean, one_line, show
 from archmodel.memory.dram import load_memory
 from archmodel.network.layer import Layer
 from archmodel.simulation.given import check_texts, given_network
@@ -26,6 +26,7 @@ def simulate(
     baseline: str | None = None,
     memory: str = "ideal",
     technology: str | None = None,
+    precision: str | None = None,
     batch: int = 1,
     seed: int = 0,
     seeds: int = 1,
@@ -49,6 +50,7 @@ def simulate(
     ----------
     arch, net, baseline, memory : names of `archmodel list`, or paths of TOML files
     technology : a node for all machines; None for the one that each machine's file names
+    precision : of all machines, a name that each one's file has in [precisions]; None for the widths that it has
     fidelity : 'exact'; 'sampled', a random part of each layer with confidence intervals; 'statistical', densities only
     seeds : placements of the zeros; with more than one, the result has mean and 95 % interval over seed, seed + 1, ...
     layers : globs of layer names, a list or comma-separated; all when None. Tensors of layers left out go through DRAM,
@@ -74,9 +76,9 @@ def simulate(
     if baseline is None and baseline_assignments:
         raise ConfigError(f"--set-baseline {one_line(baseline_assignments[0], SHOWN_CHARACTERS)}: needs --baseline")
     of_memory, of_machine = split_assignments(assignments)
-    machines = [load_machine(arch, of_machine, technology)]
+    machines = [load_machine(arch, of_machine, technology, precision=precision)]
     if baseline is not None:
-        machines.append(load_machine(baseline, tuple(baseline_assignments), technology, option="--set-baseline "))
+        machines.append(load_machine(baseline, tuple(baseline_assignments), technology, "--set-baseline ", precision))
     with given_network(net, inputs, preprocess, input_limit, skip_unsupported, check) as network:
         study = Study.of(
             net,
@@ -104,6 +106,7 @@ def simulate_machines(
     *,
     memory: str = "ideal",
     technology: str | None = None,
+    precision: str | None = None,
     assignments: Sequence[str] = (),
     inputs: Sequence[str] = (),
     preprocess: Sequence[str] = (),
@@ -114,7 +117,7 @@ def simulate_machines(
 ) -> tuple[RunResult, ...]:
     """A network on several machines, the same zeros for all.
 
-    archs : names of `archmodel list` or paths of TOML files, or 'all' alone for every name
+    archs : names of `archmodel list` or paths of TOML files, or 'all' alone for every name that has the precision
     assignments : 'memory.key=value' for the memory, which is behind all of them
     skip_unsupported : leave out what of an ONNX file cannot be read
     inputs, preprocess, input_limit, options : as those of `simulate` that do not name a machine
@@ -129,8 +132,8 @@ def simulate_machines(
         raise ConfigError(
             f"--set {one_line(of_machine[0], SHOWN_CHARACTERS)}: several machines; allowed: {MEMORY_PREFIX}KEY=VALUE"
         )
-    chosen = config.names("accelerators") if list(archs) == ["all"] else list(dict.fromkeys(archs))
-    machines = [load_machine(arch, technology=technology) for arch in chosen]
+    chosen = all_machines(precision) if list(archs) == ["all"] else list(dict.fromkeys(archs))
+    machines = [load_machine(arch, technology=technology, precision=precision) for arch in chosen]
     with given_network(net, inputs, preprocess, input_limit, skip_unsupported, bool(options.get("check"))) as network:
         study = Study.of(net, network, load_memory(memory, of_memory), **options)
         own = [(machine, tuple(layer for layer in study.layers if machine.runs(layer))) for machine in machines]
@@ -138,6 +141,17 @@ def simulate_machines(
         if not able:
             raise WorkloadError(f"{study.source.network.name}: none of {', '.join(chosen)} runs any of the layers")
         return tuple(study.run(able, progress))
+
+
+def all_machines(precision: str | None) -> list[str]:
+    """Names of all machines that have a precision; ConfigError with the precisions that there are if none has it."""
+    known = {name: config.variants("accelerators", name) for name in config.names("accelerators")}
+    able = [name for name, sets in known.items() if precision is None or precision in sets]
+    if not able:
+        allowed = list(dict.fromkeys(one for sets in known.values() for one in sets))
+        nearest = did_you_mean(str(precision), allowed)
+        raise ConfigError(f"--precision {show(precision)}: no machine has it; allowed: {', '.join(allowed)}{nearest}")
+    return able
 
 
 def split_assignments(assignments: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:

@@ -126,6 +126,7 @@ class Study:
                 "memory": self.context.memory.model_dump(),
                 "technology": machine.technology.model_dump(mode="json"),
                 "zeros": {"name": UNIFORM} if self.pattern is None else self.pattern.model_dump(),
+                **({} if machine.precision is None else {"precision": machine.precision}),
             },
             area_mm2=machine.area_mm2,
             layers=tuple(of_seeds[0]),

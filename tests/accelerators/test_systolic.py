@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 
 from archmodel import config
-from archmodel.accelerators import systolic
+from archmodel.accelerators import systolic_check
 from archmodel.accelerators.check import reference_outputs
 from archmodel.accelerators.context import Context
-from archmodel.accelerators.systolic import Config, expect_layer, run_layer, windows_of
+from archmodel.accelerators.systolic import Config, expect_layer, run_layer
+from archmodel.accelerators.systolic_check import windows_of
 from archmodel.errors import ConfigError, ResultError
 from archmodel.network.layer import Layer
 from archmodel.operands.operands import Densities, Operands
@@ -20,6 +21,7 @@ from tests.reference import systolic_array as twin
 LAYERS_A_TEST = 15
 BLOCKS = 16
 DENSITIES = (0.0, 0.3, 0.7, 1.0)
+KINDS = ("multiplier", "ternary", "xnor")
 DATAFLOWS = ("weight_stationary", "output_stationary", "input_stationary")
 
 
@@ -65,6 +67,15 @@ def random_layer(draw):
     return Layer("conv", "conv", ("x",), shape, groups * draw.randint(1, 4), R, S, stride, padding, dilation, groups)
 
 
+def pe_of(draw):
+    """Assignments of a PE, and of what its operands are."""
+    kind = draw.choice(["multiplier", "multiplier", "ternary", "xnor"])
+    weight_bits, input_bits = draw.choice([5, 8, 16]), draw.choice([5, 8, 16])
+    weight_bits, input_bits = {"ternary": (2, input_bits), "xnor": (1, 1)}.get(kind, (weight_bits, input_bits))
+    lanes = draw.choice([1, 1, 2, 3, 8])
+    return (f"pe.kind={kind}", f"pe.lanes={lanes}", f"weight_bits={weight_bits}", f"input_bits={input_bits}")
+
+
 def random_case(seed):
     """A small layer with its values, a small array, and what is around it."""
     draw = random.Random(seed)
@@ -75,7 +86,7 @@ def random_case(seed):
         draw.randint(1, 4),
         draw.choice(DATAFLOWS),
         draw.random() < 0.6,
-        f"word_bits={draw.choice([5, 8, 16])}",
+        *pe_of(draw),
         f"weights.buffer_bytes={draw.choice([4, 16, 40, 2**20])}",
         f"weights.memory_bytes_per_s={draw.choice(['memory', '0.3e9', '2e9'])}",
         f"weights.kept={draw.choice(['true', 'false'])}",
@@ -101,15 +112,26 @@ def test_a_layer_is_its_naive_twin(block):
         outputs, expected = twin.run_layer(chosen, layer, operands.weight_values, operands.input_values, context)
         for quantity, value in expected.items():
             assert result[quantity] == value, (seed, quantity)
-        assert outputs == true_outputs(layer, operands), seed
+        assert outputs == true_outputs(layer, operands, chosen.pe.kind), seed
 
 
-def true_outputs(layer, operands):
+def true_outputs(layer, operands, kind):
     """Outputs by (group, position, kernel of the group)."""
     kernels, plane = layer.K // layer.groups, layer.P * layer.Q
+    weights, inputs = operands.weight_values, operands.input_values
+    if kind == "ternary":
+        weights = np.sign(weights)
+    if kind == "xnor":
+        weights, inputs = (1 - 2 * np.signbit(values.astype(float)).astype(np.int32) for values in (weights, inputs))
+        top, bottom, left, right = layer.padding
+        C, H, W = layer.input_shape
+        around = np.full((len(inputs), C, H + top + bottom, W + left + right), -1)
+        around[:, :, top : top + H, left : left + W] = inputs
+        layer = dataclasses.replace(layer, input_shape=around.shape[1:], padding=(0, 0, 0, 0))
+        inputs = around
     outputs = {}
-    for n, image in enumerate(operands.input_values):
-        for (k, p, q), value in np.ndenumerate(reference_outputs(layer, operands.weight_values, image)):
+    for n, image in enumerate(inputs):
+        for (k, p, q), value in np.ndenumerate(reference_outputs(layer, weights, image)):
             outputs[k // kernels, n * plane + p * layer.Q + q, k % kernels] = int(value)
     return outputs
 
@@ -121,7 +143,7 @@ def test_the_check_notices_a_window_that_is_read_one_position_late(monkeypatch):
         return np.roll(windows_of(tiling, padded, tile), 1, axis=0)
 
     run_layer(small(4, 3, "weight_stationary"), layer, operands_of(layer), dataclasses.replace(FREE, check=True))
-    monkeypatch.setattr(systolic, "windows_of", late)
+    monkeypatch.setattr(systolic_check, "windows_of", late)
     with pytest.raises(ResultError, match="c: --check: output"):
         run_layer(small(4, 3, "weight_stationary"), layer, operands_of(layer), dataclasses.replace(FREE, check=True))
 
@@ -141,6 +163,9 @@ def test_the_random_layers_reach_every_rule():
             [layer for _, layer, _ in of_dataflow if layer.stride != (1, 1)],
             [layer for _, layer, _ in of_dataflow if layer.dilation != (1, 1)],
             [chosen for chosen, _, _ in of_dataflow if not chosen.array.double_buffered],
+            *([chosen for chosen, _, _ in of_dataflow if chosen.pe.kind == kind] for kind in KINDS),
+            [layer for chosen, layer, _ in of_dataflow if layer.macs // layer.output_words % chosen.pe.lanes],
+            [chosen for chosen, _, _ in of_dataflow if chosen.weight_bits != chosen.input_bits],
             [chosen for chosen, _, _ in of_dataflow if chosen.weights.memory_bytes_per_s != "memory"],
             [result for _, _, result in of_dataflow if result.details["blocks"] > 1],
             [result for _, _, result in of_dataflow if result.stack["weight_stall"]],
@@ -153,10 +178,11 @@ def test_the_random_layers_reach_every_rule():
 def test_nothing_is_there_too_early_and_nothing_leaves_too_late():
     """The twin's array refuses a tile that is used a cycle before it is in; the model's lead is the least."""
     array = twin.ShiftedArray(3, 2, shadow=True)
-    array.send_tile([[1, 2], [3, 4], [5, 6]])
+    one = [(1, 1)]  # a word of a lane
+    array.send_tile([[one, one]] * 3)
     for _ in range(3 - 1):
         array.step()
-    array.send_vector((0, 0), True, [1, 1, 1])
+    array.send_vector((0, 0), True, [one] * 3)
     with pytest.raises(AssertionError, match="the tile is not there"):
         list(map(twin.ShiftedArray.step, [array] * 6))
 
@@ -309,7 +335,7 @@ def test_the_tpu_is_built_of_the_parts_of_its_floor_plan():
         "accumulator_adders": ("adder", 256, 32, 1, 1),
     }
     assert [part.name for part in tpu().components if part.two_port] == ["accumulators"]
-    wider = parts_of(tpu("word_bits=16", "array.cols=128", "array.double_buffered=false"))
+    wider = parts_of(tpu("weight_bits=16", "input_bits=16", "array.cols=128", "array.double_buffered=false"))
     assert wider["activation_buffer"] == ("sram", 96, 16, 12 * 2**20 // 96, 256)
     assert wider["weight_buffer"] == ("sram", 1, 16, 2 * 65536, 128)
     assert wider["stationary_registers"] == ("register_file", 32768, 16, 1, 1)

@@ -65,6 +65,27 @@ def test_a_tiny_machine_adds_up_by_hand():
     assert list(area) == [*expected, "filler"]
 
 
+@pytest.mark.parametrize(("bits", "other_bits"), [(8, 2), (2, 8), (1, 1), (16, 16), (5, 24)])
+def test_a_multiplier_is_as_large_as_the_product_of_the_bits_of_both_operands(bits, other_bits):
+    one, known = cost("multiplier", bits=bits, other_bits=other_bits), ANCHOR.multiplier
+    for value, published in (
+        (one.read_pj, known.energy_pj),
+        (one.area_mm2 * 1e6, known.area_um2),
+        (one.leakage_mw, known.leakage_mw),
+    ):
+        assert value == pytest.approx(published * bits * other_bits / 32**2)
+
+
+def test_a_second_operand_is_as_wide_as_the_first_unless_told():
+    assert cost("multiplier", bits=12) == cost("multiplier", bits=12, other_bits=12)
+
+
+@pytest.mark.parametrize(("kind", "other_bits"), [("adder", 8), ("sram", 8), ("multiplier", 0), ("multiplier", -1)])
+def test_only_a_multiplier_has_a_second_operand(kind, other_bits):
+    with pytest.raises(ValueError, match=rf"component x: other_bits = {other_bits}: must be those of a multiplier"):
+        cost(kind, other_bits=other_bits)
+
+
 def test_without_actions_there_is_only_leakage():
     energy = energy_pj(ANCHOR, PARTS, NOTHING, time_s=1e-3, dram_pj=0.0)
     assert {name for name, spent in energy.items() if spent} == {"leakage"}

@@ -3,6 +3,9 @@
 Every cycle all PEs take what their neighbours had in the cycle before. The edge of the array follows local rules: a
 tile is shifted in as soon as its operands are there and the registers it goes to are free, operands stream as soon as
 they and the tile are there. Nothing is computed from a formula for fill, shift or drain.
+
+A word on the wires is a list of operands, one for each lane of a PE; an operand is a pair of the layer's value and of
+what the PE takes it to be.
 """
 
 import math
@@ -10,7 +13,21 @@ import math
 TICKS = 1024
 
 
-class ShiftedArray:
+class Lanes:
+    """The arithmetic of a PE, and what is counted of it."""
+
+    used = effectual = steps = 0
+
+    def dot(self, left, right):
+        """The sum of the products of the lanes that have operands."""
+        assert len(left) == len(right)
+        self.steps += 1
+        self.used += len(left)
+        self.effectual += sum(bool(one[0] and other[0]) for one, other in zip(left, right, strict=True))
+        return sum(one[1] * other[1] for one, other in zip(left, right, strict=True))
+
+
+class ShiftedArray(Lanes):
     """Operands of a tile stay in the PEs (weights or inputs); others move right, partial sums move down.
 
     The word for row r enters its column at the top in the r-th cycle, top row first, and moves down to it.
@@ -26,8 +43,7 @@ class ShiftedArray:
         self.sums = dict.fromkeys(grid)  # (stream index, sum)
         self.entering_words, self.entering_operands = {}, {}  # by (cycle, column) and (cycle, row)
         self.cycle = 0
-        self.chained = self.left = 0
-        self.used = self.effectual = 0
+        self.chained = 0
 
     def send_tile(self, matrix):
         """Shift a [rows][cols] matrix in, from this cycle on; columns one cycle later each."""
@@ -59,10 +75,8 @@ class ShiftedArray:
                     weight = self.staying[r, c]
                     partial = 0 if r == 0 else self.sums[r - 1, c][1]
                     assert r == 0 or self.sums[r - 1, c][0] == index
-                    if word is not None and weight is not None:
-                        partial += word * weight[0] if weight[0] is not None else 0
-                        self.used += weight[0] is not None
-                        self.effectual += bool(word and weight[0])
+                    if word is not None and weight is not None and weight[0] is not None:
+                        partial += self.dot(word, weight[0])
                     sums[r, c] = (index, partial)
                     if r == self.rows - 1:
                         leaving.append((index, c, partial))
@@ -87,7 +101,7 @@ class ShiftedArray:
         return not (rightwards or downwards or self.entering_operands)
 
 
-class StayingArray:
+class StayingArray(Lanes):
     """Sums stay in the PEs; one operand moves right, the other down; finished sums move down in a chain."""
 
     def __init__(self, rows, cols, shadow):
@@ -98,7 +112,7 @@ class StayingArray:
         self.held = dict.fromkeys(grid)  # (cycle in which it goes, tile, sum)
         self.chain = dict.fromkeys(grid)  # (tile, row, sum)
         self.entering_right, self.entering_down = {}, {}
-        self.cycle = self.chained = self.used = self.effectual = 0
+        self.cycle = self.chained = 0
 
     def send_vectors(self, tile, position, inputs, weights):
         """One step of the dot products of a tile; `position` is "first", "last", "only" or "" in it."""
@@ -130,9 +144,7 @@ class StayingArray:
                     self.sums[r, c] = 0 if position in ("first", "only") else self.sums[r, c]
                     weight = down[r, c]
                     if word is not None and weight is not None:
-                        self.sums[r, c] += word * weight
-                        self.used += 1
-                        self.effectual += bool(word and weight)
+                        self.sums[r, c] += self.dot(word, weight)
                     if position in ("last", "only"):
                         assert self.held[r, c] is None, "the sum before has not left"
                         self.held[r, c] = (self.cycle + 1 + r, tile, self.sums[r, c])
@@ -283,7 +295,19 @@ def run_tiles(dataflow, rows, cols, shadow, tiles, entries):
     return sums, edge.ends, edge.causes, array
 
 
-def windows_of(layer, images, group):
+def input_code(kind, value):
+    """What a PE takes an input to be: a bit is the sign."""
+    return (1 if value >= 0 else -1) if kind == "xnor" else value
+
+
+def weight_code(kind, value):
+    """What a PE takes a weight to be: a bit or a ternary weight is the sign."""
+    if kind == "ternary":
+        return (value > 0) - (value < 0)
+    return input_code(kind, value)
+
+
+def windows_of(layer, images, group, kind="multiplier"):
     """The inputs under each output position: [positions][depth]."""
     (stride_v, stride_h), (dilation_v, dilation_h) = layer.stride, layer.dilation
     channels = layer.C // layer.groups
@@ -298,7 +322,9 @@ def windows_of(layer, images, group):
                             h = p * stride_v + r * dilation_v - layer.padding[0]
                             w = q * stride_h + s * dilation_h - layer.padding[2]
                             inside = 0 <= h < layer.H and 0 <= w < layer.W
-                            window.append(int(image[c][h][w]) if inside else 0)
+                            value = int(image[c][h][w]) if inside else 0
+                            outside = -1 if kind == "xnor" else 0
+                            window.append((value, input_code(kind, value) if inside else outside))
                 windows.append(window)
     return windows
 
@@ -319,11 +345,16 @@ class Layout:
         self.config, self.layer, self.images = config, layer, images
         self.kernels, self.depth = layer.K // layer.groups, layer.C // layer.groups * layer.R * layer.S
         self.positions = len(images) * layer.P * layer.Q
+        self.lanes, kind = config.pe.lanes, config.pe.kind
+        self.deep = config.array.rows * self.lanes
         self.weights = [
-            [[int(w) for w in weights[g * self.kernels + k].reshape(-1)] for k in range(self.kernels)]
+            [
+                [(int(w), weight_code(kind, int(w))) for w in weights[g * self.kernels + k].reshape(-1)]
+                for k in range(self.kernels)
+            ]
             for g in range(layer.groups)
         ]
-        self.windows = [windows_of(layer, images, g) for g in range(layer.groups)]
+        self.windows = [windows_of(layer, images, g, kind) for g in range(layer.groups)]
         words = len(images) * (layer.C * layer.H * layer.W + layer.K * layer.P * layer.Q)
         count = math.ceil(self.bytes(words) / config.activations.buffer_bytes)
         if config.array.dataflow == "weight_stationary":
@@ -331,11 +362,15 @@ class Layout:
         self.blocks = parts(self.positions, min(count, self.positions))
         self.fetched, self.tiles, self.window_reads, self.weight_reads = set(), [], 0, 0
         stored = [self.entries(columns, depth) for columns in self.weight_columns() for depth in self.weight_rows()]
-        self.all_fit = config.weights.kept and self.bytes(layer.groups * sum(stored)) <= config.weights.buffer_bytes
+        stored_bytes = self.weight_bytes(layer.groups * sum(stored))
+        self.all_fit = config.weights.kept and stored_bytes <= config.weights.buffer_bytes
         self.largest = max(stored)
 
     def bytes(self, words):
-        return math.ceil(words * self.config.word_bits / 8)
+        return math.ceil(words * self.config.input_bits / 8)
+
+    def weight_bytes(self, words):
+        return math.ceil(words * self.config.weight_bits / 8)
 
     def half(self):
         accumulators = self.config.accumulators
@@ -347,7 +382,7 @@ class Layout:
 
     def weight_rows(self):
         whole = range(self.depth)
-        return [whole] if self.config.array.dataflow == "output_stationary" else chunks(whole, self.config.array.rows)
+        return [whole] if self.config.array.dataflow == "output_stationary" else chunks(whole, self.deep)
 
     def entries(self, columns, depth):
         """Stored words of some weights; a whole tile is filled up where it is cut by the array."""
@@ -355,36 +390,37 @@ class Layout:
             return len(columns) * len(depth)
         dataflow, array = self.config.array.dataflow, self.config.array
         wide = len(columns) if dataflow == "input_stationary" else array.cols
-        deep = len(depth) if dataflow == "output_stationary" else array.rows
+        deep = len(depth) if dataflow == "output_stationary" else self.deep
         return wide * deep
 
     def add(self, block, group, positions, columns, depth):
         """A tile: with its operands as the edge of the array sees them, None where there are none."""
         rows, cols, dataflow = self.config.array.rows, self.config.array.cols, self.config.array.dataflow
 
-        def weight(d, k):
-            return self.weights[group][k][d]
+        def weight(few, k):
+            return [self.weights[group][k][d] for d in few]
 
-        def window(m, d):
-            return self.windows[group][m][d]
+        def window(few, m):
+            return [self.windows[group][m][d] for d in few]
 
+        steps = chunks(depth, self.lanes)
         if dataflow == "weight_stationary":
-            stay = grid(rows, cols, depth, columns, weight)
-            stream = [fill([window(m, d) for d in depth], rows) for m in positions]
+            stay = grid(rows, cols, steps, columns, weight)
+            stream = [fill([window(few, m) for few in steps], rows) for m in positions]
             key = (group, columns, depth)
             reuse = self.all_fit
         elif dataflow == "input_stationary":
-            stay = grid(rows, cols, depth, positions, lambda d, m: window(m, d))
-            stream = [fill([weight(d, k) for d in depth], rows) for k in columns]
+            stay = grid(rows, cols, steps, positions, window)
+            stream = [fill([weight(few, k) for few in steps], rows) for k in columns]
             key = (group, columns, depth)
             reuse = self.all_fit
         else:
             stay = None
-            stream = [(fill([window(m, d) for m in positions], rows), fill([weight(d, k) for k in columns], cols))
-                      for d in depth]  # fmt: skip
+            stream = [(fill([window(few, m) for m in positions], rows), fill([weight(few, k) for k in columns], cols))
+                      for few in steps]  # fmt: skip
             key = (group, columns)
             reuse = self.all_fit
-            two = self.config.weights.kept and 2 * self.bytes(self.largest) <= self.config.weights.buffer_bytes
+            two = self.config.weights.kept and 2 * self.weight_bytes(self.largest) <= self.config.weights.buffer_bytes
             if two and self.tiles and self.tiles[-1]["key"] == (block, key):
                 reuse = True
         new = not reuse or (key not in self.fetched)
@@ -393,13 +429,13 @@ class Layout:
         self.weight_reads += self.entries(columns, depth)
         self.tiles.append({
             "stay": stay, "stream": stream, "block": block, "key": (block, key), "group": group,
-            "bytes": self.bytes(self.entries(columns, depth)) if new else 0,
+            "bytes": self.weight_bytes(self.entries(columns, depth)) if new else 0,
             "positions": positions, "columns": columns,
         })  # fmt: skip
 
     def walk(self):
         rows, cols, dataflow = self.config.array.rows, self.config.array.cols, self.config.array.dataflow
-        kernels, depths = range(self.kernels), chunks(range(self.depth), rows)
+        kernels, depths = range(self.kernels), chunks(range(self.depth), self.deep)
         for number, block in enumerate(self.blocks):
             for group in range(self.layer.groups):
                 if dataflow == "weight_stationary":
@@ -460,10 +496,10 @@ def run_layer(config, layer, weights, images, context):
     compute = [end - start for start, end in zip([0, *block_ends], block_ends, strict=False)]
     streams, cycles = move(config, layout, compute, context)
     moved = {
-        kind: sum(8 * stream[2] // config.word_bits for stream in streams if stream[0] == kind)
-        for kind in ("weight", "input", "output")
+        kind: sum(8 * stream[2] // bits for stream in streams if stream[0] == kind)
+        for kind, bits in (("weight", config.weight_bits), ("input", config.input_bits), ("output", config.input_bits))
     }
-    count, slots = {cause: causes.count(cause) for cause in set(causes)}, array.rows * array.cols
+    count, slots = {cause: causes.count(cause) for cause in set(causes)}, array.rows * array.cols * config.pe.lanes
     issued = layer.macs * len(images)
     stack = {
         "busy": pushed.effectual,
@@ -476,15 +512,18 @@ def run_layer(config, layer, weights, images, context):
     read = {
         "activation_buffer": layout.window_reads + moved["output"],
         "weight_buffer": layout.weight_reads,
-        **dict.fromkeys(("stationary_registers", "moving_registers", "downward_registers"), pushed.used),
+        **dict.fromkeys(("stationary_registers", "moving_registers", "downward_registers"), pushed.steps),
     }
     written = {
         "activation_buffer": results + moved["input"],
         "weight_buffer": moved["weight"],
-        "stationary_registers": pushed.chained + (pushed.used if array.dataflow == "output_stationary" else 0),
-        **dict.fromkeys(("moving_registers", "downward_registers"), pushed.used),
+        "stationary_registers": pushed.chained + (pushed.steps if array.dataflow == "output_stationary" else 0),
+        **dict.fromkeys(("moving_registers", "downward_registers"), pushed.steps),
     }
-    operations = {"multipliers": pushed.used, "adders": pushed.used}
+    product = {"multiplier": "multipliers", "ternary": "negations", "xnor": "xnors"}[config.pe.kind]
+    operations = {product: pushed.used, "adders": pushed.steps}
+    if config.pe.lanes > 1:
+        operations["lane_adders"] = pushed.steps
     if array.dataflow != "output_stationary":
         adds = sum(len(tile["positions"]) * len(tile["columns"]) for tile in layout.tiles)
         read["accumulators"] = written["accumulators"] = operations["accumulator_adders"] = adds
