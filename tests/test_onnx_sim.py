@@ -511,7 +511,7 @@ def test_lists_of_texts_are_lists(function, digits):
 
 
 def test_a_run_that_fails_leaves_nothing_behind(digits, monkeypatch):
-    monkeypatch.setattr(Capture, "inputs", lambda capture, layer: 1 / 0)
+    monkeypatch.setattr(Capture, "inputs", lambda capture, layer, only_mask=False: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         archmodel.inspect(str(digits.path), inputs=[str(digits.photo)])
     with pytest.raises(WorkloadError, match=r"more than 0\.001 seconds"):

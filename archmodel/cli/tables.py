@@ -225,6 +225,9 @@ def summary(run: RunResult, headings: Sequence[str], width: int) -> list[str]:
             floats = any(text != EQUAL for text in found)
             within = ", floats within what rounding can make" if floats else ", integers equal"
             lines.append(f"{INDENT}and are onnxruntime's in {len(found)} of {len(run.layers)} layers{within}")
+            others = ", ".join(layer.name for layer in run.layers if "check" not in layer.origins)
+            if others:
+                lines.append(INDENT + one_line(f"not compared: {others}", 2 * SHOWN_CHARACTERS))
     return [*lines, f"simulated    in {seconds(run.wall_s)}"]
 
 

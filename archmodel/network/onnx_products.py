@@ -28,7 +28,7 @@ PRODUCTS = {
     "com.microsoft.MatMulIntegerToFloat": (4, 1, 5, 6),
 }
 FEATURES = ("", "C", "W", "CW")  # of a step: columns are further features, channels slowest
-SPECIAL_GATES = {"activations", "activation_alpha", "activation_beta", "clip", "input_forget"}
+SPECIAL_GATES = {"activations", "activation_alpha", "activation_beta", "clip"}
 RECURRENT = {"LSTM": "lstm", "GRU": "gru", "RNN": "rnn", "com.microsoft.DynamicQuantizeLSTM": "lstm"}
 ENDS = {1: ".end", 2: ".cell"}  # of the names of last states, by output
 DIRECTIONS = {"forward": ("",), "reverse": ("",), "bidirectional": (".forward", ".backward")}
@@ -219,7 +219,8 @@ def state_source(builder: Builder, node: Node, layer: Layer, direction: int, out
     both, K = axis("C", builder.required(node, 1).shape[0]), axis("C", layer.K)
     axes: Axes = (batch, steps, both, K) if node.integer("layout", 0) else (steps, both, batch, K)
     window = ((direction * layer.K, (direction + 1) * layer.K), (0, layer.H), (0, 1))
-    plain = not any(node.input(place) for place in (4, 7)) and not {*node.attributes} & SPECIAL_GATES
+    special = {*node.attributes} & SPECIAL_GATES or node.integer("input_forget", 0)
+    plain = not special and not any(node.input(place) for place in (4, 7))
     return LayerSource(
         node,
         FileTensor(node.input(0), builder.values[node.input(0)].axes),

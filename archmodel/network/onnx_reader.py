@@ -1,7 +1,7 @@
 """Networks in ONNX: one walk over the graph, layer by layer; what cannot be read names its node."""
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache, lru_cache, partial
 from pathlib import Path
 from typing import Protocol
@@ -209,7 +209,7 @@ def _add_input(builder: Builder, name: str, dims: list[int | str] | None, reader
         return
     if dims is None or len(dims) > MAX_RANK:
         raise WorkloadError(f"input {show(name)}: has no shape")
-    order = _letters(name, len(dims), readers)
+    order = _letters(name, dims, readers)
     known = [1 if letter == "N" and isinstance(dim, str) else dim for letter, dim in zip(order, dims, strict=True)]
     for dim in known:
         if isinstance(dim, str) or not 1 <= dim <= MAX_WORDS:
@@ -223,8 +223,9 @@ def _add_input(builder: Builder, name: str, dims: list[int | str] | None, reader
     builder.give(Node(name, "", (), (name,), {}), tensor, axes)
 
 
-def _letters(name: str, rank: int, readers: Readers) -> str:
+def _letters(name: str, dims: Sequence[int | str], readers: Readers) -> str:
     """Which axis of an input is which, by the first operator that says it; axes beyond the fourth are channels."""
+    rank = len(dims)
     order = list(range(rank))  # place in the input of every axis of the tensor that is followed
     planes = ("C", "NC", "NCH", "NCHW")[min(rank, 4) - 1] + "C" * (rank - 4)
     start = 0
@@ -236,7 +237,10 @@ def _letters(name: str, rank: int, readers: Readers) -> str:
         if node.op_type in RECURRENT and rank == 3:
             wanted = "NHC" if node.integer("layout", 0) else "HNC"
         elif node.op_type in SEQUENCES and rank == 3:
-            wanted = "NHC"
+            # Rows of a product may stand in any order: one image is the axis of size 1 or none, else the first.
+            free = (one for one in sorted(order[:2]) if dims[one] == 1 or isinstance(dims[one], str))
+            batch = next(free, min(order[:2]))
+            wanted = "NHC" if batch == order[0] else "HNC"
         elif node.op_type == "Gather" and rank <= 2 and name == node.input(1):
             wanted = "NH"[-rank:]
         elif node.op_type == "Transpose" and sorted(perm := node.integers("perm", ())) == list(range(rank)):

@@ -31,6 +31,7 @@ LAYER_KEYS: dict[str, Callable[[Layer], Cell]] = {
     "rows": lambda layer: _kept(layer, 1),
     "cols": lambda layer: _kept(layer, 2),
     "vocabulary": lambda layer: layer.vocabulary,
+    "shape": lambda layer: layer.output_shape,
 }
 DEFAULTS: dict[str, Cell] = {
     "stride": 1,

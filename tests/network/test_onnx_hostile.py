@@ -250,8 +250,8 @@ def test_tensors_outside_have_a_limit_together(tmp_path, monkeypatch):
 def test_a_network_that_is_read_holds_nothing_of_its_file(tmp_path, monkeypatch):
     builders = []
 
-    def noted():
-        made = Builder()
+    def noted(**fields):
+        made = Builder(**fields)
         builders.append(weakref.ref(made))
         return made
 

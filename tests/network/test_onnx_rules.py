@@ -214,3 +214,14 @@ def test_files_have_limits(limit, line, tmp_path, monkeypatch):
     assert len(read(nodes, (1, 3), {}, tmp_path).layers) == 2
     monkeypatch.setattr(onnx_file, limit, 1)
     assert line in refusal(nodes, (1, 3), {}, tmp_path)
+
+
+@pytest.mark.parametrize(("dims", "swapped"), [((1, 5, 4), True), (("batch", 5, 4), True), ((5, 1, 4), False)])
+def test_rows_of_a_product_are_positions_of_the_image_that_stands_alone(dims, swapped, tmp_path):
+    nodes = [
+        *([node("Transpose", ["x"], "t", perm=[1, 0, 2])] if swapped else [node("Identity", ["x"], "t")]),
+        node("MatMul", ["t", "w"], "y"),
+    ]
+    network = read(nodes, dims, {"w": floats(4, 3)}, tmp_path)
+    assert network.inputs == {"x": (4, 5, 1)}
+    assert network.layers[0].output_shape == (3, 5, 1)

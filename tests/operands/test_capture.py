@@ -415,3 +415,11 @@ def test_the_zeros_of_a_real_run_are_counted(tmp_path):
     )
     assert (last.output_density, last.origins["outputs"]) == (None, "unknown")
     assert last.origins["inputs"] == "captured: x.npy"
+
+
+@pytest.mark.parametrize("coupled", [0, 1])
+def test_gates_that_are_not_coupled_may_say_so(coupled, tmp_path):
+    stored = {"w": sparse(1, 12, 4, seed=1), "r": sparse(1, 12, 3, seed=2)}
+    nodes = [node("LSTM", ["x", "w", "r"], "y", hidden_size=3, input_forget=coupled)]
+    _, found = checked(captured(nodes, (5, 1, 4), stored, tmp_path))
+    assert list(found) == ([] if coupled else ["y"])

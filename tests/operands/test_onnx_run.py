@@ -70,7 +70,15 @@ def spools():
 def children():
     """Processes that this one has started and that have not been waited for."""
     listed = Path(f"/proc/self/task/{os.getpid()}/children")
-    return listed.read_text().split() if listed.exists() else []
+    return [child for child in listed.read_text().split() if child not in OF_OTHER_TESTS] if listed.exists() else []
+
+
+OF_OTHER_TESTS: set[str] = set()
+
+
+@pytest.fixture(autouse=True)
+def _processes_of_other_tests():
+    OF_OTHER_TESTS.update(children())
 
 
 def test_tensors_are_those_that_onnxruntime_gives_in_this_process(tmp_path):
