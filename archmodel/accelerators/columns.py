@@ -10,7 +10,7 @@ CAUSES = (
     "stored_zero",  # products with an explicit zero of the run-length code, or with a zero that is not skipped
     "out_of_range",  # products of two non-zeros that no output needs
     "fragmentation",  # slots of vectors that are not full, or of columns without an entry
-    "bank_conflict",  # a full accumulator queue holds the multipliers
+    "bank_conflict",  # a full accumulator queue holds the multipliers, or a bank delivers too late
     "imbalance",  # PEs wait for the slowest one, or have no tile
     "weight_stall",  # weights have not arrived
     "tile_shift",  # a tile of operands shifts into an array that could go on

@@ -59,7 +59,7 @@ def walk(config: Config, parts: Batches, operands: Operands, context: Context) -
 
     stored = context.run(store, parts.rows)
     spans, cycle_map = [], []
-    issued = empty = broadcasts = reads = 0
+    issued = empty = pointer_stalls = broadcasts = reads = 0
     for image in images:
         span = 0
         for entries in stored:
@@ -67,14 +67,20 @@ def walk(config: Config, parts: Batches, operands: Operands, context: Context) -
             for part in parts.columns:
                 columns = np.flatnonzero(image[part.start : part.stop]) + part.start
                 sent = np.ascontiguousarray(entries[:, columns].T)
-                span += int(column_queue_cycles(sent, config.pe.queue_depth))
-                cycle_map.append(np.maximum(sent, 1).sum(axis=0, dtype=np.int64))
+                held = np.maximum(sent, np.uint16(config.pointer_cycles))
+                span += int(column_queue_cycles(held, config.pe.queue_depth))
+                cycle_map.append(held.sum(axis=0, dtype=np.int64))
                 issued += int(sent.sum(dtype=np.int64))
-                empty += int(np.count_nonzero(sent == 0))
+                without = int(np.count_nonzero(sent == 0))
+                empty += without
+                pointer_stalls += int(cycle_map[-1].sum()) - int(sent.sum(dtype=np.int64)) - without
                 broadcasts += columns.size
         spans.append(span)
     of_pes = sum(entries.sum(axis=1, dtype=np.int64) for entries in stored)
-    return Work(spans, int(of_pes.sum()), int(of_pes.max()), issued, empty, broadcasts, reads, np.stack(cycle_map))
+    stored_entries, fullest_pe = int(of_pes.sum()), int(of_pes.max())
+    return Work(
+        spans, stored_entries, fullest_pe, issued, empty, pointer_stalls, broadcasts, reads, np.stack(cycle_map)
+    )
 
 
 def fetched_lines(config: Config, entries: npt.NDArray[np.uint16], image: Mask) -> int:
@@ -105,7 +111,8 @@ def account(
         issued=work.issued,
         lost={
             "fragmentation": work.empty,
-            "imbalance": sum(work.spans) * num_pes - work.issued - work.empty,
+            "bank_conflict": work.pointer_stalls,
+            "imbalance": sum(work.spans) * num_pes - work.issued - work.empty - work.pointer_stalls,
             "drain": overhead * batch * num_pes,
         },
         **storage_counts(config, layer, parts, work, batch, fetches, context),

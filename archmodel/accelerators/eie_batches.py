@@ -18,6 +18,7 @@ class Work:
     spans : of every image, cycles from the first broadcast to the end of the slowest PE, summed over batches
     stored_entries, fullest_pe : stored entries of the matrix, and of the PE that has most
     issued, empty : PE-cycles with an entry, and with a column that has none in this PE
+    pointer_stalls : PE-cycles in which a column waits for its second pointer
     broadcasts : activations sent to all PEs
     line_reads : reads of the matrix SRAMs
     cycle_map : int64[batches of all images, PEs], PE-cycles of work
@@ -28,6 +29,7 @@ class Work:
     fullest_pe: int
     issued: int
     empty: int
+    pointer_stalls: int
     broadcasts: int
     line_reads: int
     cycle_map: npt.NDArray[np.int64] | None

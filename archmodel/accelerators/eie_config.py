@@ -55,6 +55,7 @@ class BufferConfig(FrozenModel):
     matrix_row_bits: Annotated[int, Field(ge=1, le=65536)]
     pointer_bytes: Annotated[int, Field(ge=64, le=2**40)]
     pointer_bits: Annotated[int, Field(ge=1, le=64)]
+    pointer_banks: Literal[1, 2]
     activation_bytes: Annotated[int, Field(ge=64, le=2**40)]
     activation_row_bits: Annotated[int, Field(ge=1, le=65536)]
     activation_bits: Annotated[int, Field(ge=1, le=64)]
@@ -108,6 +109,14 @@ class Config(FrozenModel):
         return self.buffers.activation_row_bits // self.buffers.activation_bits
 
     @property
+    def pointer_cycles(self) -> int:
+        """Cycles in which the two pointers of a column are read from banks of one port each.
+
+        They are at neighbouring addresses, whose lowest bit selects one of two banks.
+        """
+        return 2 // self.buffers.pointer_banks
+
+    @property
     def matrix_entries(self) -> int:
         """Entries that the matrix SRAM of a PE holds."""
         return 8 * self.buffers.matrix_bytes // self.weights.entry_bits
@@ -124,9 +133,9 @@ class Config(FrozenModel):
             registers("activation_queue", bits=queued, words=pe.queue_depth),
             ram(
                 "pointer_sram",
-                instances=2 * pes,
+                instances=buffers.pointer_banks * pes,
                 bits=buffers.pointer_bits,
-                words=max(1, 4 * buffers.pointer_bytes // buffers.pointer_bits),
+                words=max(1, 8 * buffers.pointer_bytes // (buffers.pointer_banks * buffers.pointer_bits)),
             ),
             ram(
                 "matrix_sram",

@@ -14,6 +14,7 @@ from archmodel.operands.operands import Densities
 
 DEVIATIONS = 8.0  # standard deviations of a PE's time that are looked at
 MOST_GRID = 8  # parts of a cycle in which a PE's time is kept: where PEs meet often, rounding it would add up
+MOST_POINTER_CYCLES = 2  # both pointers of a column out of one bank
 LEAST_WINDOW = 16  # cycles looked at on either side of the slowest PE, at least
 
 
@@ -51,16 +52,23 @@ class RandomColumns:
         """Expected PEs in which a column has no entry."""
         return float(self.num_pes @ [entries.none for entries in self.entries])
 
+    def mean_stalls(self, pointer_cycles: int) -> float:
+        """Expected PE-cycles in which a column waits for its second pointer."""
+        stalls = [
+            (work_of_a_column(entries, pointer_cycles) - work_of_a_column(entries, 1)) for entries in self.entries
+        ]
+        return float(self.num_pes @ [stall @ np.arange(stall.size) for stall in stalls])
+
     def mean_lines(self, input_density: float, entries_per_line: int) -> float:
         """Expected line reads of a column in all PEs."""
         lines = [lines_of_a_column(entries, input_density, entries_per_line) for entries in self.entries]
         return float(self.num_pes @ lines)
 
-    def expected_cycles(self, num_columns: int, depth: int) -> float:
+    def expected_cycles(self, num_columns: int, depth: int, pointer_cycles: int) -> float:
         """Expected cycles of the slowest PE over some columns."""
         if not num_columns:
             return 0.0
-        works = [work_of_a_column(entries) for entries in self.entries]
+        works = [work_of_a_column(entries, pointer_cycles) for entries in self.entries]
         size = max(work.size for work in works)
         slowest = max(Count(work).mean for work in works)
         spread = DEVIATIONS * math.sqrt(max(Count(work).variance for work in works) * num_columns)
@@ -72,12 +80,13 @@ class RandomColumns:
         return float(expected_coupled_cycles(steps, self.num_pes, num_columns, 1.0, depth, 1, grid, reach))
 
 
-def work_of_a_column(entries: Count) -> Float64:
-    """Probability of each number of cycles that a PE takes for a column: one an entry, and one for none."""
-    work = np.zeros(max(2, entries.probability.size))
+def work_of_a_column(entries: Count, pointer_cycles: int) -> Float64:
+    """Probability of each number of cycles that a PE takes for a column: one an entry, and as many as its pointers."""
+    work = np.zeros(max(1 + MOST_POINTER_CYCLES, entries.probability.size))
     work[: entries.probability.size] = entries.probability
-    work[1] += work[0]
-    work[0] = 0.0
+    for fewer in range(pointer_cycles):
+        work[pointer_cycles] += work[fewer]
+        work[fewer] = 0.0
     return work
 
 
@@ -107,24 +116,27 @@ def expected_work(config: Config, parts: Batches, densities: Densities, effectua
     batch, density = densities.batch, densities.input_density
     columns = [round(density * len(part)) for part in parts.columns]
     inputs = sum(map(len, parts.columns))
-    span = entries = empty = lines = fullest = 0.0
+    span = entries = empty = stalls = lines = fullest = 0.0
     for rows in parts.rows:
         random = RandomColumns.of(config, len(rows), densities.weight_density)
-        span += sum(random.expected_cycles(number, config.pe.queue_depth) for number in columns)
+        depth, pointer_cycles = config.pe.queue_depth, config.pointer_cycles
+        span += sum(random.expected_cycles(number, depth, pointer_cycles) for number in columns)
         entries += random.mean_entries
         empty += random.mean_empty
+        stalls += random.mean_stalls(pointer_cycles)
         fullest += max(count.mean for count in random.entries)
         lines += random.mean_lines(density, config.entries_per_row)
     broadcasts = round(batch * density * inputs)
     issued = max(effectual, round(broadcasts * entries))
-    unused = round(broadcasts * empty)
-    least = -(-(issued + unused) // (batch * config.pe.count))
+    unused, stalled = round(broadcasts * empty), round(broadcasts * stalls)
+    least = -(-(issued + unused + stalled) // (batch * config.pe.count))
     return Work(
         [max(math.ceil(span), least)] * batch,
         round(inputs * entries),
         round(inputs * fullest),
         issued,
         unused,
+        stalled,
         broadcasts * len(parts.rows),
         round(broadcasts * lines),
         None,

@@ -60,6 +60,7 @@ def random_case(seed):
         f"buffers.matrix_bytes={draw.choice([64, 131072])}",
         f"buffers.matrix_row_bits={(4 + index_bits) * draw.choice([1, 3, 8])}",
         f"buffers.activation_row_bits={draw.choice([16, 64])}",
+        f"buffers.pointer_banks={draw.choice([1, 2])}",
     )
     context = Context(
         memory(draw.choice([0.25e9, 2e9, 50e9]), draw.choice([0.0, 5e-9, 100e-9])),
@@ -99,7 +100,7 @@ def test_the_random_layers_reach_every_rule():
         [layer for chosen, layer, *_ in cases if chosen.pe.count > layer.K],
         [operands for _, _, operands, _ in cases if operands.batch > 1],
         *([result for result in results if result["stack"].get(cause)] for cause in
-          ("busy", "stored_zero", "fragmentation", "imbalance", "drain", "memory")),
+          ("busy", "stored_zero", "fragmentation", "bank_conflict", "imbalance", "drain", "memory")),
         [result for result in results if result["written"]["matrix_sram"]],
         [result for result in results if not result["stored_entries"]],
     ):  # fmt: skip
@@ -177,6 +178,47 @@ def test_deeper_queues_let_the_pes_run_apart():
 def test_one_column_a_cycle_enters():
     assert two_pes(8, (1, 1), (1, 1), (1, 1)) == 3
     assert two_pes(8, (1, 0), (0, 1), (1, 0)) == 3  # a column without an entry costs a cycle
+
+
+def test_the_pointers_of_a_column_are_in_different_banks():
+    # Two PEs, columns of 0 to 3 entries in each: the second pointer costs a cycle only where one bank holds both.
+    columns = [(0, 0), (1, 1), (2, 2), (3, 3)]
+    weights = [[int(row // 2 < column[row % 2]) for column in columns] for row in range(6)]
+    results = []
+    for banks in (2, 1):
+        chosen = machine("pe.count=2", f"buffers.pointer_banks={banks}")
+        results.append(run_layer(chosen, fc(4, 6), of_masks(weights, [1] * 4), FREE))
+    two, one = results
+    assert two.stack["bank_conflict"] == 0
+    assert one.stack["bank_conflict"] == 2 * 2  # the columns of none and of one entry, in either PE
+    assert one.cycles == two.cycles + 2
+    assert one.words_read == two.words_read
+
+
+def rows_a_cycle(chosen, layer, operands):
+    """Rows that a PE reads in each of its cycles with an entry, walked entry by entry; none for a row it holds."""
+    weights, image = operands.weights[:, :, 0, 0].tolist(), operands.inputs[0, :, 0, 0].tolist()
+    for entries in twin.stored_matrix(chosen, weights, range(layer.K)):
+        held = None
+        for address, (column, _) in enumerate(entries):
+            if image[column]:
+                row = address // chosen.entries_per_row
+                yield int(row != held)
+                held = row
+
+
+@pytest.mark.parametrize("row_bits", [8, 64])
+def test_one_port_of_the_matrix_sram_is_enough(row_bits):
+    # An entry a cycle lies in one row, so a column that straddles rows reads the next one when it gets there.
+    layer, chosen = fc(60, 50), machine("pe.count=4", f"buffers.matrix_row_bits={row_bits}")
+    operands = at_densities(layer, 0.3, 0.5)
+    reads = list(rows_a_cycle(chosen, layer, operands))
+    result = run_layer(chosen, layer, operands, FREE)
+    assert len(reads) == result.macs_issued
+    assert sum(reads) == result.words_read["matrix_sram"] // chosen.entries_per_row
+    assert result.stack["bank_conflict"] == 0
+    if row_bits == 8:
+        assert all(reads)  # the port is busy in every cycle of work, and in none twice
 
 
 def test_a_column_without_an_entry_starves_a_pe():
@@ -366,11 +408,12 @@ def test_a_sampled_run_is_exact():
         assert other.cycles_ci95 == (one.cycles, one.cycles)
 
 
-@pytest.mark.parametrize("depth", [1, 2, 8, 64])
+@pytest.mark.parametrize(("depth", "banks"), [(1, 2), (2, 2), (8, 2), (64, 2), (2, 1), (8, 1)])
 @pytest.mark.parametrize(("C", "K", "weights", "inputs"), [(900, 640, 0.1, 0.35), (400, 200, 0.3, 1.0),
                                                            (2000, 3000, 0.04, 0.2)])  # fmt: skip
-def test_expectations_are_near_the_mean_of_many_placements(C, K, weights, inputs, depth):
-    layer, chosen = fc(C, K), machine("pe.count=16", f"pe.queue_depth={depth}", "pe.registers=128")
+def test_expectations_are_near_the_mean_of_many_placements(C, K, weights, inputs, depth, banks):
+    layer, changes = fc(C, K), (f"pe.queue_depth={depth}", f"buffers.pointer_banks={banks}")
+    chosen = machine("pe.count=16", "pe.registers=128", *changes)
 
     def placed(seed):
         rng = np.random.default_rng(seed)
@@ -386,7 +429,7 @@ def test_expectations_are_near_the_mean_of_many_placements(C, K, weights, inputs
 
     assert expected.cycles == pytest.approx(mean(lambda run: run.cycles), rel=0.025)
     assert expected.macs_issued == pytest.approx(mean(lambda run: run.macs_issued), rel=0.025)
-    for cause in ("fragmentation", "stored_zero"):
+    for cause in ("fragmentation", "stored_zero", "bank_conflict"):
         assert expected.stack[cause] == pytest.approx(mean(lambda run: run.stack[cause]), rel=0.05, abs=200)  # noqa: B023
     lines = mean(lambda run: run.words_read["matrix_sram"])
     assert expected.words_read["matrix_sram"] == pytest.approx(lines, rel=0.025)
@@ -437,6 +480,8 @@ def test_the_parts_of_a_pe_are_those_of_the_paper():
     parts = {part.name: part for part in machine().components}
     assert (parts["matrix_sram"].words, parts["matrix_sram"].words_per_row) == (131072, 8)
     assert (parts["pointer_sram"].instances, parts["pointer_sram"].words) == (128, 8192)
+    (single,) = (part for part in machine("buffers.pointer_banks=1").components if part.name == "pointer_sram")
+    assert (single.instances, single.words) == (64, 16384)
     assert (parts["activation_sram"].instances, parts["activation_sram"].words) == (64, 1024)
     assert parts["activation_sram"].words_per_row == 4
     assert (parts["activation_queue"].words, parts["activation_queue"].bits) == (8, 16 + 12)

@@ -45,7 +45,7 @@ def run_layer(config, layer, weights, inputs, context):
     received = 0 if context.input_on_chip else len(inputs) * len(weights[0])
     returned = 0 if context.output_on_chip else len(inputs) * len(weights)
     issued = counts["busy"] + counts["stored_zero"]
-    causes = ("busy", "stored_zero", "fragmentation", "imbalance", "drain", "memory")
+    causes = ("busy", "stored_zero", "fragmentation", "bank_conflict", "imbalance", "drain", "memory")
     return {
         "cycles": total,
         "stack": {cause: counts[cause] for cause in causes if counts[cause]},
@@ -124,11 +124,15 @@ def run_batch(config, memory, sent, counts):
             counts["queued"] += len(queues)
             for queue, own in zip(queues, contents, strict=True):
                 queue.append(list(own.get(column, ())) or [None])  # nothing to do still takes a look
+                addresses = (column, column + 1)  # of its pointers
+                banks = [address % config.buffers.pointer_banks for address in addresses]
+                queue[-1] += ["pointer"] * (max(map(banks.count, banks)) - len(queue[-1]))
         for pe, queue in enumerate(queues):
             if not queue:
                 continue
             work[pe] += 1
-            counts[{True: "busy", False: "stored_zero", None: "fragmentation"}[queue[0].pop(0)]] += 1
+            causes = {True: "busy", False: "stored_zero", None: "fragmentation", "pointer": "bank_conflict"}
+            counts[causes[queue[0].pop(0)]] += 1
             if not queue[0]:
                 queue.popleft()
         cycle += 1
