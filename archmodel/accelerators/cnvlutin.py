@@ -22,6 +22,7 @@ from archmodel.accelerators.dadiannao import Windows, account, broadcasts, is_im
 from archmodel.accelerators.result import LayerResult
 from archmodel.accelerators.sampling import Expectation
 from archmodel.errors import ConfigError
+from archmodel.kernels.brick_dispatch import banked_window_cycles
 from archmodel.kernels.zero_skip import accumulate_bricks, slowest_lane_cycles
 from archmodel.network.layer import Layer
 from archmodel.operands.operands import Densities, Operands, Values, effectual_macs
@@ -96,7 +97,11 @@ def walked_windows(config: Config, layer: Layer, operands: Operands, context: Co
         slowest = slowest_lane_cycles(
             cycles, lane_of, chosen, (layer.P, layer.Q), layer.stride, layer.dilation, bricks.num_lanes
         )
-        return np.stack([np.maximum(slowest, bricks.bank_cycles), slowest], axis=1)
+        if config.dispatch.fetch_ahead == "window":
+            return np.stack([np.maximum(slowest, bricks.bank_cycles), slowest], axis=1)
+        shape = ((layer.P, layer.Q), layer.stride, layer.dilation)
+        banked = banked_window_cycles(cycles, lane_of, bricks.bank_of, chosen, *shape, bricks.dispatcher)
+        return np.stack([banked, slowest], axis=1)
 
     def expect() -> Expectation:
         work = bricks.work_of_windows(cycles)

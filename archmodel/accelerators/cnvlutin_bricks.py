@@ -1,5 +1,6 @@
 """Zero-free neuron arrays: how channels become bricks, which lane takes a brick, and what bricks hold."""
 
+import math
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -20,7 +21,9 @@ class Bricks:
     first : int64[B]        channel of the group at which each begins
     sizes : int64[B]        channels of each
     lane_of : int64[R, S, B]  lane that takes the brick of a kernel position
-    num_banks : banks of the NM; lane l reads from bank l % num_banks, a brick a cycle
+    num_banks : banks of the NM, a brick a cycle each
+    depth : bricks that the buffer of a lane holds
+    dealt : whether bricks are dealt to the lanes, and to the banks, in turn
     """
 
     layer: Layer
@@ -29,6 +32,8 @@ class Bricks:
     lane_of: Int64
     num_lanes: int
     num_banks: int
+    depth: int
+    dealt: bool
 
     @classmethod
     def of(cls, config: Config, layer: Layer) -> "Bricks":
@@ -44,12 +49,28 @@ class Bricks:
         else:
             lane_of = np.arange(kernel * first.size) % lanes
         shaped = lane_of.reshape(layer.R, layer.S, first.size)
-        return cls(layer, first, ends - first, shaped, lanes, config.buffers.nm_banks)
+        dispatch = config.dispatch
+        dealt, banks = dispatch.assignment == "dealt", config.buffers.nm_banks
+        return cls(layer, first, ends - first, shaped, lanes, banks, dispatch.brick_buffers, dealt)
 
     @cached_property
     def bank_cycles(self) -> int:
-        """Cycles in which the fullest bank delivers the bricks of a window."""
+        """Cycles in which the fullest bank delivers the bricks of a window, if lane l reads from bank l % num_banks."""
         return int(np.bincount(self.lane_of.ravel() % self.num_banks).max())
+
+    @cached_property
+    def bank_of(self) -> Int64:
+        """Bank of the bricks at each position of a padded plane: that of their slab, or in turn.  int64[H, W, B]"""
+        top, bottom, left, right = self.layer.padding
+        shape = (self.layer.H + top + bottom, self.layer.W + left + right, self.first.size)
+        if self.dealt:
+            return np.arange(math.prod(shape)).reshape(shape) % self.num_banks
+        return np.broadcast_to(self.lane_of[0, 0] % self.num_banks, shape).copy()
+
+    @property
+    def dispatcher(self) -> tuple[int, int, int]:
+        """Lanes, banks, and bricks that a lane buffers."""
+        return self.num_lanes, self.num_banks, self.depth
 
     def nonzeros(self, mask: Mask) -> Int64:
         """Non-zeros of each brick.  [N, C, H, W] -> int64[N * groups, B, H, W]"""

@@ -16,6 +16,7 @@ class DispatchConfig(FrozenModel):
     offset_bits: Annotated[int, Field(ge=1, le=8)]
     brick_buffers: Annotated[int, Field(ge=1, le=1024)]
     assignment: Literal["slab", "dealt"]
+    fetch_ahead: Literal["window", "buffers"]
 
     @model_validator(mode="after")
     def _an_offset_names_every_place(self) -> "DispatchConfig":

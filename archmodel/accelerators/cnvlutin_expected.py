@@ -13,10 +13,13 @@ from archmodel.accelerators.cnvlutin_config import Config
 from archmodel.accelerators.dadiannao import Windows, stored_neurons
 from archmodel.accelerators.random_blocks import Float64
 from archmodel.accelerators.slowest_pe import expected_maximum
+from archmodel.kernels.brick_dispatch import banked_window_cycles
+from archmodel.kernels.zero_skip import slowest_lane_cycles
 from archmodel.network.layer import Layer
 from archmodel.operands.operands import Densities
 
 Profile = tuple[tuple[int, int], ...]  # of a lane in a window: (size, number) of its bricks; padding has size 0
+DRAWN_WINDOWS = 200  # of each kind: the delay of a window scatters less than the window, whose mean is not drawn
 CACHED_LANES = 4096  # kinds of lanes that are remembered: a network has some hundred
 
 
@@ -29,8 +32,11 @@ def expected_windows(config: Config, layer: Layer, densities: Densities) -> Wind
         lanes = lane_profiles(bricks, inside)
         kinds = [(count, *lane_cycles(profile, density)) for profile, count in lanes.items()]
         slowest = expected_maximum(kinds)
-        bank = (1, np.array([float(bricks.bank_cycles)]), np.ones(1))
-        cycles += number * expected_maximum([*kinds, bank])
+        if config.dispatch.fetch_ahead == "window":
+            bank = (1, np.array([float(bricks.bank_cycles)]), np.ones(1))
+            cycles += number * expected_maximum([*kinds, bank])
+        else:
+            cycles += number * (slowest + banked_delay(bricks, inside, density))
         by_lanes += number * slowest
         empty += number * sum(
             count * bricks_of_size * (1 - density) ** size
@@ -44,6 +50,22 @@ def expected_windows(config: Config, layer: Layer, densities: Densities) -> Wind
     conflicts = min(idle, round(planes * max(0.0, cycles - by_lanes) * bricks.num_lanes))
     lost = {"fragmentation": empties, "bank_conflict": conflicts, "imbalance": idle - conflicts}
     return Windows((total, total, total), neurons, neurons, -(-neurons // bricks.num_lanes), lost)
+
+
+def banked_delay(bricks: Bricks, inside: npt.NDArray[np.bool_], density: float) -> float:
+    """Expected cycles that banks of one port add to a window: the mean over drawn windows, which are always the same.
+
+    Where the first brick lies only changes the names of the banks.
+    """
+    layer, sizes = bricks.layer, np.where(inside[:, :, np.newaxis], bricks.sizes, 0)
+    drawn = np.random.default_rng(DRAWN_WINDOWS).binomial(sizes, density, (DRAWN_WINDOWS, *sizes.shape))
+    cycles = np.maximum(drawn, 1).astype(np.uint16)
+    (down, across), (R, S, _) = layer.dilation, sizes.shape
+    bank_of = np.ascontiguousarray(bricks.bank_of[: R * down : down, : S * across : across])
+    windows, shape = np.arange(DRAWN_WINDOWS), ((1, 1), (1, 1), (1, 1))
+    banked = banked_window_cycles(cycles, bricks.lane_of, bank_of, windows, *shape, bricks.dispatcher)
+    slowest = slowest_lane_cycles(cycles, bricks.lane_of, windows, *shape, bricks.num_lanes)
+    return float((banked - slowest).mean())
 
 
 def window_kinds(layer: Layer) -> Iterator[tuple[npt.NDArray[np.bool_], int]]:

@@ -103,9 +103,12 @@ def account(
     passes = -(-filters // array.filters_a_pass)
     provided = passes * array.filters_a_pass  # filters that a neuron meets, those that the layer does not have too
     streams, num_tiles = moved(config, layer, batch, context)
+    portions, num_rows = weight_portions(config, layer), passes * window_steps(config, layer)
+    rows_of_portions = [share(num_rows, portion, portions) for portion in range(portions)]
+    stalls = config.synapse_stall_cycles(rows_of_portions, batch * layer.groups * layer.P * layer.Q)
 
     def of_tiles(cycles: int) -> list[int]:
-        compute = [share(passes * cycles, tile, num_tiles) for tile in range(num_tiles)]
+        compute = [share(passes * cycles + stalls, tile, num_tiles) for tile in range(num_tiles)]
         compute[-1] += array.pipeline_cycles
         return compute
 
@@ -113,6 +116,7 @@ def account(
     issued = windows.neurons * filters
     lost = {cause: lane_cycles * provided for cause, lane_cycles in windows.lost.items()}
     lost["fragmentation"] += windows.neurons * (provided - filters)
+    lost["bank_conflict"] = lost.get("bank_conflict", 0) + stalls * config.num_multipliers
     lost["drain"] = array.pipeline_cycles * config.num_multipliers
     return layer_account(
         config, layer, operands, context, compute, streams,

@@ -43,6 +43,24 @@ class BufferConfig(FrozenModel):
     weights_preloaded: bool
 
 
+class SynapseBankConfig(FrozenModel):
+    """The eDRAM banks of a unit, to which rows of synapses are dealt in turn; a cycle of the unit reads a row."""
+
+    count: Annotated[int, Field(ge=1, le=64)]
+    busy_cycles: Annotated[int, Field(ge=1, le=64)]
+
+    @model_validator(mode="after")
+    def _in_turn_they_give_a_row_a_cycle(self) -> "SynapseBankConfig":
+        if self.busy_cycles > self.count:
+            raise ValueError(f"busy_cycles = {self.busy_cycles}: must be at most {self.count}, the banks in turn")
+        return self
+
+    def stall_cycles(self, num_rows: int) -> int:
+        """Cycles between the last of some rows and the first, which begins again at the first bank."""
+        since_first_bank = (num_rows - 1) % self.count + 1
+        return max(0, self.busy_cycles - since_first_bank)
+
+
 class NodeConfig(FrozenModel):
     """A node: units that share a broadcast of neurons, and the eDRAM around them."""
 
@@ -89,6 +107,10 @@ class NodeConfig(FrozenModel):
         """Neurons that one access of an NM bank reads or writes: those of a cycle."""
         return self.array.lanes
 
+    def synapse_stall_cycles(self, rows_of_portions: list[int], num_windows: int) -> int:
+        """Cycles in which no bank has the next row of synapses; every window reads all rows of a portion."""
+        return 0
+
     @property
     def components(self) -> tuple[Component, ...]:
         """What the node is built of; each lane of a unit has an SB bank of its own, whose row is a synapse a filter."""
@@ -126,3 +148,9 @@ class Config(NodeConfig):
     """DaDianNao (Chen et al., MICRO 2014), one node of it."""
 
     model: Literal["dadiannao"]
+    synapse_banks: SynapseBankConfig
+
+    def synapse_stall_cycles(self, rows_of_portions: list[int], num_windows: int) -> int:
+        """Those between one window and the next, all windows for one portion of the filters after the other."""
+        between = [self.synapse_banks.stall_cycles(num_rows) for num_rows in rows_of_portions if num_rows]
+        return num_windows * sum(between) - between[-1]  # nothing follows the last window

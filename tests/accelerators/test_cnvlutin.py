@@ -20,7 +20,7 @@ from tests.accelerators.cases import FREE, account, at_densities, memory
 from tests.reference import cnvlutin as twin
 
 MODULES = {"dadiannao": dadiannao, "cnvlutin": cnvlutin}
-BLOCKS, LAYERS_A_TEST = 15, 12
+BLOCKS, LAYERS_A_TEST = 15, 16
 DENSITIES = (0.0, 0.2, 0.6, 1.0)
 
 
@@ -73,10 +73,15 @@ def random_case(seed):
         f"buffers.nbout_entries={draw.choice([1, 2, 64])}",
         f"buffers.weights_preloaded={draw.choice(['true', 'false'])}",
     ]
+    if arch == "dadiannao":
+        count = draw.choice([1, 2, 3, 4])
+        assignments += [f"synapse_banks.count={count}", f"synapse_banks.busy_cycles={draw.randint(1, count)}"]
     if arch == "cnvlutin":
         assignments += [
             f"dispatch.brick_neurons={draw.choice([1, 2, 3, 4])}",
             f"dispatch.assignment={draw.choice(['slab', 'dealt'])}",
+            f"dispatch.fetch_ahead={draw.choice(['window', 'buffers', 'buffers'])}",
+            f"dispatch.brick_buffers={draw.choice([1, 2, 4])}",
         ]
     context = Context(
         memory(draw.choice([0.25e9, 2e9, 50e9]), draw.choice([0.0, 5e-9, 100e-9])),
@@ -113,6 +118,20 @@ def test_the_random_layers_reach_every_rule():
         [result for result in results if result.details["passes"] > 1],
         [result for result in results if result.dram_bytes_of("weight")],
         [chosen for _, chosen, *_ in skipping if chosen.dispatch.assignment == "dealt"],
+        [
+            result
+            for (arch, *_), result in zip(cases, results, strict=True)
+            if arch == "dadiannao" and result.stack["bank_conflict"]
+        ],
+        *(
+            [
+                result
+                for (arch, chosen, *_), result in zip(cases, results, strict=True)
+                if arch == "cnvlutin" and result.stack.get("bank_conflict")
+                if (chosen.dispatch.fetch_ahead, chosen.dispatch.assignment) == ("buffers", assignment)
+            ]
+            for assignment in ("slab", "dealt")
+        ),
         [operands for *_, operands, _ in cases if operands.batch > 1],
     ):
         assert len(few) >= 10
@@ -125,6 +144,30 @@ def test_a_window_of_dadiannao_takes_a_cycle_for_each_16_channels_of_a_kernel_po
     for channels, bricks in ((16, 1), (17, 2), (32, 2), (33, 3)):
         layer = conv(channels)
         assert run("dadiannao", layer, at_densities(layer)).cycles == 16 * 9 * bricks + 8
+
+
+def test_synapse_banks_in_turn_never_make_a_window_wait():
+    # 5 rows for one window; a bank is asked again after 4 cycles.
+    layer = Layer("ip", "fc", ("x",), (80, 1, 1), 1)
+    for busy in (1, 2, 3, 4):
+        result = run("dadiannao", layer, at_densities(layer), f"synapse_banks.busy_cycles={busy}")
+        assert result.cycles == 5 + 8
+        assert result.stack["bank_conflict"] == 0
+
+
+def test_the_next_window_begins_at_the_bank_that_the_last_one_may_have_just_read():
+    for channels, waits in ((64, (0, 0, 0, 0)), (48, (0, 0, 0, 1)), (32, (0, 0, 1, 2)), (80, (0, 1, 2, 3))):
+        layer = Layer("conv", "conv", ("x",), (channels, 2, 2), 1, 1, 1)  # 4 windows of channels / 16 rows
+        for busy, wait in enumerate(waits, 1):
+            result = run("dadiannao", layer, at_densities(layer), f"synapse_banks.busy_cycles={busy}")
+            assert result.cycles == 4 * channels // 16 + 3 * wait + 8
+            assert result.stack["bank_conflict"] == 3 * wait * 4096
+
+
+def test_a_bank_is_not_slower_than_all_in_turn():
+    machine("dadiannao", "synapse_banks.count=2", "synapse_banks.busy_cycles=2")
+    with pytest.raises(ConfigError, match="busy_cycles = 3: must be at most 2, the banks in turn"):
+        machine("dadiannao", "synapse_banks.count=2", "synapse_banks.busy_cycles=3")
 
 
 def test_257_filters_are_two_passes():
@@ -192,6 +235,48 @@ def test_fewer_banks_than_lanes_hold_empty_bricks_up():
         assert result.stack["bank_conflict"] == (cycles - 1) * 4096
 
 
+@pytest.mark.parametrize("depth", [1, 4])
+@pytest.mark.parametrize("density", [0.0, 0.1, 0.5, 1.0])
+def test_sixteen_banks_and_slabs_are_free_of_conflicts_whatever_the_buffers_hold(depth, density):
+    options = ("dispatch.fetch_ahead=buffers", f"dispatch.brick_buffers={depth}")
+    for layer in layers_of_many_shapes():
+        operands = at_densities(layer, inputs=density)
+        walked = run("cnvlutin", layer, operands, *options)
+        assert walked == run("cnvlutin", layer, operands, f"dispatch.brick_buffers={depth}")
+        assert walked.stack["bank_conflict"] == 0
+        densities = Densities(1, 1.0, density, 0.5)
+        expected, as_before = (
+            cnvlutin.expect_layer(machine("cnvlutin", *changes), layer, densities, FREE) for changes in (options, ())
+        )
+        assert expected == as_before
+
+
+def test_buffers_never_beat_a_window_fetched_ahead():
+    for layer in layers_of_many_shapes():
+        for density, banks in ((0.3, 4), (0.6, 8)):
+            operands, option = at_densities(layer, inputs=density), f"buffers.nm_banks={banks}"
+            ahead = run("cnvlutin", layer, operands, option).cycles
+            held = [
+                run("cnvlutin", layer, operands, option, "dispatch.fetch_ahead=buffers",
+                    f"dispatch.brick_buffers={depth}").cycles
+                for depth in (1, 256)
+            ]  # fmt: skip
+            assert ahead <= min(held)
+
+
+def test_dealt_bricks_of_a_position_come_from_neighbouring_banks():
+    # A plane of 2 x 2 positions of one brick each on four banks; all four are one window, dealt to four lanes.
+    layer = Layer("conv", "conv", ("x",), (16, 2, 2), 1, 2, 2)
+    options = ("dispatch.assignment=dealt", "dispatch.fetch_ahead=buffers", "buffers.nm_banks=4")
+    nothing = of_mask(layer, np.zeros((16, 2, 2)))
+    assert run("cnvlutin", layer, nothing, *options).cycles == 1 + 8
+    # In a plane two positions wider the rows of a window lie a whole turn of the banks apart.
+    wide = Layer("conv", "conv", ("x",), (16, 2, 4), 1, 2, 2)
+    result = run("cnvlutin", wide, of_mask(wide, np.zeros((16, 2, 4))), *options)
+    assert result.cycles == 3 * 2 + 8
+    assert result.stack["bank_conflict"] == 3 * 4096
+
+
 def test_filters_that_do_not_fit_come_from_dram():
     layer = Layer("ip", "fc", ("x",), (1024, 1, 1), 16)  # 32 KiB of weights
     for size, num_bytes in ((2048, 0), (1024, 16384), (512, 24576)):
@@ -249,10 +334,12 @@ def test_more_zeros_never_cost_cycles():
 
 
 @pytest.mark.parametrize("assignment", ["slab", "dealt"])
-@pytest.mark.parametrize("banks", [16, 2])
+@pytest.mark.parametrize(("banks", "ahead"), [(16, "window"), (2, "window"), (16, "buffers"), (4, "buffers")])
 @pytest.mark.parametrize("density", [0.05, 0.5, 0.9, 1.0])
-def test_the_expected_cycles_are_the_mean_over_placements(assignment, banks, density):
-    options = (f"dispatch.assignment={assignment}", f"buffers.nm_banks={banks}")
+def test_the_expected_cycles_are_the_mean_over_placements(assignment, banks, ahead, density):
+    options = (
+        f"dispatch.assignment={assignment}", f"buffers.nm_banks={banks}", f"dispatch.fetch_ahead={ahead}"
+    )  # fmt: skip
     skewed = Layer("conv", "conv", ("x",), (70, 9, 7), 4, 3, 2, (2, 1), (1, 0, 0, 2), (1, 3))
     for layer, batch in ((skewed, 4), (Layer("ip", "fc", ("x",), (600, 1, 1), 4), 40)):
         runs = [run("cnvlutin", layer, at_densities(layer, 0.5, density, batch, seed), *options) for seed in range(60)]

@@ -8,6 +8,7 @@ import math
 from collections import Counter
 from itertools import product
 
+from tests.reference import brick_dispatch
 from tests.reference.dcnn import dealt, num_bytes, output_plane, timed
 
 
@@ -21,13 +22,14 @@ def run_layer(config, layer, weights, inputs, context):
     slots, totals = Counter(), Counter()
     for image, group, p, q in product(inputs, range(layer.groups), range(P), range(Q)):
         if skips:
-            feeds, bricks = skipping_feeds(config, layer, image, group, p, q)
+            feeds, lanes = skipping_feeds(config, layer, image, group, p, q)
         else:
-            feeds, bricks = dense_feeds(config, layer, group, p, q), []
+            feeds, lanes = dense_feeds(config, layer, group, p, q), []
         slowest = max(map(len, feeds))
-        cycles = max([slowest, *bricks])
+        cycles = max(slowest, delivered(config, lanes))
         totals["cycles"] += cycles * len(passes)
         totals["window_cycles"] += cycles
+        totals["windows"] += 1
         totals["read"] += sum(1 for cell in window_cells(config, layer, group, p, q) if on_plane(layer, cell))
         for feed in feeds:
             cells = [cell for cell in feed if cell is not None]
@@ -86,9 +88,11 @@ def dense_feeds(config, layer, group, p, q):
 
 
 def skipping_feeds(config, layer, image, group, p, q):
-    """Feed of each lane, and how many bricks each bank of the neuron memory delivers."""
+    """Feed of each lane, and its bricks: (bank that each lies in, cycles that it takes)."""
     lanes, width = config.array.lanes, config.dispatch.brick_neurons
-    feeds, banks = [[] for _ in range(lanes)], Counter()
+    feeds, taken = [[] for _ in range(lanes)], [[] for _ in range(lanes)]
+    bricks_of_a_position = math.ceil(len(channels(layer, group)) / width)
+    padded_width = layer.W + layer.padding[2] + layer.padding[3]
     mine = channels(layer, group)
     slabs = in_parts(mine, math.ceil(len(mine) / lanes))
     turn = 0
@@ -104,8 +108,32 @@ def skipping_feeds(config, layer, image, group, p, q):
             cells = [(c, h, w, r, s) for c in brick]
             cells = [cell for cell in cells if on_plane(layer, cell) and image[cell[0], h, w]]
             feeds[lane] += cells or [None]
-            banks[lane % config.buffers.nm_banks] += 1
-    return feeds, list(banks.values())
+            place = lane
+            if config.dispatch.assignment == "dealt" and config.dispatch.fetch_ahead == "buffers":
+                position = (h + layer.padding[0]) * padded_width + w + layer.padding[2]
+                place = position * bricks_of_a_position + (brick[0] - mine[0]) // width
+            taken[lane].append((place % config.buffers.nm_banks, max(1, len(cells))))
+    return feeds, taken
+
+
+def delivered(config, lanes):
+    """Cycles in which the banks can deliver the bricks of all lanes."""
+    if config.model == "cnvlutin" and config.dispatch.fetch_ahead == "buffers":
+        return brick_dispatch.window_cycles(lanes, config.buffers.nm_banks, config.dispatch.brick_buffers)
+    return max(Counter(bank for bricks in lanes for bank, _ in bricks).values(), default=0)
+
+
+def waits(banks, rows, windows):
+    """Cycles in which the bank of the next row is busy; a window begins at bank 0."""
+    free, cycle, waited = [0] * banks.count, 0, 0
+    for of_portion in rows:
+        for _ in range(windows):
+            for row in range(of_portion):
+                wait = max(0, free[row % banks.count] - cycle)
+                waited += wait
+                free[row % banks.count] = cycle + wait + banks.busy_cycles
+                cycle += wait + 1
+    return waited
 
 
 def finished(config, layer, batch, context, slots, totals, skips):
@@ -133,7 +161,12 @@ def finished(config, layer, batch, context, slots, totals, skips):
                 streams.append(("output", "write", outputs[number * planes + plane], tile))
             tile += 1
     streams = [stream for stream in streams if stream[2]]
-    compute = dealt(totals["cycles"], tile)
+    waited = 0
+    if config.model == "dadiannao":
+        rows = totals["cycles"] // totals["windows"]
+        waited = waits(config.synapse_banks, dealt(rows, len(portions)), totals["windows"])
+    slots["bank_conflict"] += waited * array.units * array.lanes * array.filters
+    compute = dealt(totals["cycles"] + waited, tile)
     compute[-1] += array.pipeline_cycles
     cycles = timed(compute, streams, context.memory, config.clock_hz)
     slots["drain"] = array.pipeline_cycles * array.units * array.lanes * array.filters
