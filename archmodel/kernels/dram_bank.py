@@ -63,6 +63,8 @@ def choose(part, state, c):
     last_bank = (part.ranks << (part.bits_of_groups + part.bits_of_banks)) - 1  # banks are a power of two
     best, best_bank, best_command, best_place, best_distance = NEVER, NOTHING, NOTHING, NOTHING, NEVER
     for index in range(channel.busy):
+        if state.own[c, index] > best:
+            continue
         b = state.busy[c, index]
         bank = state.bank[b]
         group = GROUPS_AT + (b >> part.bits_of_banks)
@@ -230,3 +232,5 @@ def refresh(part, state, c, index, command, cycle):
         state.rank[index].due += part.refresh_cycles
     for b in range(first, last):
         state.bank[b].refresh_from, state.bank[b].refresh_until = due, until
+    if part.by_bank:
+        want(part, state, index, c)
