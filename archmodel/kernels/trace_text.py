@@ -67,7 +67,7 @@ def after_blanks(text, at):
 
 @njit(cache=True)
 def number_at(text, at):
-    """The number that begins at a place, -1 if none does or it is beyond 63 bits, and where the blanks behind it end."""
+    """The number that begins at a place, -1 if none does or it has over 63 bits, and where blanks behind it end."""
     base, start, value = 10, at, 0
     if text[at] == ZERO and (int(text[at + 1]) | 32) == 120:  # 0x
         base, start = 16, at + 2
