@@ -35,11 +35,11 @@ class Trace:
         cls, cycles: Sequence[int] | Int64, addresses: Sequence[int] | Int64, writes: Sequence[bool] | Bool
     ) -> "Trace":
         """A checked trace of three sequences; WorkloadError names the first request that cannot be."""
-        arrived, first_bytes = whole_numbers("cycles", cycles), whole_numbers("addresses", addresses)
         flags = np.asarray(writes)
+        check_num_requests(flags.size, "trace")
+        arrived, first_bytes = whole_numbers("cycles", cycles), whole_numbers("addresses", addresses)
         if flags.dtype != np.bool_ or any(column.shape != (flags.size,) for column in (arrived, first_bytes, flags)):
             raise WorkloadError("trace: cycles, addresses and writes must be equally long; writes are booleans")
-        check_num_requests(flags.size, "trace")
         check_requests(arrived, first_bytes, "trace", first=0)
         return cls(arrived, first_bytes, flags)
 

@@ -170,7 +170,7 @@ def test_what_is_no_file_is_one_line(tmp_path):
         (([-1], [0], [False]), "trace: request 0: cycle -1: at least 0"),
         (([2, 1], [0, 0], [False] * 2), "trace: request 1: cycle 1 is before 2"),
         (([10**11 + 1], [0], [False]), "trace: request 0: cycle 100000000001: must be at most"),
-        (([], [], np.zeros(0, bool)), "trace: has no requests|must be a list"),
+        (([], [], []), "trace: has no requests"),
     ],
 )
 def test_arrays_that_are_no_trace_are_refused(columns, reason):
