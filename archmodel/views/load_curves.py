@@ -11,12 +11,13 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 HEIGHT_INCHES = 3.6
-# By pattern, so that it looks the same in every figure; shape and line tell them apart without colour.
+# By pattern, so that it looks the same in every figure; shape and line tell them apart without colour, marks
+# that coincide lie in each other.
 LOOKS = {
-    "sequential": ("o", "-", OURS),
-    "random": ("s", "--", MISSED),
-    "strided": ("^", "-.", BOUND),
-    "streams": ("D", ":", "black"),
+    "sequential": ("o", "-", OURS, 3),
+    "random": ("s", "--", MISSED, 5),
+    "strided": ("^", "-.", BOUND, 7),
+    "streams": ("D", ":", "black", 8),
 }
 
 
@@ -44,7 +45,7 @@ class LoadCurves:
         figure.set_layout_engine("constrained", w_pad=0.02, h_pad=0.02)
         above, below = figure.subplots(2, 1, sharex=True)
         offered = [100 * load for load in LOADS]
-        below.plot((0, 100), (0, 100), color="0.6", lw=0.8, label="_offered")
+        below.plot((0, 100), (0, 100), color="0.6", lw=0.8, label="all that is offered")
         for name, results in self.sweep.curves.items():
             means = [result.read_latency_ns["mean"] for result in results]
             tails = [result.read_latency_ns["p99"] for result in results]
@@ -71,5 +72,5 @@ class LoadCurves:
 
 def look_of(pattern: str) -> dict[str, Any]:
     """How a pattern is drawn."""
-    marker, line, colour = LOOKS[pattern]
-    return {"marker": marker, "mfc": "none", "ls": line, "color": colour, "lw": 1}
+    marker, line, colour, wide = LOOKS[pattern]
+    return {"marker": marker, "ms": wide, "mfc": "none", "ls": line, "color": colour, "lw": 1}
