@@ -57,7 +57,7 @@ def whole_numbers(name: str, values: Sequence[int] | Int64) -> Int64:
 
 def check_requests(cycles: Int64, addresses: Int64, where: str, first: int, last_cycle: int = 0) -> None:
     """Raise WorkloadError about the first request that cannot be; `first` is the number of the one at index 0."""
-    before = np.concatenate((np.array([last_cycle], np.int64), cycles[:-1])) if cycles.size else cycles
+    before = np.concatenate((np.array([last_cycle], np.int64), cycles[:-1]))
     wrong = (cycles < before) | (cycles > MAX_CYCLE) | (addresses < 0)
     if not wrong.any():
         return

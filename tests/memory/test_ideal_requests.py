@@ -11,16 +11,19 @@ from archmodel.memory.ideal_requests import serve_ideal
 
 
 def one_by_one(bytes_per_s, latency_s, cycles):
-    """Cycles of 1 ns in which each access of 64 bytes enters and is done."""
+    """Cycles of 1 ns in which each access of 64 bytes enters and is done, and those in which one is under way."""
     step = 64 / (Fraction(str(bytes_per_s)) / 10**9)
     latency = Fraction(str(latency_s)) * 10**9
     free, entered, completed = Fraction(0), [], []
+    under_way, until = Fraction(0), Fraction(0)
     for cycle in cycles:
         start = max(Fraction(cycle), free)
         free = start + step
         entered.append(floor(start))
         completed.append(ceil(free + latency))
-    return entered, completed
+        under_way += free + latency - max(start, until)
+        until = free + latency
+    return entered, completed, under_way
 
 
 def served(cycles, writes=None, **changes):
@@ -36,11 +39,15 @@ def test_accesses_pass_one_after_the_other(bytes_per_s, latency_s):
     for most in (0, 3, 100_000):
         cycles = np.sort(rng.integers(0, most + 1, 300))
         found = served(cycles, bytes_per_s=bytes_per_s, latency_s=latency_s)
-        entered, completed = one_by_one(bytes_per_s, latency_s, cycles.tolist())
+        entered, completed, under_way = one_by_one(bytes_per_s, latency_s, cycles.tolist())
         assert found.entered.tolist() == entered
         assert found.completed.tolist() == completed
         assert found.cycles == completed[-1]
         assert sum(found.bus.values()) == completed[-1]
+        assert min(found.bus.values()) >= 0
+        data = 300 * 64e9 / bytes_per_s
+        assert data <= found.bus["data"] < data + 1
+        assert abs(found.bus["data"] + found.bus["latency"] - under_way) <= 2  # each rounded up
 
 
 def test_the_bus_is_busy_waiting_or_idle():

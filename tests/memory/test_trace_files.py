@@ -139,7 +139,10 @@ def test_a_file_of_too_much_ends_early(tmp_path, monkeypatch):
     monkeypatch.setattr(trace, "MAX_REQUESTS", 2)
     assert refusal(written(tmp_path, TEXT)) == "more than 2 requests"
     assert refusal(written(tmp_path, BINARY, "t.bin")) == "more than 2 requests"
+    monkeypatch.setattr(trace, "MAX_REQUESTS", 3)
+    assert requests(read_trace(tmp_path / "trace.csv")) == HAND
     monkeypatch.setattr(trace_files, "MAX_TEXT_BYTES", 100)
+    assert requests(read_trace(written(tmp_path, TEXT + b"\n" * (100 - len(TEXT))))) == HAND
     assert refusal(written(tmp_path, gzip.compress(b"\n" * 101))) == "more than 100 bytes of text"
     monkeypatch.setattr(trace_files, "CHUNK_BYTES", 64)
     monkeypatch.setattr(trace_files, "MAX_TEXT_BYTES", 10**9)
@@ -165,6 +168,7 @@ def test_what_is_no_file_is_one_line(tmp_path):
         (([0], [0], [1]), "trace: cycles, addresses and writes must be equally long; writes are booleans"),
         (([0.5], [0], [False]), "trace: cycles: must be a list of whole numbers below 2"),
         (([0], [2**63], [False]), "trace: addresses: must be a list of whole numbers below 2"),
+        (([0, 0], [2**63, 0], [False] * 2), "trace: addresses: must be a list of whole numbers below 2"),
         (([0], [2**70], [False]), "trace: addresses: must be a list of whole numbers below 2"),
         (([0, 0], [0, -4], [False] * 2), "trace: request 1: address -4: must be at least 0"),
         (([-1], [0], [False]), "trace: request 0: cycle -1: at least 0"),
