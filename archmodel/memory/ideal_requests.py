@@ -23,8 +23,8 @@ def serve_ideal(memory: IdealMemoryConfig, cycles: Int64, writes: Bool) -> Serve
     taken = (ACCESS_BYTES / (Fraction(str(memory.bytes_per_s)) * Fraction(str(CYCLE_S)))).limit_denominator(MOST_PARTS)
     parts = taken.denominator
     step = taken.numerator  # parts of a cycle that an access takes
-    # Ends are rounded up to cycles, and so may be the latency to parts of them: the sum is the same.
-    latency = ceil(Fraction(str(memory.latency_s)) / Fraction(str(CYCLE_S)) * parts)
+    exact_latency = Fraction(str(memory.latency_s)) / Fraction(str(CYCLE_S)) * parts
+    latency = ceil(exact_latency)  # ends are rounded up to cycles, and may be to parts of them before
     passed = np.arange(cycles.size) * step
     start = np.maximum.accumulate(cycles * parts - passed) + passed
     num_writes, all_bytes = int(writes.sum()), cycles.size * ACCESS_BYTES
@@ -32,7 +32,9 @@ def serve_ideal(memory: IdealMemoryConfig, cycles: Int64, writes: Bool) -> Serve
     completed = -(-(start + step + latency) // parts)
     num_cycles = int(completed[-1])
     data = -(-cycles.size * step // parts)
-    waiting = min(num_cycles - data, -(-(int(np.minimum(gaps, latency).sum()) + latency) // parts))
+    short = gaps[gaps < latency]  # accesses follow each other under way; in others the last one's latency ends
+    waiting = ceil((int(short.sum()) + exact_latency * (gaps.size - short.size + 1)) / parts)
+    waiting = min(waiting, num_cycles - data)  # both are rounded up
     return Served(
         entered=start // parts,
         completed=completed,

@@ -4,6 +4,7 @@ import gzip
 import os
 import zlib
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
@@ -52,14 +53,15 @@ def bounded(parts: Iterator[Trace], where: str) -> Iterator[Trace]:
         yield part
 
 
-def opened(path: Path, where: str) -> IO[bytes]:
+@contextmanager
+def opened(path: Path, where: str) -> Iterator[IO[bytes]]:
     """The bytes of a regular file, unpacked where it is of gzip."""
     if path.exists() and not path.is_file():
         raise WorkloadError(f"{where}: is a folder, or something else that is not a file")
-    file = path.open("rb")
-    start = file.read(len(GZIP_START))
-    file.seek(0)
-    return gzip.GzipFile(fileobj=file) if start == GZIP_START else file  # type: ignore[return-value]
+    with path.open("rb") as file:
+        start = file.read(len(GZIP_START))
+        file.seek(0)
+        yield gzip.GzipFile(fileobj=file) if start == GZIP_START else file  # type: ignore[misc]
 
 
 def requests_of_words(file: IO[bytes], where: str) -> Iterator[Trace]:
