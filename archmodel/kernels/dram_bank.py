@@ -29,10 +29,19 @@ from archmodel.kernels.dram_state import (
 
 
 @njit(nogil=True)
+def serves(part, state, b, c):
+    """Which of its lists bank `b` serves: that of the mode, but first the entry that it was activated for."""
+    if part.unified:
+        return 0
+    bank = state.bank[b]
+    return bank.opener if bank.fresh and bank.row >= 0 else state.channel[c].drains
+
+
+@njit(nogil=True)
 def want(part, state, b, c):
     """Note what bank `b` of channel `c` wants, and keep the channel's list of banks that want something."""
     bank, channel = state.bank[b], state.channel[c]
-    kind = 0 if part.unified else channel.drains
+    kind = serves(part, state, b, c)
     length = bank.length[kind]
     if length == 0:
         if bank.index >= 0:
@@ -130,7 +139,7 @@ def choose(part, state, c):
 
 
 @njit(nogil=True)
-def activate(part, state, b, row, cycle):
+def activate(part, state, b, row, opener, cycle):
     """An ACT: the row is open; the windows that bound the number of ACTs; time with a bank open."""
     bank, r = state.bank[b], (b >> (part.bits_of_groups + part.bits_of_banks))
     rank = state.rank[r]
@@ -146,6 +155,7 @@ def activate(part, state, b, row, cycle):
             limit = rank.window[(rank.acts - acts) & (WINDOW - 1)] + part.windows[window, 1]
             state.ready[RANKS_AT + r, ACT] = max(state.ready[RANKS_AT + r, ACT], limit)
     bank.row = row
+    bank.opener = opener
     bank.passed = 0
     bank.fresh = 1
 
@@ -207,11 +217,12 @@ def move_data(part, state, b, c, cycle):
     bank, channel = state.bank[b], state.channel[c]
     command = bank.wants
     count_bus_cycles(part, state, b, c, command, cycle)
+    kind = serves(part, state, b, c)
     channel.hits += 1 - bank.fresh
     bank.fresh = 0
     if bank.place > 0:
         bank.passed += 1
-    take_out(part, state, b, c, 0 if part.unified else channel.drains, bank.place)
+    take_out(part, state, b, c, kind, bank.place)
     hold_up(part, state, b, command, cycle)
     channel.column_bus = cycle + 1
     if part.closes:

@@ -2,7 +2,7 @@
 
 from numba import njit
 
-from archmodel.kernels.dram_bank import activate, choose, choose_refresh, move_data, precharge, refresh, turn_around, want
+from archmodel.kernels.dram_bank import activate, choose, choose_refresh, move_data, precharge, refresh, serves, turn_around, want
 from archmodel.kernels.dram_state import ACT, NEVER, NOTHING, PLACES, PRE
 
 LOG_MARGIN = 64  # commands that one request can add to the log before its room is looked at again
@@ -37,7 +37,7 @@ def step(part, state, c, until):
         if command == ACT:
             kind = 0 if part.unified else channel.drains
             what = state.entry[index, kind, bank.head[kind]].row
-            activate(part, state, index, what, cycle)
+            activate(part, state, index, what, kind, cycle)
             channel.row_bus = cycle + 1
         elif command == PRE:
             precharge(part, state, index, cycle)
@@ -67,10 +67,10 @@ def finds(state, b, kind, access):
 @njit(nogil=True)
 def has_place(part, state, b, c, writes, access):
     """Whether a request of bank `b` finds a place in its lists."""
-    channel = state.channel[c]
-    if writes and not part.unified:
-        return channel.entries[1] < part.buffer and not finds(state, b, 0, access)
-    return state.bank[b].length[0] < part.visible or channel.waiting[0] < part.buffer
+    kind = 1 if writes and not part.unified else 0
+    if kind and finds(state, b, 0, access):
+        return False  # a read of the same data comes first
+    return state.bank[b].length[kind] < part.visible or state.channel[c].waiting[kind] < part.buffer
 
 
 @njit(nogil=True)
@@ -89,7 +89,7 @@ def put_in(part, state, b, c, writes, access, turn, cycle):
     channel.entries[kind] += 1
     if length >= part.visible:
         channel.waiting[kind] += 1
-    elif part.unified or channel.drains == kind:
+    elif part.unified or kind == serves(part, state, b, c):
         want(part, state, b, c)
     channel.next = cycle  # the bank or, by the number of entries, the mode may allow a command now
 

@@ -66,6 +66,7 @@ BANK_STATE = _record(
     ("turn",),  # of that entry in the feed
     ("passed",),  # hits that passed an older entry since the last ACT
     ("fresh",),  # no column command yet since the last ACT
+    ("opener",),  # kind of the entry that the last ACT was for
     ("index",),  # among the channel's banks that want something, or NOTHING
     ("refresh_from",),  # the last refresh, from when it was due
     ("refresh_until",),
