@@ -112,6 +112,7 @@ def test_a_dram_part_is_shown_on_one_screen(archmodel_run, name, width):
 
 def test_the_screen_of_a_dram_part_says_what_follows_from_it(archmodel_run):
     hbm, cube = (output_of(archmodel_run, "show", name, width=120) for name in ("hbm2", "hmc1"))
+    hbm, cube = " ".join(hbm.split()), " ".join(cube.split())  # as on one long line
     for text in (
         "1 stack x 8 channels x 1 rank x 4 bank groups x 4 banks, 32768 rows of 2048 B, accesses of 64 B",
         "8 GiB",

@@ -65,10 +65,11 @@ def summary(memory: "BankMemoryConfig") -> dict[str, str]:
     banks = " x ".join(f"{count} {what}{'s' if count > 1 else ''}" for what, count in counts.items())
     row_bytes = organization.row_accesses * memory.access_bytes
     reads = [f"{state.replace('_', ' ')} {memory.read_ns[state]:.1f} ns" for state in memory.read_cycles]
+    buses = f"{memory.num_channels} data bus{'es' if memory.num_channels > 1 else ''}"
     lines = {
         "organisation": f"{banks}, {organization.rows} rows of {row_bytes} B, accesses of {memory.access_bytes} B",
         "capacity": f"{memory.capacity_bytes / 2**30:g} GiB",
-        "peak": f"{memory.peak_bytes_per_s / 1e9:.1f} GB/s on {memory.num_channels} data bus{'es' * (memory.num_channels > 1)}",
+        "peak": f"{memory.peak_bytes_per_s / 1e9:.1f} GB/s on {buses}",
         "address": f"{memory.mapping.order}: {bits(memory)} of address / {memory.access_bytes}",
         "controller": f"{controller.page_policy} pages, {controller.queue} queue of {controller.bank_queue_depth} a"
         f" bank and {controller.buffer_depth} a channel behind, fed {controller.feed}, refresh {controller.refresh}",
