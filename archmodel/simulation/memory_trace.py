@@ -126,5 +126,8 @@ def traced(
 
 
 def write_commands(path: PathLike, result: TraceResult) -> None:
-    """Write every command of a result, in the order of time."""
-    pass
+    """Write every command, as the memory has sent them."""
+    from archmodel.kernels.dram_state import COMMANDS
+
+    sent = result.served.commands
+    write_table(path, sent.dtype.names, [sent[name] for name in sent.dtype.names], COMMANDS)
