@@ -16,7 +16,7 @@ FAST = ("memory.bytes_per_s=64e9", "memory.latency_s=10e-9")
 KEYS = {
     *("memory", "memory_name", "trace", "pattern", "requests", "reads", "writes", "request_bytes", "access_bytes"),
     *("accesses", "bytes", "cycle_ns", "cycles", "time_s", "peak_bytes_per_s", "bandwidth_bytes_per_s", "peak_share"),
-    *("read_latency_ns", "wait_ns", "row_hit_rate", "commands", "energy_pj", "pj_per_bit", "io_energy_pj", "bus"),
+    *("forwarded_reads", "read_latency_ns", "wait_ns", "row_hit_rate", "commands", "energy_pj", "pj_per_bit", "io_energy_pj", "bus"),
 }
 
 

@@ -15,7 +15,6 @@ from archmodel.accelerators.comparison import compare
 from archmodel.cli import configurations, main
 from archmodel.exchange import read_network
 from archmodel.memory.dram import load_memory
-
 from tests.test_results import a_layer, a_run
 
 ROOT = Path(__file__).resolve().parents[1]

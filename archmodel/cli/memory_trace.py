@@ -116,6 +116,7 @@ def print_result(result: "TraceResult") -> None:
     delivered, peak = si(found["bandwidth_bytes_per_s"], "B/s"), si(found["peak_bytes_per_s"], "B/s")
     latency, hits = found["read_latency_ns"], found["row_hit_rate"]
     sent = ", ".join(f"{name} {count:,}" for name, count in found["commands"].items() if count)
+    forwarded = found["forwarded_reads"]
     used, io = joules(found["energy_pj"]), joules(found["io_energy_pj"])
     values = {
         "requests": f"{found['reads']:,} reads, {found['writes']:,} writes of {found['request_bytes']:,} bytes",
@@ -124,7 +125,7 @@ def print_result(result: "TraceResult") -> None:
         "read latency": "no reads" if latency["mean"] is None else f"{spread(latency)}; from entry to last data",
         "wait": f"{spread(found['wait_ns'])}; from arrival to entry",
         "row hits": "no rows" if hits is None else f"{100 * hits:.1f} % of RD and WR found their row open",
-        "commands": sent,
+        "commands": sent + (f"; {forwarded:,} reads answered from waiting writes" if forwarded else ""),
         "energy": f"{used}, {found['pj_per_bit']:.3g} pJ/bit; I/O apart, {io}",
         "data buses": f"in %: {', '.join(f'{cause} {100 * share:.1f}' for cause, share in found['bus'].items())}",
     }

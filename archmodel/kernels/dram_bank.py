@@ -10,6 +10,7 @@ from archmodel.kernels.dram_state import (
     GROUPS_AT,
     IDLE,
     LATENCY,
+    LIST,
     NEVER,
     NOTHING,
     OTHER_RANKS,
@@ -19,72 +20,113 @@ from archmodel.kernels.dram_state import (
     RANK,
     RANKS_AT,
     RD,
+    READS,
     REF,
     REFB,
     REFRESH,
     TURNAROUND,
     WINDOW,
     WR,
+    WRITES,
 )
 
 
 @njit(nogil=True)
-def serves(part, state, b, c):
-    """Which of its lists bank `b` serves: that of the mode, but first the entry that it was activated for."""
-    if part.unified:
-        return 0
-    bank = state.bank[b]
-    return bank.opener if bank.fresh and bank.row >= 0 else state.channel[c].drains
-
-
-@njit(nogil=True)
 def want(part, state, b, c):
-    """Note what bank `b` of channel `c` wants, and keep the channel's list of banks that want something."""
+    """Note what the list of bank `b` asks for, and keep the channel's table of banks whose list is not empty."""
     bank, channel = state.bank[b], state.channel[c]
-    kind = serves(part, state, b, c)
-    length = bank.length[kind]
+    length, head = bank.length[LIST], bank.head[LIST]
     if length == 0:
         if bank.index >= 0:
-            channel.wanting -= 1
-            moved = state.wanting[c, channel.wanting]
-            state.wanting[c, bank.index] = moved
+            channel.busy -= 1
+            moved = state.busy[c, channel.busy]
+            state.busy[c, bank.index] = moved
             state.bank[moved].index = bank.index
             bank.index = NOTHING
         return
     if bank.index < 0:
-        bank.index = channel.wanting
-        state.wanting[c, channel.wanting] = b
-        channel.wanting += 1
-    head, place, command = bank.head[kind], 0, ACT
+        bank.index = channel.busy
+        state.busy[c, channel.busy] = b
+        channel.busy += 1
+    bank.read_place = bank.write_place = NOTHING
+    bank.row_command = ACT
     if bank.row >= 0:
-        command = PRE
-        hits = min(length, part.visible) if bank.passed < part.passes else 1
-        for candidate in range(hits):
-            if state.entry[b, kind, (head + candidate) & (PLACES - 1)].row == bank.row:
-                place = candidate
-                command = RD
-                break
-    entry = state.entry[b, kind, (head + place) & (PLACES - 1)]
-    bank.wants = WR if command == RD and entry.writes else command
-    bank.place = place
-    bank.came = entry.came
-    bank.turn = entry.turn
+        for place in range(length):
+            entry = state.entry[b, LIST, (head + place) & (PLACES - 1)]
+            if entry.row == bank.row:
+                if entry.writes:
+                    if bank.write_place < 0:
+                        bank.write_place = place
+                elif bank.read_place < 0:
+                    bank.read_place = place
+        hit = max(bank.read_place, bank.write_place) >= 0
+        first = bank.read_place == 0 or bank.write_place == 0
+        bank.row_command = PRE if not first and (not hit or bank.columns >= part.hits) else NOTHING
 
 
 @njit(nogil=True)
-def turn_around(part, state, c):
-    """Change between serving reads and draining writes where their numbers say so."""
+def list_waiting(part, state, b, c, kind, most):
+    """Move up to `most` waiting entries of a kind to the list of bank `b` while it has room; how many there were."""
+    bank, moved = state.bank[b], 0
+    while moved < most and bank.length[kind] > 0 and bank.length[LIST] < part.listed:
+        source = state.entry[b, kind, bank.head[kind]]
+        to = state.entry[b, LIST, (bank.head[LIST] + bank.length[LIST]) & (PLACES - 1)]
+        to.row, to.access, to.turn, to.came, to.writes = source.row, source.access, source.turn, source.came, source.writes
+        bank.head[kind] = (bank.head[kind] + 1) & (PLACES - 1)
+        bank.length[kind] -= 1
+        bank.length[LIST] += 1
+        moved += 1
+    state.channel[c].waiting[kind] -= moved
+    state.channel[c].listed += moved
+    return moved
+
+
+@njit(nogil=True)
+def list_all(part, state, c, kind, most):
+    """Move waiting entries of a kind to the lists of all banks that have room."""
+    banks, moved = part.ranks << (part.bits_of_groups + part.bits_of_banks), 0
+    for b in range(c * banks, (c + 1) * banks):
+        if state.bank[b].length[kind] > 0:
+            of_bank = list_waiting(part, state, b, c, kind, most - moved)
+            moved += of_bank
+            if of_bank > 0:
+                want(part, state, b, c)
+    return moved
+
+
+@njit(nogil=True)
+def drain(part, state, c, flushes):
+    """Begin to drain the waiting writes where their number says so, and go back to reads when they are listed."""
     channel = state.channel[c]
-    reads, writes = channel.entries[0], channel.entries[1]
-    if channel.drains:
-        changes = reads > 0 and writes <= part.drain_to
+    writes = channel.waiting[WRITES]
+    if channel.draining == 0 and writes > 0:
+        idle = channel.listed == 0 and (writes > part.drain_idle or flushes)
+        if writes >= part.drain_from or idle:
+            channel.draining = writes
+            channel.draining -= list_all(part, state, c, WRITES, writes)
+            if channel.draining == 0:
+                list_all(part, state, c, READS, NEVER)
+
+
+@njit(nogil=True)
+def settle(part, state, c):
+    """Requests that entered in this cycle go to the lists of their banks, where these have room."""
+    channel = state.channel[c]
+    if not part.unified:
+        drain(part, state, c, False)
+    kind = WRITES if channel.draining > 0 else READS
+    most = channel.draining if kind == WRITES else NEVER
+    if channel.entered == 1:
+        moved = list_waiting(part, state, channel.entered_bank, c, kind, most)
+        if moved > 0:
+            want(part, state, channel.entered_bank, c)
     else:
-        changes = writes >= part.drain_from or (reads == 0 and writes > 0)
-    if changes:
-        channel.drains = 1 - channel.drains
-        banks = part.ranks << (part.bits_of_groups + part.bits_of_banks)
-        for b in range(c * banks, (c + 1) * banks):
-            want(part, state, b, c)
+        moved = list_all(part, state, c, kind, most)
+    channel.entered = 0
+    if kind == WRITES:
+        channel.draining -= moved
+        if channel.draining == 0:
+            list_all(part, state, c, READS, NEVER)
 
 
 @njit(nogil=True)
@@ -110,36 +152,47 @@ def hold_up(part, state, b, command, cycle):
 
 @njit(nogil=True)
 def choose(part, state, c):
-    """First cycle and bank of the next command of channel `c` but for refreshes; bank NOTHING: there is none.
+    """First cycle, bank and command of channel `c` but for refreshes, and the place in the list of a RD or WR.
 
-    At equal cycles a column command comes first, then the entry that is first in the feed.
+    Bank NOTHING: there is none. At equal cycles banks take turns; in a bank PRE comes first, then the older entry.
     """
     ready, channel = state.ready, state.channel[c]
     column_from, row_from = max(channel.clock, channel.column_bus), max(channel.clock, channel.row_bus)
     refreshed = channel.refresh_bank if part.by_bank else NOTHING
-    best, best_bank, best_is_row, best_turn = NEVER, NOTHING, True, NEVER
-    for index in range(channel.wanting):
-        b = state.wanting[c, index]
+    banks = part.ranks << (part.bits_of_groups + part.bits_of_banks)
+    best, best_bank, best_command, best_place = NEVER, NOTHING, NOTHING, NOTHING
+    for index in range(channel.busy):
+        b = state.busy[c, index]
         bank = state.bank[b]
-        command = bank.wants
-        group = b >> part.bits_of_banks
-        rank = group >> part.bits_of_groups
-        is_row = command < RD
-        cycle = max(row_from if is_row else column_from, ready[b, command])
-        cycle = max(cycle, max(ready[GROUPS_AT + group, command], ready[RANKS_AT + rank, command]))
-        if cycle > best or cycle >= state.rank[rank].due:
+        group = GROUPS_AT + (b >> part.bits_of_banks)
+        r = b >> (part.bits_of_banks + part.bits_of_groups)
+        rank = RANKS_AT + r
+        cycle, command, place = NEVER, NOTHING, NOTHING
+        if bank.row_command >= 0:
+            command = bank.row_command
+            cycle = max(max(row_from, ready[b, command]), max(ready[group, command], ready[rank, command]))
+        if bank.row >= 0:
+            if bank.read_place >= 0:
+                asked = max(max(column_from, ready[b, RD]), max(ready[group, RD], ready[rank, RD]))
+                if asked < cycle:
+                    cycle, command, place = asked, RD, bank.read_place
+            if bank.write_place >= 0:
+                asked = max(max(column_from, ready[b, WR]), max(ready[group, WR], ready[rank, WR]))
+                if asked < cycle or (asked == cycle and command == RD and bank.write_place < place):
+                    cycle, command, place = asked, WR, bank.write_place
+        if cycle > best or cycle >= state.rank[r].due:
             continue
         if b == refreshed and cycle >= channel.refresh_due:
             continue
-        turn = bank.turn
-        if cycle == best and (is_row > best_is_row or (is_row == best_is_row and turn > best_turn)):
+        # The banks of a channel are a power of two: the distance from the one after the bank that was served last.
+        if cycle == best and ((b - channel.served - 1) & (banks - 1)) > ((best_bank - channel.served - 1) & (banks - 1)):
             continue
-        best, best_bank, best_is_row, best_turn = cycle, b, is_row, turn
-    return best, best_bank
+        best, best_bank, best_command, best_place = cycle, b, command, place
+    return best, best_bank, best_command, best_place
 
 
 @njit(nogil=True)
-def activate(part, state, b, row, opener, cycle):
+def activate(part, state, b, row, cycle):
     """An ACT: the row is open; the windows that bound the number of ACTs; time with a bank open."""
     bank, r = state.bank[b], (b >> (part.bits_of_groups + part.bits_of_banks))
     rank = state.rank[r]
@@ -155,9 +208,7 @@ def activate(part, state, b, row, opener, cycle):
             limit = rank.window[(rank.acts - acts) & (WINDOW - 1)] + part.windows[window, 1]
             state.ready[RANKS_AT + r, ACT] = max(state.ready[RANKS_AT + r, ACT], limit)
     bank.row = row
-    bank.opener = opener
-    bank.passed = 0
-    bank.fresh = 1
+    bank.columns = 0
 
 
 @njit(nogil=True)
@@ -173,14 +224,14 @@ def precharge(part, state, b, cycle):
 
 
 @njit(nogil=True)
-def count_bus_cycles(part, state, b, c, command, cycle):
+def count_bus_cycles(part, state, b, c, command, came, cycle):
     """What the data bus of the channel did since its last data, by cause, and the new data."""
     bank, channel = state.bank[b], state.channel[c]
     start = cycle + (part.read_cycles if command == RD else part.write_cycles)
     gap = start - channel.data_end
     if gap > 0:
         could = cycle - gap  # when the command would have come if the bus alone counted
-        idle = min(max(bank.came - could, 0), gap)
+        idle = min(max(came - could, 0), gap)
         refresh = max(min(cycle, bank.refresh_until) - max(could + idle, bank.refresh_from), 0)
         turn = 0
         if command != channel.direction:
@@ -197,36 +248,40 @@ def count_bus_cycles(part, state, b, c, command, cycle):
 
 
 @njit(nogil=True)
-def take_out(part, state, b, c, kind, place):
-    """Remove an entry from a bank's list; those before it move up by one."""
+def take_out(part, state, b, c, place):
+    """Remove an entry from a bank's list; those before it move up by one, and one that waited follows."""
     bank, channel = state.bank[b], state.channel[c]
-    head = bank.head[kind]
+    head = bank.head[LIST]
     for before in range(place, 0, -1):
-        to, source = (head + before) & (PLACES - 1), (head + before - 1) & (PLACES - 1)
-        state.entry[b, kind, to] = state.entry[b, kind, source]
-    bank.head[kind] = (head + 1) & (PLACES - 1)
-    if bank.length[kind] > part.visible:
-        channel.waiting[kind] -= 1
-    bank.length[kind] -= 1
-    channel.entries[kind] -= 1
+        to = state.entry[b, LIST, (head + before) & (PLACES - 1)]
+        source = state.entry[b, LIST, (head + before - 1) & (PLACES - 1)]
+        to.row, to.access, to.turn, to.came, to.writes = source.row, source.access, source.turn, source.came, source.writes
+    bank.head[LIST] = (head + 1) & (PLACES - 1)
+    bank.length[LIST] -= 1
+    channel.listed -= 1
+    if channel.draining > 0:
+        channel.draining -= list_waiting(part, state, b, c, WRITES, 1)
+        if channel.draining == 0:
+            list_all(part, state, c, READS, NEVER)
+    else:
+        list_waiting(part, state, b, c, READS, 1)
 
 
 @njit(nogil=True)
-def move_data(part, state, b, c, cycle):
-    """A column command for the entry that bank `b` wants served."""
+def move_data(part, state, b, c, command, place, cycle):
+    """A column command for an entry of the list of bank `b`; the entry's turn."""
     bank, channel = state.bank[b], state.channel[c]
-    command = bank.wants
-    count_bus_cycles(part, state, b, c, command, cycle)
-    kind = serves(part, state, b, c)
-    channel.hits += 1 - bank.fresh
-    bank.fresh = 0
-    if bank.place > 0:
-        bank.passed += 1
-    take_out(part, state, b, c, kind, bank.place)
+    entry = state.entry[b, LIST, (bank.head[LIST] + place) & (PLACES - 1)]
+    turn = entry.turn
+    count_bus_cycles(part, state, b, c, command, entry.came, cycle)
+    channel.hits += 1 if bank.columns else 0
+    bank.columns += 1
     hold_up(part, state, b, command, cycle)
     channel.column_bus = cycle + 1
     if part.closes:
         precharge(part, state, b, state.ready[b, PRE])
+    take_out(part, state, b, c, place)
+    return turn
 
 
 @njit(nogil=True)

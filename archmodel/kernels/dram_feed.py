@@ -2,8 +2,18 @@
 
 from numba import njit
 
-from archmodel.kernels.dram_bank import activate, choose, choose_refresh, move_data, precharge, refresh, serves, turn_around, want
-from archmodel.kernels.dram_state import ACT, NEVER, NOTHING, PLACES, PRE
+from archmodel.kernels.dram_bank import (
+    activate,
+    choose,
+    choose_refresh,
+    drain,
+    move_data,
+    precharge,
+    refresh,
+    settle,
+    want,
+)
+from archmodel.kernels.dram_state import ACT, LIST, NEVER, NOTHING, PLACES, PRE, READS, WRITES
 
 LOG_MARGIN = 64  # commands that one request can add to the log before its room is looked at again
 
@@ -17,10 +27,10 @@ def step(part, state, c, until):
     channel = state.channel[c]
     if until <= channel.clock:
         return NOTHING, NOTHING, NOTHING, NOTHING
-    if not part.unified:
-        turn_around(part, state, c)
-    cycle, index = choose(part, state, c)
-    refresh_cycle, refresh_index, command = choose_refresh(part, state, c, min(cycle, until))
+    if channel.entered:
+        settle(part, state, c)
+    cycle, index, command, place = choose(part, state, c)
+    refresh_cycle, refresh_index, refresh_command = choose_refresh(part, state, c, min(cycle, until))
     refreshes = refresh_cycle <= cycle
     cycle = min(cycle, refresh_cycle)
     if cycle >= until:
@@ -28,70 +38,68 @@ def step(part, state, c, until):
         return NOTHING, NOTHING, NOTHING, NOTHING
     what = NOTHING
     if refreshes:
-        index = refresh_index
+        index, command = refresh_index, refresh_command
         refresh(part, state, c, index, command, cycle)
         channel.row_bus = cycle + 1
     else:
-        bank = state.bank[index]
-        command = bank.wants
+        channel.served = index
         if command == ACT:
-            kind = 0 if part.unified else channel.drains
-            what = state.entry[index, kind, bank.head[kind]].row
-            activate(part, state, index, what, kind, cycle)
+            what = state.entry[index, LIST, state.bank[index].head[LIST]].row
+            activate(part, state, index, what, cycle)
             channel.row_bus = cycle + 1
         elif command == PRE:
             precharge(part, state, index, cycle)
             channel.row_bus = cycle + 1
         else:
-            what = bank.turn
-            move_data(part, state, index, c, cycle)
+            what = move_data(part, state, index, c, command, place, cycle)
         want(part, state, index, c)
     if not part.two_buses:
         channel.row_bus = channel.column_bus = cycle + 1
     channel.clock = cycle
     channel.next = cycle if part.two_buses else cycle + 1
     channel.commands[command] += 1
+    if not part.unified:
+        drain(part, state, c, False)
     return cycle, command, index, what
 
 
 @njit(nogil=True)
-def finds(state, b, kind, access):
-    """Whether a list of bank `b` has an entry of this access."""
-    head = state.bank[b].head[kind]
-    for place in range(state.bank[b].length[kind]):
-        if state.entry[b, kind, (head + place) & (PLACES - 1)].access == access:
-            return True
+def finds(state, b, writes, access):
+    """Whether bank `b` has a read, or a write, of this access in its list or waiting."""
+    bank = state.bank[b]
+    for ring in (writes, LIST):
+        for place in range(bank.length[ring]):
+            entry = state.entry[b, ring, (bank.head[ring] + place) & (PLACES - 1)]
+            if entry.access == access and entry.writes == writes:
+                return True
     return False
 
 
 @njit(nogil=True)
 def has_place(part, state, b, c, writes, access):
-    """Whether a request of bank `b` finds a place in its lists."""
-    kind = 1 if writes and not part.unified else 0
-    if kind and finds(state, b, 0, access):
-        return False  # a read of the same data comes first
-    return state.bank[b].length[kind] < part.visible or state.channel[c].waiting[kind] < part.buffer
+    """Whether the buffer of a channel takes a request of bank `b`; a write waits for reads of the same data."""
+    kind = WRITES if writes and not part.unified else READS
+    if state.channel[c].waiting[kind] >= part.buffer:
+        return False
+    return kind == READS or not finds(state, b, 0, access)
 
 
 @njit(nogil=True)
 def put_in(part, state, b, c, writes, access, turn, cycle):
-    """Append an entry to its bank's list."""
+    """Into the buffer of the channel."""
     bank, channel = state.bank[b], state.channel[c]
-    kind = 1 if writes and not part.unified else 0
-    length = bank.length[kind]
-    entry = state.entry[b, kind, (bank.head[kind] + length) & (PLACES - 1)]
+    kind = WRITES if writes and not part.unified else READS
+    entry = state.entry[b, kind, (bank.head[kind] + bank.length[kind]) & (PLACES - 1)]
     entry.row = (access >> part.row_at) & part.row_mask
     entry.access = access
     entry.turn = turn
     entry.came = cycle
     entry.writes = writes
-    bank.length[kind] = length + 1
-    channel.entries[kind] += 1
-    if length >= part.visible:
-        channel.waiting[kind] += 1
-    elif part.unified or kind == serves(part, state, b, c):
-        want(part, state, b, c)
-    channel.next = cycle  # the bank or, by the number of entries, the mode may allow a command now
+    bank.length[kind] += 1
+    channel.waiting[kind] += 1
+    channel.entered += 1
+    channel.entered_bank = b
+    channel.next = cycle
 
 
 @njit(cache=True, nogil=True)
@@ -129,9 +137,17 @@ def serve(part, state, trace, log, closing):
         while True:
             if feeds:
                 placed = placed or has_place(part, state, b, c, writes, access)
+                if not placed and channel.entered:
+                    settle(part, state, c)
+                    cycle = max(cycle, channel.clock + 1)
+                    continue
                 limit = cycle if placed else NEVER
             else:
-                limit = closing if closing > 1 else NEVER if channel.entries[0] + channel.entries[1] else 0
+                if channel.entered:
+                    settle(part, state, c)
+                if not part.unified:
+                    drain(part, state, c, True)
+                limit = closing if closing > 1 else NEVER if channel.listed else 0
             if limit <= channel.next:
                 break
             if room and log.used[0] + LOG_MARGIN > room:

@@ -18,7 +18,8 @@ NEVER, ALWAYS = 1 << 60, -(1 << 60)
 
 CHANNELS, RANKS, BANKS = 64, 128, 2048  # of the largest memory
 OF_CHANNEL = 64  # banks of a channel
-PLACES = 64  # of a list, a power of two; at least the visible entries and those of the buffer
+PLACES = 64  # of a ring of entries, a power of two; at least those of a bank's list, and of a buffer
+READS, WRITES, LIST = range(3)  # a bank's rings: entries that wait in the channel's buffers, and its list
 WINDOW = 32  # ACTs of a rank that are remembered
 
 
@@ -44,13 +45,13 @@ PART = _record(
     ("write_cycles",),
     ("burst_cycles",),
     ("two_buses",),  # row and column commands do not share a bus
-    ("unified",),  # one list of a bank for reads and writes
+    ("unified",),  # one buffer of a channel for reads and writes
     ("closes",),  # a column command precharges its bank
-    ("visible",),  # entries of a bank that the scheduler sees
-    ("buffer",),  # entries of a channel behind them
-    ("passes",),  # hits that may pass an older entry
-    ("drain_from",),  # writes that make a channel drain them
-    ("drain_to",),  # writes that are left when it goes back to reads
+    ("listed",),  # entries of a bank that the scheduler sees
+    ("buffer",),  # entries of a channel behind them, of each kind
+    ("hits",),  # column commands of a row after which an older entry for another one may close it
+    ("drain_from",),  # waiting writes that make a channel drain them
+    ("drain_idle",),  # more waiting writes than this are drained when nothing else is to do
     ("refresh_cycles",),  # between two refreshes of a rank or, by bank, of a channel; 0: never
     ("by_bank",),
     ("in_order",),  # a request without a place holds up those of all channels
@@ -60,18 +61,15 @@ ENTRY = np.dtype((np.record, [("row", "i8"), ("access", "i8"), ("turn", "i8"), (
 
 BANK_STATE = _record(
     ("row",),  # that is open, or NOTHING
-    ("wants",),  # command
-    ("place",),  # in its list, of the entry that it wants served
-    ("came",),  # when that entry did
-    ("turn",),  # of that entry in the feed
-    ("passed",),  # hits that passed an older entry since the last ACT
-    ("fresh",),  # no column command yet since the last ACT
-    ("opener",),  # kind of the entry that the last ACT was for
-    ("index",),  # among the channel's banks that want something, or NOTHING
+    ("index",),  # among the channel's banks with a list that is not empty, or NOTHING
+    ("read_place",),  # in the list, of the first read of the open row, or NOTHING
+    ("write_place",),  # of the first write
+    ("row_command",),  # ACT or PRE, where the bank wants one, or NOTHING
+    ("columns",),  # commands since the last ACT
     ("refresh_from",),  # the last refresh, from when it was due
     ("refresh_until",),
-    ("length", (2,)),  # of the lists of reads and writes, or of the one of both
-    ("head", (2,)),
+    ("length", (3,)),  # of its rings
+    ("head", (3,)),
 )
 
 RANK_STATE = _record(
@@ -88,10 +86,13 @@ CHANNEL_STATE = _record(
     ("clock",),  # of the last event
     ("column_bus",),  # free from here on
     ("row_bus",),
-    ("drains",),  # writes: 1, reads are served: 0
-    ("entries", (2,)),  # reads and writes in the lists
-    ("waiting", (2,)),  # those that are not visible
-    ("wanting",),  # banks that want something
+    ("served",),  # bank of the last command that was not for a refresh
+    ("draining",),  # writes that go to the lists before another read does
+    ("waiting", (2,)),  # reads and writes in the buffers
+    ("entered",),  # requests of the cycle `clock`, which go to the lists at its end
+    ("entered_bank",),  # of the last of them
+    ("listed",),  # entries in the lists
+    ("busy",),  # banks with a list that is not empty
     ("refresh_bank",),  # next in turn, by bank
     ("refresh_due",),
     ("data_end",),
@@ -109,10 +110,10 @@ STATE = np.dtype(
         [
             ("ready", "i8", (BANKS * 2 + RANKS, 5)),  # first cycle that a bank, group, rank allows each command in
             ("bank", BANK_STATE, (BANKS,)),
-            ("entry", ENTRY, (BANKS, 2, PLACES)),
+            ("entry", ENTRY, (BANKS, 3, PLACES)),
             ("rank", RANK_STATE, (RANKS,)),
             ("channel", CHANNEL_STATE, (CHANNELS,)),
-            ("wanting", "i8", (CHANNELS, OF_CHANNEL)),  # the banks that want something
+            ("busy", "i8", (CHANNELS, OF_CHANNEL)),  # the banks whose list is not empty
             ("fed", "i8", (CHANNELS,)),  # when the last request entered; [0] of all channels if fed in order
         ],
     )
@@ -150,6 +151,7 @@ def fresh_state(part: np.record) -> np.record:
     state.channel["refresh_due"] = NEVER
     state.channel["direction"] = NOTHING
     state.channel["refresh_bank"] = np.arange(CHANNELS) * (part.ranks << (part.bits_of_groups + part.bits_of_banks))
+    state.channel["served"] = state.channel["refresh_bank"] - 1
     if part.refresh_cycles and part.by_bank:
         state.channel["refresh_due"] = part.refresh_cycles
     elif part.refresh_cycles:

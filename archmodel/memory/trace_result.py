@@ -13,6 +13,7 @@ from archmodel.memory.trace import Bool, Int64
 NS_PER_S = 1e9
 PERCENTILES = (50, 95, 99)
 ACTIVATE, COLUMN_COMMANDS = "ACT", ("RD", "WR")
+FORWARDED = "forwarded"  # among the counts of commands: reads that were answered from waiting writes, without one
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,7 +116,8 @@ class TraceResult:
             **{key: getattr(self, key) for key in ("cycles", "time_s", "peak_bytes_per_s", "bandwidth_bytes_per_s")},
             "peak_share": self.bandwidth_bytes_per_s / self.peak_bytes_per_s,
             **{key: getattr(self, key) for key in ("read_latency_ns", "wait_ns", "row_hit_rate")},
-            "commands": dict(self.served.counts),
+            "commands": {name: count for name, count in self.served.counts.items() if name != FORWARDED},
+            "forwarded_reads": self.served.counts.get(FORWARDED, 0),
             "energy_pj": self.served.energy_pj,
             "pj_per_bit": self.served.energy_pj / moved_bits,
             "io_energy_pj": self.io_energy_pj,

@@ -129,5 +129,7 @@ def write_commands(path: PathLike, result: TraceResult) -> None:
     """Write every command, as the memory has sent them."""
     from archmodel.kernels.dram_state import COMMANDS
 
-    sent = result.served.commands
-    write_table(path, sent.dtype.names, [sent[name] for name in sent.dtype.names], COMMANDS)
+    sent, labels = result.served.commands, sorted(COMMANDS)
+    columns = {name: sent[name] for name in sent.dtype.names}
+    columns["command"] = np.searchsorted(labels, columns["command"])
+    write_table(path, tuple(columns), tuple(columns.values()), labels)

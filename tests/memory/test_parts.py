@@ -256,9 +256,9 @@ def test_fields_cover_the_capacity_without_a_gap(channels, rows, ranks, groups, 
         (
             "hbm2",
             "organization",
-            {"rows": 2**20},
-            {"rows": 2**20, "columns": 2**20, "channels": 64},
-            "bytes in all; at most",
+            {"rows": 2**20, "columns": 2**19},
+            {"rows": 2**20, "columns": 2**20},
+            f"{2**51} bytes in all; at most {2**50}",
         ),
         (
             "hbm2",
