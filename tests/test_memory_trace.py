@@ -1,5 +1,6 @@
 """`archmodel memory-trace`, trace_memory and sweep_memory: what is printed is what was served, by hand."""
 
+import csv
 import json
 import os
 
@@ -8,6 +9,7 @@ import pytest
 import archmodel
 from archmodel.cli import main
 from archmodel.errors import ConfigError, ResultError, WorkloadError
+from archmodel.memory.dram import load_memory
 from archmodel.memory.trace import Trace
 from archmodel.simulation.load_sweep import LOADS
 
@@ -16,7 +18,17 @@ FAST = ("memory.bytes_per_s=64e9", "memory.latency_s=10e-9")
 KEYS = {
     *("memory", "memory_name", "trace", "pattern", "requests", "reads", "writes", "request_bytes", "access_bytes"),
     *("accesses", "bytes", "cycle_ns", "cycles", "time_s", "peak_bytes_per_s", "bandwidth_bytes_per_s", "peak_share"),
-    *("forwarded_reads", "read_latency_ns", "wait_ns", "row_hit_rate", "commands", "energy_pj", "pj_per_bit", "io_energy_pj", "bus"),
+    *(
+        "forwarded_reads",
+        "read_latency_ns",
+        "wait_ns",
+        "row_hit_rate",
+        "commands",
+        "energy_pj",
+        "pj_per_bit",
+        "io_energy_pj",
+        "bus",
+    ),
 }
 
 
@@ -85,6 +97,45 @@ def test_without_reads_there_is_no_latency_of_reads():
     found = fast(pattern="sequential", requests=3, write_share=1).as_dict()
     assert set(found["read_latency_ns"].values()) == {None}
     assert (found["reads"], found["writes"]) == (0, 3)
+
+
+# Banks
+
+
+HAND = Trace.of([0, 0, 0, 1000], [0, 0x40, 0x20000, 0x20000], [False] * 4)  # opens a row, hits it, another row, hits it
+
+
+def test_a_part_with_banks_is_timed_in_its_cycles(tmp_path):
+    """DDR4-2400: ACT 17 RD 17 + 4 data; a hit tCCD_L = 6 later; PRE after tRAS = 39, ACT after tRP = 17."""
+    found = archmodel.trace_memory("ddr4_2400", HAND, commands=tmp_path / "c.csv", completions=tmp_path / "d.csv")
+    assert found.completed.tolist() == [38, 44, 94, 1021]
+    assert found.read_latency_ns["mean"] == pytest.approx((38 + 44 + 94 + 21) / 4 * 0.83)
+    assert found.row_hit_rate == 0.5
+    assert found.as_dict()["commands"] == {"ACT": 2, "PRE": 1, "RD": 4, "WR": 0, "REF": 0, "PREA": 0, "REFB": 0}
+    assert found.as_dict()["forwarded_reads"] == 0
+    assert found.peak_bytes_per_s == pytest.approx(64 / (4 * 0.83e-9))
+    assert found.io_energy_pj == pytest.approx(4 * 64 * 8 * load_memory("ddr4_2400").energy.io_pj_per_bit)
+    assert (tmp_path / "d.csv").read_text() == "request,cycle\n0,38\n1,44\n2,94\n3,1021\n"
+    with open(tmp_path / "c.csv", encoding="ascii") as file:
+        sent = [(int(row["cycle"]), row["command"], row["bank"], row["row"]) for row in csv.DictReader(file)]
+    acts, reads = [(0, "ACT", "0", "0"), (56, "ACT", "0", "1")], [(17, "0"), (23, "0"), (73, "1"), (1000, "1")]
+    assert sent == sorted([*acts, (39, "PRE", "0", ""), *((cycle, "RD", "0", row) for cycle, row in reads)])
+
+
+def test_a_key_of_the_part_is_changed():
+    slower = archmodel.trace_memory("ddr4_2400", HAND, assignments=["memory.timing.tRCDRD=20"])
+    assert slower.completed.tolist() == [41, 47, 97, 1021]
+
+
+def test_a_large_request_is_several_accesses_of_the_part():
+    found = archmodel.trace_memory("ddr4_2400", HAND, request_bytes=128)
+    assert found.num_accesses == 8
+    assert found.completed[0] == 44
+
+
+def test_a_read_of_waiting_data_needs_no_command():
+    found = archmodel.trace_memory("ddr4_2400", Trace.of([0, 0], [0, 0], [True, False])).as_dict()
+    assert (found["commands"]["RD"], found["commands"]["WR"], found["forwarded_reads"]) == (0, 1, 1)
 
 
 # The verb

@@ -142,6 +142,11 @@ def spread(nanoseconds: dict[str, float]) -> str:
     return ", ".join(f"{name} {seconds(value * 1e-9)}" for name, value in nanoseconds.items())
 
 
+def digits(value: float) -> str:
+    """Three digits, or all before the point."""
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
+
+
 def print_sweep(found: "LoadSweep") -> None:
     """Print a line a pattern and load."""
     from archmodel.cli.compare import print_columns
@@ -151,9 +156,9 @@ def print_sweep(found: "LoadSweep") -> None:
             row["pattern"],
             f"{100 * row['offered_share']:.0f}",
             f"{100 * row['peak_share']:.1f}",
-            f"{row['bandwidth_bytes_per_s'] / 1e9:.4g}",
-            *(f"{row['read_latency_ns'][key]:,.4g}" for key in ("mean", "p50", "p99")),
-            f"{row['wait_ns']['mean']:,.4g}",
+            digits(row["bandwidth_bytes_per_s"] / 1e9),
+            *(digits(row["read_latency_ns"][key]) for key in ("mean", "p50", "p99")),
+            digits(row["wait_ns"]["mean"]),
         ]
         for row in found.as_dict()["sweep"]
     ]

@@ -13,7 +13,7 @@ Int64: TypeAlias = npt.NDArray[np.int64]
 Bool: TypeAlias = npt.NDArray[np.bool_]
 
 MAX_REQUESTS = 100_000_000  # of 17 bytes each, and as much again for what becomes of them
-MAX_CYCLE = 10**11  # 100 s at 1 GHz: idle time is walked from one refresh to the next
+MAX_CYCLE = 10**10  # 10 s at 1 GHz: idle time is walked from one refresh to the next
 MAX_REQUEST_BYTES = 2**20
 
 

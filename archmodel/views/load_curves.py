@@ -11,13 +11,14 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 HEIGHT_INCHES = 3.6
+TAIL_DISTANCE = 0.9  # between the lines to the 99th percentile of two patterns, in % of load
 # By pattern, so that it looks the same in every figure; shape and line tell them apart without colour, marks
 # that coincide lie in each other.
 LOOKS = {
     "sequential": ("o", "-", OURS, 3),
-    "random": ("s", "--", MISSED, 5),
-    "strided": ("^", "-.", BOUND, 7),
-    "streams": ("D", ":", "black", 8),
+    "random": ("s", "--", MISSED, 4.5),
+    "strided": ("^", "-.", BOUND, 5.5),
+    "streams": ("D", ":", "black", 6),
 }
 
 
@@ -46,12 +47,14 @@ class LoadCurves:
         above, below = figure.subplots(2, 1, sharex=True)
         offered = [100 * load for load in LOADS]
         below.plot((0, 100), (0, 100), color="0.6", lw=0.8, label="all that is offered")
-        for name, results in self.sweep.curves.items():
+        middle = (len(self.sweep.curves) - 1) / 2
+        for index, (name, results) in enumerate(self.sweep.curves.items()):
             means = [result.read_latency_ns["mean"] for result in results]
             tails = [result.read_latency_ns["p99"] for result in results]
             look = look_of(name)
             above.plot(offered, means, label=name, **look)
-            above.vlines(offered, means, tails, color=look["color"], lw=0.6)
+            beside = [load + TAIL_DISTANCE * (index - middle) for load in offered]  # lines do not hide each other
+            above.vlines(beside, means, tails, color=look["color"], lw=0.6)
             shares = [100 * result.bandwidth_bytes_per_s / result.peak_bytes_per_s for result in results]
             below.plot(offered, shares, label=name, **look)
         self._label(above, below)

@@ -52,6 +52,8 @@ def test_a_line_reaches_to_the_99th_percentile():
     above, _ = drawn(swept("random")).axes
     [bars] = above.collections
     assert [tuple(map(tuple, part.round(6))) for part in bars.get_segments()][:1] == [((10, 10), (10, 30))]
+    above, _ = drawn(swept("random", "streams")).axes
+    assert [round(bars.get_segments()[0][0][0], 6) for bars in above.collections] == [9.55, 10.45]
 
 
 def test_patterns_differ_in_mark_and_line():
