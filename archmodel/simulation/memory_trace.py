@@ -128,8 +128,10 @@ def traced(
 def write_commands(path: PathLike, result: TraceResult) -> None:
     """Write every command, as the memory has sent them."""
     from archmodel.kernels.dram_state import COMMANDS
+    from archmodel.memory.banks import COMMAND
 
-    sent, labels = result.served.commands, sorted(COMMANDS)
-    columns = {name: sent[name] for name in sent.dtype.names}
+    labels = sorted(COMMANDS)
+    assert result.served.commands is not None  # they were asked for
+    columns = {name: result.served.commands[name] for name in COMMAND.names or ()}
     columns["command"] = np.searchsorted(labels, columns["command"])
     write_table(path, tuple(columns), tuple(columns.values()), labels)
