@@ -2,7 +2,7 @@
 
 from numba import njit
 
-from archmodel.kernels.dram_bank import activate, choose, choose_refresh, move_data, precharge, refresh
+from archmodel.kernels.dram_bank import activate, choose, choose_refresh, move_data, next_refresh, precharge, refresh
 from archmodel.kernels.dram_lists import drain, settle, want
 from archmodel.kernels.dram_state import ACT, LIST, NEVER, NOTHING, PLACES, PRE, RD, READS, WR, WRITES
 
@@ -25,7 +25,7 @@ def step(part, state, c, until):
     refreshes = refresh_cycle <= cycle
     cycle = min(cycle, refresh_cycle)
     if cycle >= until:
-        channel.next = cycle
+        channel.next = min(cycle, next_refresh(part, state, c))
         return NOTHING, NOTHING, NOTHING, NOTHING
     what = NOTHING
     if refreshes:
