@@ -122,6 +122,12 @@ def test_a_part_with_banks_is_timed_in_its_cycles(tmp_path):
     assert sent == sorted([*acts, (39, "PRE", "0", ""), *((cycle, "RD", "0", row) for cycle, row in reads)])
 
 
+def test_reads_alone_never_turn_the_bus_around():
+    """Reads at 17, 23, 73 and 1000, asked for at 0, 0, 0 and 1000; data 17 later for 4 cycles each."""
+    bus = archmodel.trace_memory("ddr4_2400", HAND).served.bus
+    assert bus == {"data": 16, "turnaround": 0, "refresh": 0, "latency": 17 + 2 + 46, "idle": 17 + 923}
+
+
 def test_a_key_of_the_part_is_changed():
     slower = archmodel.trace_memory("ddr4_2400", HAND, assignments=["memory.timing.tRCDRD=20"])
     assert slower.completed.tolist() == [41, 47, 97, 1021]
