@@ -23,7 +23,7 @@ class Verb(NamedTuple):
 
 
 VERBS = {
-    "sim": Verb("archmodel.cli.sim", "sim", "Run a network on a machine: cycles, stalls and traffic per layer."),
+    "sim": Verb("archmodel.cli.sim", "sim", "Run a network on a machine: cycles, stalls, traffic per layer."),
     "inspect": Verb("archmodel.cli.inspect", "inspect", "What a network is made of: densities, MACs left, bytes."),
     "list": Verb("archmodel.cli.listing", "list_names", "Names of machines, networks, memories, nodes and zeros."),
     "show": Verb("archmodel.cli.show", "show", "Describe a machine, a network or a result file."),

@@ -50,7 +50,7 @@ FILES = ("completions", "commands")
     help="Change the memory, as memory.timing.tFAW=16; repeatable.",
 )
 @click.option("--completions", metavar="FILE.csv", help="Write the cycle of each request's last data.")
-@click.option("--commands", metavar="FILE.csv", help="Write every command with its cycle, bank, row and column.")
+@click.option("--commands", metavar="FILE.csv", help="Write every command with its cycle, bank and row.")
 @click.option(
     "--sweep",
     metavar="FILE.png|.svg|.pdf",
