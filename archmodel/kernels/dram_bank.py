@@ -137,7 +137,7 @@ def count_bus_cycles(part, state, b, c, command, came, cycle):
         idle = min(max(came - could, 0), gap)
         refresh = max(min(cycle, bank.refresh_until) - max(could + idle, bank.refresh_from), 0)
         turn = 0
-        if command != channel.direction:
+        if channel.direction != NOTHING and command != channel.direction:
             ahead = part.write_cycles - part.read_cycles
             least = part.limits[RANK, RD, WR] + ahead if command == WR else part.limits[RANK, WR, RD] - ahead
             turn = min(gap - idle - refresh, max(least - part.burst_cycles, 0))
