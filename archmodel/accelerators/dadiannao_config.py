@@ -152,5 +152,5 @@ class Config(NodeConfig):
 
     def synapse_stall_cycles(self, rows_of_portions: list[int], num_windows: int) -> int:
         """Those between one window and the next, all windows for one portion of the filters after the other."""
-        between = [self.synapse_banks.stall_cycles(num_rows) for num_rows in rows_of_portions if num_rows]
+        between = [self.synapse_banks.stall_cycles(num_rows) for num_rows in rows_of_portions]
         return num_windows * sum(between) - between[-1]  # nothing follows the last window

@@ -277,6 +277,22 @@ def test_dealt_bricks_of_a_position_come_from_neighbouring_banks():
     assert result.stack["bank_conflict"] == 3 * 4096
 
 
+@pytest.mark.parametrize("turned", [False, True])
+@pytest.mark.parametrize(("dilation", "cycles"), [(1, 1), (2, 2), (3, 1)])
+def test_dealt_bricks_that_a_dilated_kernel_reads_lie_apart(dilation, cycles, turned):
+    # One window of two bricks, as many positions apart as the kernel is dilated, in two banks.
+    shape, kernel, steps = (16, dilation + 1, 1), (2, 1), (dilation, 1)
+    if turned:
+        shape, kernel, steps = (16, 1, dilation + 1), (1, 2), (1, dilation)
+    layer = Layer("conv", "conv", ("x",), shape, 1, *kernel, dilation=steps)
+    chosen = machine(
+        "cnvlutin", "dispatch.assignment=dealt", "dispatch.fetch_ahead=buffers", "buffers.nm_banks=2"
+    )  # fmt: skip
+    exact = cnvlutin.run_layer(chosen, layer, of_mask(layer, np.zeros(shape)), FREE)
+    expected = cnvlutin.expect_layer(chosen, layer, Densities(1, 1.0, 0.0, 0.5), FREE)
+    assert exact.cycles == expected.cycles == cycles + 8
+
+
 def test_filters_that_do_not_fit_come_from_dram():
     layer = Layer("ip", "fc", ("x",), (1024, 1, 1), 16)  # 32 KiB of weights
     for size, num_bytes in ((2048, 0), (1024, 16384), (512, 24576)):
