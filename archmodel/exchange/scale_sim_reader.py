@@ -116,7 +116,9 @@ def _columns(rows: list[Row]) -> tuple[list[str], tuple[str, ...]]:
 def _work(row: Row, header: list[str], columns: tuple[str, ...]) -> Work:
     if len(row.cells) < len(columns):
         raise WorkloadError(f"{len(row.cells)} cells; allowed: {', '.join(columns)}")
-    numbers = [_whole_number(title, cell) for title, cell in zip(columns[1:], row.cells[1 : len(columns)], strict=True)]
+    numbers = [
+        _whole_number(title, cell) for title, cell in zip(columns[1:], row.cells[1 : len(columns)], strict=True)
+    ]
     density, number = _further(row.cells[len(columns) :], header[len(columns) :])
     if columns == CONV and header[len(CONV) : len(CONV) + 1] in (["batch"], ["batchsize"]):
         if number not in (None, 1):
