@@ -65,6 +65,13 @@ def moved_model():
     return model_of(nodes, {"x": [1, 8]}, stored)
 
 
+def part_model():
+    """The middle columns of a stored tensor; the others nobody reads."""
+    nodes = [node("Slice", ["all", "starts", "ends", "axes"], "w"), node("MatMul", ["x", "w"], "y")]
+    stored = {"all": floats(8, 7), "starts": np.array([2]), "ends": np.array([5]), "axes": np.array([1])}
+    return model_of(nodes, {"x": [1, 8]}, stored)
+
+
 def transposed_model(strides, groups=1):
     nodes = [node("ConvTranspose", ["x", "w"], "y", strides=strides, group=groups, pads=[1, 1, 1, 1])]
     return model_of(nodes, {"x": [1, 4, 4, 4]}, {"w": floats(4, 3, 3, 3)})
@@ -121,6 +128,7 @@ MODELS = {
     "weights from the left": left_model(),
     "flattened": flattened_model(),
     "moved": moved_model(),
+    "a part": part_model(),
     "ConvTranspose": transposed_model([2, 2]),
     "ConvTranspose in groups": transposed_model([1, 1], 2),
     **{
@@ -383,3 +391,33 @@ def test_a_model_that_would_be_too_large_is_not_written(tmp_path, monkeypatch):
     with pytest.raises(WorkloadError, match=f"{path.stat().st_size} bytes with all weights inside; a model has"):
         with_weights(path, {}, tmp_path / "new.onnx")
     assert not (tmp_path / "new.onnx").exists()
+
+
+def test_a_file_that_cannot_be_written_is_an_error_of_the_system(tmp_path):
+    path = save(conv_model(), tmp_path)
+    with pytest.raises(FileNotFoundError):
+        with_weights(path, {}, tmp_path / "nowhere" / "new.onnx")
+
+
+def test_a_file_that_is_there_stays_where_nothing_can_be_replaced(tmp_path):
+    path, there = save(summed_model(), tmp_path), tmp_path / "new.onnx"
+    there.write_text("mine")
+    with pytest.raises(WorkloadError):
+        with_weights(path, {"y": np.zeros((8, 8, 1, 1), np.float32)}, there)
+    assert there.read_text() == "mine"
+
+
+def test_two_layers_have_parts_of_one_tensor(tmp_path):
+    nodes = [
+        node("Slice", ["both", "start", "middle", "axis"], "w1"),
+        node("Slice", ["both", "middle", "end", "axis"], "w2"),
+        node("MatMul", ["x", "w1"], "h"),
+        node("MatMul", ["h", "w2"], "y"),
+    ]
+    places = {name: np.array([place]) for name, place in {"start": 0, "middle": 4, "end": 8, "axis": 1}.items()}
+    path = save(model_of(nodes, {"x": [1, 4]}, {"both": floats(4, 8), **places}), tmp_path)
+    wanted = others_of(weights_of(path))
+    assert len(wanted) == 2
+    with_weights(path, wanted, tmp_path / "new.onnx")
+    for name, array in weights_of(tmp_path / "new.onnx").items():
+        np.testing.assert_array_equal(array, wanted[name])
