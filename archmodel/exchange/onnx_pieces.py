@@ -43,7 +43,7 @@ def pieces_of(model: Proto, folder: Path) -> list[Piece]:
 def write_pieces(pieces: Iterable[Piece], output: Path, left_out: Container[str]) -> dict[str, int]:
     """Write a file; where in it the bytes begin that were outside, by the name of the tensor.
 
-    left_out : names of tensors whose place stays empty
+    left_out : names of tensors whose place stays empty, for others to fill
     """
     begins = {}
     with open(output, "wb") as file:
@@ -59,7 +59,6 @@ def write_pieces(pieces: Iterable[Piece], output: Path, left_out: Container[str]
                 source.seek(piece.offset)
                 for start in range(0, piece.num_bytes, COPIED_BYTES):
                     file.write(source.read(min(COPIED_BYTES, piece.num_bytes - start)))
-        file.truncate()
     return begins
 
 

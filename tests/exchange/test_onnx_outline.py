@@ -2,6 +2,7 @@
 
 import os
 import tracemalloc
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from onnx import ModelProto, TensorProto, numpy_helper
 import archmodel.exchange.onnx_outline as outline
 from archmodel.errors import WorkloadError
 from archmodel.exchange.onnx_file import open_model, tensor_array
+from archmodel.exchange.onnx_inference import without_weights
 from archmodel.exchange.onnx_reader import weights_of
 from archmodel.exchange.onnx_writer import with_weights
 from tests.exchange.onnx_models import floats, model_of, node, save, tensor
@@ -93,6 +95,18 @@ def test_a_graph_in_pieces_is_a_graph(tmp_path):
     assert whole(opened, tmp_path) == both
 
 
+def test_a_model_of_too_many_parts_is_read_as_a_whole(tmp_path, monkeypatch):
+    """The bound that refuses it counts more than what is looked at here."""
+    monkeypatch.setattr(outline, "MAX_ENTRIES", 3)
+    assert open_model(save(gemm(), tmp_path)) == gemm()
+
+
+def test_shapes_are_inferred_without_it(tmp_path):
+    light = without_weights(open_model(save(gemm(), tmp_path)))
+    assert [one.name for one in light.graph.initializer] == ["b"]
+    assert [one.name for one in light.graph.input] == ["x", "w"]
+
+
 def test_a_link_to_another_folder_is_followed(tmp_path):
     """Tensors of other files are read in the model's folder only; the model itself may be anywhere."""
     for folder in ("there", "here"):
@@ -120,7 +134,8 @@ def test_a_relative_path_is_of_the_folder_that_is_current(tmp_path, monkeypatch)
         (tmp_path / str(seed)).mkdir()
         save(gemm(seed=seed), tmp_path / str(seed))
         monkeypatch.chdir(tmp_path / str(seed))
-        np.testing.assert_array_equal(weights_of("model.onnx")["y"].reshape(1, -1), floats(1, WORDS, seed=seed).T.T)
+        assert outside(open_model(Path("model.onnx"))) == ["w"]
+        np.testing.assert_array_equal(weights_of("model.onnx")["y"].reshape(1, -1), floats(1, WORDS, seed=seed))
 
 
 def test_damaged_files_have_the_errors_of_files_that_are_read_as_a_whole(tmp_path, monkeypatch):

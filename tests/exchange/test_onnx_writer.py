@@ -72,6 +72,14 @@ def part_model():
     return model_of(nodes, {"x": [1, 8]}, stored)
 
 
+def backwards_model():
+    """All rows of a stored tensor, the last one first."""
+    nodes = [node("Slice", ["all", "start", "end", "axis", "step"], "w"), node("MatMul", ["x", "w"], "y")]
+    places = {"start": 7, "end": -9, "axis": 0, "step": -1}
+    stored = {"all": floats(8, 3), **{name: np.array([place]) for name, place in places.items()}}
+    return model_of(nodes, {"x": [1, 8]}, stored)
+
+
 def transposed_model(strides, groups=1):
     nodes = [node("ConvTranspose", ["x", "w"], "y", strides=strides, group=groups, pads=[1, 1, 1, 1])]
     return model_of(nodes, {"x": [1, 4, 4, 4]}, {"w": floats(4, 3, 3, 3)})
@@ -129,6 +137,7 @@ MODELS = {
     "flattened": flattened_model(),
     "moved": moved_model(),
     "a part": part_model(),
+    "backwards": backwards_model(),
     "ConvTranspose": transposed_model([2, 2]),
     "ConvTranspose in groups": transposed_model([1, 1], 2),
     **{
@@ -271,6 +280,12 @@ def summed_model():
     return model_of(nodes, {"x": [1, 8]}, stored)
 
 
+def shifted_model():
+    """A number is added to all weights, the first that the file stores."""
+    nodes = [node("Add", ["w", "one"], "more"), node("MatMul", ["x", "more"], "y")]
+    return model_of(nodes, {"x": [1, 8]}, {"one": np.ones(1, np.float32), "w": floats(8, 8)})
+
+
 def tied_model():
     nodes = [node("MatMul", ["x", "w"], "first"), node("Gemm", ["first", "w"], "y", transB=1)]
     return model_of(nodes, {"x": [1, 8]}, {"w": floats(8, 8)})
@@ -336,6 +351,7 @@ OTHERS = {"y": lambda array: array + 1}
 REFUSED = {
     "codes less a zero point": (subtracted_model(), OTHERS, f"layer 'y': {COMPUTED}"),
     "dequantized": (dequantized_model(), OTHERS, f"layer 'y': {COMPUTED}"),
+    "shifted": (shifted_model(), OTHERS, f"layer 'y': {COMPUTED}"),
     "a sum": (summed_model(), OTHERS, f"layer 'y': {COMPUTED}"),
     "tied, one asked": (tied_model(), OTHERS, "layer 'first': the file has one word for several"),
     "tied, asked differently": (
