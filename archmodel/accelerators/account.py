@@ -3,9 +3,10 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
-from archmodel.accelerators.context import Context, layer_cycles
+from archmodel.accelerators.context import Context, layer_cycles, layer_phases
 from archmodel.accelerators.result import LayerResult
 from archmodel.memory.dram import Stream
+from archmodel.memory.transfers import Transfers
 from archmodel.network.layer import Layer
 from archmodel.operands.operands import Densities, Operands
 
@@ -34,7 +35,7 @@ def layer_account(
     issued: int,
     lost: Mapping[str, int],
     ends: Sequence[list[int]] = (),
-    time: Callable[[list[int]], int] | None = None,
+    time: Callable[[list[int], Transfers], int] = layer_cycles,
     details: Mapping[str, int | float | str] | None = None,
     **counts: Any,
 ) -> LayerResult:
@@ -44,12 +45,12 @@ def layer_account(
     effectual, issued : products of two non-zeros that an output needs, and all that occupied a multiplier
     lost : multiplier-slots of `compute` by cause: products that no output needs, and slots without a product
     ends : `compute` at the ends of a sampled layer's 95 % interval, in any order
-    time : cycles of a layer from its `compute`, where a machine waits for other things than its streams
+    time : cycles of a layer from its `compute` and its transfers, where a machine waits for other things
     counts : words_read, words_written, operations, and what else a LayerResult has
     """
-    of_memory = time or (lambda tiles: layer_cycles(tiles, streams, context, config.clock_hz))
-    cycles = of_memory(compute)
-    reached = [cycles, *(of_memory(end) for end in ends)]
+    moved = context.memory.transfers(layer_phases(len(compute), streams), config.clock_hz)
+    cycles = time(compute, moved)
+    reached = [cycles, *(time(end, moved) for end in ends)]
     return LayerResult.of(
         layer,
         operands,

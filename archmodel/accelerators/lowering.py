@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any, Protocol, TypeVar
 
-from archmodel.accelerators.context import Context
+from archmodel.accelerators.context import Context, layer_phases
 from archmodel.accelerators.result import LayerResult
 from archmodel.memory.dram import Stream
 from archmodel.network.layer import GATES, Layer
@@ -192,7 +192,8 @@ def with_sequences(
         words, last = known.batch * layer.output_words, max((stream.tile for stream in result.streams), default=0)
         moved.append(Stream("output", "write", config.stored_bytes(words, known.output_density), last))
     moved = [stream for stream in moved if stream.num_bytes]
-    cycles = sum(context.memory.transfer_cycles(stream.num_bytes, config.clock_hz) for stream in moved)
+    alone = layer_phases(1, [replace(stream, tile=0) for stream in moved])  # inputs, then outputs
+    cycles = int(context.memory.transfers(alone, config.clock_hz).cycles.sum())
     interval = result.cycles_ci95
     memory = result.stack.get("memory", 0) + cycles * result.num_multipliers
     return replace(
