@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from archmodel.config import FrozenModel
+from archmodel.memory.part_timing import ABSENT, Absent
 
 FIELDS = ("ro", "ra", "bg", "ba", "ch", "co")  # row, rank, bank group, bank, channel, column
 Count = Annotated[int, Field(ge=1, le=2**20)]
@@ -124,9 +125,9 @@ class Controller(FrozenModel):
     queue: Literal["separate", "unified"]
     bank_queue_depth: Depth
     buffer_depth: Depth
-    row_hit_cap: Depth | None = None
-    write_high: Depth | None = None
-    write_low: Annotated[int, Field(ge=0, le=1024)] | None = None
+    row_hit_cap: Annotated[Depth | None, Absent] = None
+    write_high: Annotated[Depth | None, Absent] = None
+    write_low: Annotated[int | None, Field(ge=0, le=1024), Absent] = None
     feed: Literal["in_order", "per_channel"]
     refresh: Literal["all_bank", "per_bank", "none"]
 
@@ -148,7 +149,7 @@ class Controller(FrozenModel):
         if chosen == user and value is None:
             raise ValueError(f"{name} is missing: {choice} = {chosen!r} needs it")
         if chosen != user and value is not None:
-            raise ValueError(f"{name} = {value}: {choice} = {chosen!r} does not use it")
+            raise ValueError(f"{name} = {value}: {choice} = {chosen!r} does not use it; {ABSENT!r} takes it away")
 
 
 class Energy(FrozenModel):

@@ -4,12 +4,15 @@
 
 from typing import Annotated
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from archmodel.config import FrozenModel
 
+ABSENT = "none"  # what takes a key of a base or a part away, for a file or --set cannot delete
+Absent = BeforeValidator(lambda value: None if value == ABSENT else value)
 Cycles = Annotated[int, Field(ge=1, le=2**20)]
-OrNone = Annotated[int, Field(ge=0, le=2**20)]  # cycles of a constraint that may be nothing
+OptionalCycles = Annotated[Cycles | None, Absent]
+OrZero = Annotated[int, Field(ge=0, le=2**20)]  # cycles of a constraint that may be nothing
 
 
 class Timing(FrozenModel):
@@ -36,17 +39,17 @@ class Timing(FrozenModel):
     tCCD_S: Cycles
     tCCD_L: Cycles
     tFAW: Cycles
-    t32AW: Cycles | None = None
-    tPPD: Cycles | None = None
+    t32AW: OptionalCycles = None
+    tPPD: OptionalCycles = None
     tWR: Cycles
-    tWTR_S: OrNone
-    tWTR_L: OrNone
+    tWTR_S: OrZero
+    tWTR_L: OrZero
     tRTP: Cycles
-    tRTRS: OrNone
+    tRTRS: OrZero
     tRFC: Cycles
     tREFI: Cycles
-    tRFCB: Cycles | None = None
-    tREFIB: Cycles | None = None
+    tRFCB: OptionalCycles = None
+    tREFIB: OptionalCycles = None
 
     @model_validator(mode="after")
     def _consistent(self) -> "Timing":
