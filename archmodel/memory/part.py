@@ -14,6 +14,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from archmodel.config import FrozenModel
+from archmodel.memory.layout import Layout, Sampling
 from archmodel.memory.part_sections import FIELDS, Controller, Energy, Links, Mapping, Organization
 from archmodel.memory.part_timing import Timing
 
@@ -30,6 +31,8 @@ class BankMemoryConfig(FrozenModel):
     mapping: Mapping
     controller: Controller
     energy: Energy
+    layout: Layout
+    sampling: Sampling
     links: Links | None = None
 
     @model_validator(mode="after")
