@@ -8,6 +8,7 @@ from archmodel.accelerators.columns import CAUSES, DRAM_KINDS, LAYER_COLUMNS, MA
 from archmodel.accelerators.result import LayerResult
 from archmodel.accelerators.sampling import PILOT_UNITS, STUDENT_T
 from archmodel.accelerators.seeds import student_t
+from archmodel.memory.transfers import REASONS
 
 
 def layer_quantities(layer: LayerResult, clock_hz: float) -> dict[str, Any]:
@@ -36,7 +37,16 @@ def totals(layers: Sequence[LayerResult], clock_hz: float) -> dict[str, Any]:
         "multiplier_utilization": sums["macs_effectual"] / slots if slots else 0.0,
         **energy(layers),
         "stalls": {cause: sum(layer.stall_cycles.get(cause, 0.0) for layer in layers) for cause in causes},
+        **memory_stalls(layers),
     }
+
+
+def memory_stalls(layers: Sequence[LayerResult]) -> dict[str, dict[str, float]]:
+    """The key that layers behind a memory have which knows the reasons: cycles of `memory` by reason."""
+    if not any(layer.memory_stack for layer in layers):
+        return {}
+    cycles = {reason: sum(layer.memory_stall_cycles.get(reason, 0.0) for layer in layers) for reason in REASONS}
+    return {"memory_stalls": cycles}
 
 
 def cycles_ci95(layers: Sequence[LayerResult]) -> tuple[int, int] | None:
@@ -93,4 +103,5 @@ def as_dict(layer: LayerResult, clock_hz: float) -> dict[str, Any]:
         **{name: dict(getattr(layer, name)) for name in MAPPINGS},
         **energy([layer]),
         "stalls": {cause: layer.stall_cycles[cause] for cause in CAUSES if cause in layer.stack},
+        **memory_stalls([layer]),
     }

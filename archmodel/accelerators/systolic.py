@@ -53,14 +53,19 @@ class ArrayTime:
     drain: int
 
 
-def array_time(config: Config, tiling: Tiling, memory: Memory) -> ArrayTime:
-    """Time of all tiles behind a memory that brings weights."""
+def weight_arrivals(config: Config, tiling: Tiling, memory: Memory) -> Transfers:
+    """When the weights of every tile arrive, in ticks."""
+    fetched = np.concatenate([num_bytes for _, num_bytes in tiling.streams_and_fetches])
+    phases = Phases((("weight", "read"),), fetched[:, np.newaxis])
+    return memory.transfers(phases, TICKS * config.clock_hz, rate_of(config.weights.memory_bytes_per_s))
+
+
+def array_time(config: Config, tiling: Tiling, arrivals: Transfers) -> ArrayTime:
+    """Time of all tiles, with their weights arriving one behind the other."""
     array, known = config.array, tiling.streams_and_fetches
     stream = np.concatenate([cycles for cycles, _ in known])
     fetched = np.concatenate([num_bytes for _, num_bytes in known])
     shifted = array.dataflow == "weight_stationary"
-    phases = Phases((("weight", "read"),), fetched[:, np.newaxis])
-    arrivals = memory.transfers(phases, TICKS * config.clock_hz, rate_of(config.weights.memory_bytes_per_s))
     # The skew: the last PE ends rows + cols - 2 cycles after the first. Outputs that stay leave after that, row by row.
     lead, drain = array.rows, array.rows + array.cols - 2
     if array.dataflow == "output_stationary":
@@ -103,7 +108,8 @@ def account(
 ) -> LayerResult:
     """The layer's account, of which zeros decide only what part of the products is effectual."""
     tiling = Tiling(config, layer, operands.batch)
-    time, streams = array_time(config, tiling, context.memory), streams_of(config, tiling, context)
+    arrivals, streams = weight_arrivals(config, tiling, context.memory), streams_of(config, tiling, context)
+    time, shared = array_time(config, tiling, arrivals), config.weights.memory_bytes_per_s == "memory"
     issued, slots = layer.macs * operands.batch, config.num_multipliers
     on_port = tuple(replace(stream, num_bytes=0) if stream.kind == "weight" else stream for stream in streams)
     port = context.memory.transfers(
@@ -112,8 +118,11 @@ def account(
 
     def behind(blocks: list[int], moved: Transfers) -> int:
         """Cycles of the layer; where weights are in the run's DRAM, its time is shared with activations."""
-        shared = config.weights.memory_bytes_per_s == "memory"
-        return layer_cycles(list(map(max, blocks, moved.cycles[1:].tolist())) if shared else blocks, port)
+        if moved.end:
+            blocks = array_time(config, tiling, arrivals.at(moved.end)).of_blocks
+        if shared:
+            blocks = list(map(max, blocks, moved.cycles[1:].tolist()))
+        return layer_cycles(blocks, port.at(moved.end))
 
     return layer_account(
         config, layer, operands, context, time.of_blocks, streams,
@@ -126,6 +135,7 @@ def account(
             "drain": time.drain * slots,
         },
         time=behind,
+        waited_for=None if shared else port,
         **actions(config, tiling, streams, issued),
         details={"blocks": len(tiling.blocks), "active_cycles": time.active},
     )
