@@ -172,7 +172,7 @@ class BankMemoryConfig(FrozenModel):
 
     @property
     def refresh_bank_pj(self) -> float:
-        """Of a REFB: a bank's share of a REF, for IDD5PB is published for none of the parts but as an estimate."""
+        """Of a REFB: a bank's share of a REF. The one IDD5PB among the parts, GDDR5's, is less than its standby."""
         return self.refresh_pj / self.organization.banks
 
     @property
@@ -188,13 +188,19 @@ class BankMemoryConfig(FrozenModel):
     @property
     def sequential_pj_per_bit(self) -> float:
         """The least that a bit of a stream of reads takes: every row opened once, the data bus never idle."""
-        cycles = self.organization.burst_cycles
         accesses = 1 if self.controller.page_policy == "closed" else self.organization.row_accesses
-        standby = self.active_standby_pj_per_cycle
-        if self.controller.refresh == "all_bank":
-            standby += self.refresh_pj / self.timing.tREFI
-        access_pj = self.read_pj + self.act_pj / accesses + self.organization.ranks * standby * cycles
+        idle_pj = self.organization.ranks * self.active_standby_pj_per_cycle + self._refresh_pj_per_cycle
+        access_pj = self.read_pj + self.act_pj / accesses + idle_pj * self.organization.burst_cycles
         return access_pj / (8 * self.access_bytes)
+
+    @property
+    def _refresh_pj_per_cycle(self) -> float:
+        """Of the refreshes of a channel."""
+        if self.controller.refresh == "per_bank" and self.timing.tREFIB is not None:
+            return self.refresh_bank_pj / self.timing.tREFIB
+        if self.controller.refresh == "all_bank":
+            return self.organization.ranks * self.refresh_pj / self.timing.tREFI
+        return 0.0
 
     def _pj(self, current_cycles: float) -> float:
         """Energy of a rank for mA x cycles of a device."""
