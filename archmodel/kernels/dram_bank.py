@@ -1,7 +1,8 @@
-"""What the banks of a DRAM channel want, and what commands do: row buffers, constraints, refresh, who goes first."""
+"""Commands of a DRAM channel: which comes next, row buffers, constraints, refresh, the data bus."""
 
 from numba import njit
 
+from archmodel.kernels.dram_lists import take_out, want
 from archmodel.kernels.dram_state import (
     ACT,
     BANK,
@@ -20,113 +21,13 @@ from archmodel.kernels.dram_state import (
     RANK,
     RANKS_AT,
     RD,
-    READS,
     REF,
     REFB,
     REFRESH,
     TURNAROUND,
     WINDOW,
     WR,
-    WRITES,
 )
-
-
-@njit(nogil=True)
-def want(part, state, b, c):
-    """Note what the list of bank `b` asks for, and keep the channel's table of banks whose list is not empty."""
-    bank, channel = state.bank[b], state.channel[c]
-    length, head = bank.length[LIST], bank.head[LIST]
-    if length == 0:
-        if bank.index >= 0:
-            channel.busy -= 1
-            moved = state.busy[c, channel.busy]
-            state.busy[c, bank.index] = moved
-            state.bank[moved].index = bank.index
-            bank.index = NOTHING
-        return
-    if bank.index < 0:
-        bank.index = channel.busy
-        state.busy[c, channel.busy] = b
-        channel.busy += 1
-    bank.read_place = bank.write_place = NOTHING
-    bank.row_command = ACT
-    if bank.row >= 0:
-        for place in range(length):
-            entry = state.entry[b, LIST, (head + place) & (PLACES - 1)]
-            if entry.row == bank.row:
-                if entry.writes:
-                    if bank.write_place < 0:
-                        bank.write_place = place
-                elif bank.read_place < 0:
-                    bank.read_place = place
-        hit = max(bank.read_place, bank.write_place) >= 0
-        first = bank.read_place == 0 or bank.write_place == 0
-        bank.row_command = PRE if not first and (not hit or bank.columns >= part.hits) else NOTHING
-
-
-@njit(nogil=True)
-def list_waiting(part, state, b, c, kind, most):
-    """Move up to `most` waiting entries of a kind to the list of bank `b` while it has room; how many there were."""
-    bank, moved = state.bank[b], 0
-    while moved < most and bank.length[kind] > 0 and bank.length[LIST] < part.listed:
-        source = state.entry[b, kind, bank.head[kind]]
-        to = state.entry[b, LIST, (bank.head[LIST] + bank.length[LIST]) & (PLACES - 1)]
-        to.row, to.access, to.turn, to.came, to.writes = source.row, source.access, source.turn, source.came, source.writes
-        bank.head[kind] = (bank.head[kind] + 1) & (PLACES - 1)
-        bank.length[kind] -= 1
-        bank.length[LIST] += 1
-        moved += 1
-    state.channel[c].waiting[kind] -= moved
-    state.channel[c].listed += moved
-    return moved
-
-
-@njit(nogil=True)
-def list_all(part, state, c, kind, most):
-    """Move waiting entries of a kind to the lists of all banks that have room."""
-    banks, moved = part.ranks << (part.bits_of_groups + part.bits_of_banks), 0
-    for b in range(c * banks, (c + 1) * banks):
-        if state.bank[b].length[kind] > 0:
-            of_bank = list_waiting(part, state, b, c, kind, most - moved)
-            moved += of_bank
-            if of_bank > 0:
-                want(part, state, b, c)
-    return moved
-
-
-@njit(nogil=True)
-def drain(part, state, c, flushes):
-    """Begin to drain the waiting writes where their number says so, and go back to reads when they are listed."""
-    channel = state.channel[c]
-    writes = channel.waiting[WRITES]
-    if channel.draining == 0 and writes > 0:
-        idle = channel.listed == 0 and (writes > part.drain_idle or flushes)
-        if writes >= part.drain_from or idle:
-            channel.draining = writes
-            channel.draining -= list_all(part, state, c, WRITES, writes)
-            if channel.draining == 0:
-                list_all(part, state, c, READS, NEVER)
-
-
-@njit(nogil=True)
-def settle(part, state, c):
-    """Requests that entered in this cycle go to the lists of their banks, where these have room."""
-    channel = state.channel[c]
-    if not part.unified:
-        drain(part, state, c, False)
-    kind = WRITES if channel.draining > 0 else READS
-    most = channel.draining if kind == WRITES else NEVER
-    if channel.entered == 1:
-        moved = list_waiting(part, state, channel.entered_bank, c, kind, most)
-        if moved > 0:
-            want(part, state, channel.entered_bank, c)
-    else:
-        moved = list_all(part, state, c, kind, most)
-    channel.entered = 0
-    if kind == WRITES:
-        channel.draining -= moved
-        if channel.draining == 0:
-            list_all(part, state, c, READS, NEVER)
 
 
 @njit(nogil=True)
@@ -159,8 +60,8 @@ def choose(part, state, c):
     ready, channel = state.ready, state.channel[c]
     column_from, row_from = max(channel.clock, channel.column_bus), max(channel.clock, channel.row_bus)
     refreshed = channel.refresh_bank if part.by_bank else NOTHING
-    banks = part.ranks << (part.bits_of_groups + part.bits_of_banks)
-    best, best_bank, best_command, best_place = NEVER, NOTHING, NOTHING, NOTHING
+    last_bank = (part.ranks << (part.bits_of_groups + part.bits_of_banks)) - 1  # banks are a power of two
+    best, best_bank, best_command, best_place, best_distance = NEVER, NOTHING, NOTHING, NOTHING, NEVER
     for index in range(channel.busy):
         b = state.busy[c, index]
         bank = state.bank[b]
@@ -184,10 +85,10 @@ def choose(part, state, c):
             continue
         if b == refreshed and cycle >= channel.refresh_due:
             continue
-        # The banks of a channel are a power of two: the distance from the one after the bank that was served last.
-        if cycle == best and ((b - channel.served - 1) & (banks - 1)) > ((best_bank - channel.served - 1) & (banks - 1)):
+        distance = (b - channel.served - 1) & last_bank  # from the one after the bank that was served last
+        if cycle == best and distance > best_distance:
             continue
-        best, best_bank, best_command, best_place = cycle, b, command, place
+        best, best_bank, best_command, best_place, best_distance = cycle, b, command, place, distance
     return best, best_bank, best_command, best_place
 
 
@@ -248,26 +149,6 @@ def count_bus_cycles(part, state, b, c, command, came, cycle):
 
 
 @njit(nogil=True)
-def take_out(part, state, b, c, place):
-    """Remove an entry from a bank's list; those before it move up by one, and one that waited follows."""
-    bank, channel = state.bank[b], state.channel[c]
-    head = bank.head[LIST]
-    for before in range(place, 0, -1):
-        to = state.entry[b, LIST, (head + before) & (PLACES - 1)]
-        source = state.entry[b, LIST, (head + before - 1) & (PLACES - 1)]
-        to.row, to.access, to.turn, to.came, to.writes = source.row, source.access, source.turn, source.came, source.writes
-    bank.head[LIST] = (head + 1) & (PLACES - 1)
-    bank.length[LIST] -= 1
-    channel.listed -= 1
-    if channel.draining > 0:
-        channel.draining -= list_waiting(part, state, b, c, WRITES, 1)
-        if channel.draining == 0:
-            list_all(part, state, c, READS, NEVER)
-    else:
-        list_waiting(part, state, b, c, READS, 1)
-
-
-@njit(nogil=True)
 def move_data(part, state, b, c, command, place, cycle):
     """A column command for an entry of the list of bank `b`; the entry's turn."""
     bank, channel = state.bank[b], state.channel[c]
@@ -321,7 +202,7 @@ def refresh(part, state, c, index, command, cycle):
     channel = state.channel[c]
     banks = 1 << (part.bits_of_groups + part.bits_of_banks)
     first, last = (index, index + 1) if part.by_bank else (index * banks, (index + 1) * banks)
-    if command == PRE or command == PREA:
+    if command in (PRE, PREA):
         for b in range(first, last):
             if state.bank[b].row >= 0:
                 precharge(part, state, b, cycle)

@@ -2,18 +2,9 @@
 
 from numba import njit
 
-from archmodel.kernels.dram_bank import (
-    activate,
-    choose,
-    choose_refresh,
-    drain,
-    move_data,
-    precharge,
-    refresh,
-    settle,
-    want,
-)
-from archmodel.kernels.dram_state import ACT, LIST, NEVER, NOTHING, PLACES, PRE, READS, WRITES
+from archmodel.kernels.dram_bank import activate, choose, choose_refresh, move_data, precharge, refresh
+from archmodel.kernels.dram_lists import drain, settle, want
+from archmodel.kernels.dram_state import ACT, LIST, NEVER, NOTHING, PLACES, PRE, RD, READS, WR, WRITES
 
 LOG_MARGIN = 64  # commands that one request can add to the log before its room is looked at again
 
@@ -22,7 +13,7 @@ LOG_MARGIN = 64  # commands that one request can add to the log before its room 
 def step(part, state, c, until):
     """Issue the next command of channel `c` if it comes before `until`.
 
-    Returns its cycle (NOTHING: none), the command, its bank or rank, and the row (of an ACT) or the turn (of a RD or WR).
+    Returns its cycle (NOTHING: none), the command, its bank or rank, and the row of an ACT or the turn of a RD or WR.
     """
     channel = state.channel[c]
     if until <= channel.clock:
@@ -157,7 +148,7 @@ def serve(part, state, trace, log, closing):
                 break
             if feeds and not placed:
                 cycle = max(cycle, issued + 1)
-            if command == 2 or command == 3:
+            if command in (RD, WR):
                 trace.completed[what - trace.first] = channel.data_end
                 what = state.bank[index].row
             if room:

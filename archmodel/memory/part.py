@@ -3,9 +3,9 @@
 Every key is applied. Optional keys stand where a part or a choice of its file uses them, and are refused where nothing
 does: t32AW and tPPD are constraints of the parts that have them; tRFCB and tREFIB come together, may stand beside any
 choice of refresh, for they are the part's, and "per_bank" needs them; row_hit_cap is of open pages, write_high and
-write_low are of separate queues; [links] is of parts whose channels are vaults behind packet links. With one bank group
-all banks share it, so that _S and _L are one constraint and must be equal. A file that has a base, or --set, takes an
-optional key away with "none".
+write_idle are of separate queues; [links] is of parts whose channels are vaults behind packet links. With one bank
+group all banks share it, so that _S and _L are one constraint and must be equal. A file that has a base, or --set,
+takes an optional key away with "none".
 """
 
 from functools import cached_property

@@ -9,8 +9,8 @@ from archmodel.memory.part_timing import ABSENT, Absent
 
 FIELDS = ("ro", "ra", "bg", "ba", "ch", "co")  # row, rank, bank group, bank, channel, column
 Count = Annotated[int, Field(ge=1, le=2**20)]
-Depth = Annotated[int, Field(ge=1, le=1024)]
-MOST_BANKS = 2**14  # of all channels: each has its lists
+Depth = Annotated[int, Field(ge=1, le=64)]  # as the kernel has room for, kernels/dram_state.py
+MOST_CHANNELS, MOST_RANKS, MOST_BANKS, MOST_BANKS_OF_CHANNEL = 64, 128, 2048, 64  # likewise
 MOST_BYTES = 2**50
 Milliamperes = Annotated[float, Field(ge=0, le=1e6)]
 
@@ -48,8 +48,14 @@ class Organization(FrozenModel):
             raise ValueError(f"columns = {self.columns}: must be at least burst_length = {self.burst_length}")
         if self.device_bits > self.bus_bits:
             raise ValueError(f"device_bits = {self.device_bits}: must be at most bus_bits = {self.bus_bits}")
-        if self.num_channels * self.ranks * self.banks > MOST_BANKS:
-            raise ValueError(f"{self.num_channels * self.ranks * self.banks} banks in all; at most {MOST_BANKS}")
+        for what, number, most in (
+            ("channels in all", self.num_channels, MOST_CHANNELS),
+            ("ranks in all", self.num_channels * self.ranks, MOST_RANKS),
+            ("banks of a channel", self.ranks * self.banks, MOST_BANKS_OF_CHANNEL),
+            ("banks in all", self.num_channels * self.ranks * self.banks, MOST_BANKS),
+        ):
+            if number > most:
+                raise ValueError(f"{number} {what}: at most {most}")
         if self.capacity_bytes > MOST_BYTES:
             raise ValueError(f"{self.capacity_bytes} bytes in all; at most {MOST_BYTES}")
         return self
@@ -113,10 +119,12 @@ class Controller(FrozenModel):
     """What decides about the next command.
 
     page_policy : "open" rows stay open until another is wanted; "closed" ones are precharged with their column command
-    queue : "separate" lists of reads and writes, drained in turn, or one "unified" list
-    bank_queue_depth : entries of a bank's list that are chosen from; buffer_depth : entries of a channel behind them
-    row_hit_cap : hits that may pass an older request for another row of their bank
-    write_high, write_low : waiting writes of a channel from which on, and up to which, reads wait for them and return
+    bank_queue_depth : entries of a bank's list, which are chosen from
+    queue, buffer_depth : requests of a channel wait for their bank's list in "separate" buffers of reads and writes, of
+    this depth each, or in one "unified" buffer
+    row_hit_cap : column commands to a row after which an older entry for another row may close it
+    write_high : waiting writes that make a channel move them to the lists before any more reads
+    write_idle : as soon as the lists are empty, more waiting writes than this do so too
     feed : "in_order" requests wait for the one before; "per_channel", only for the one before of their channel
     refresh : of all banks of a rank at once, bank by bank, or none
     """
@@ -127,20 +135,20 @@ class Controller(FrozenModel):
     buffer_depth: Depth
     row_hit_cap: Annotated[Depth | None, Absent] = None
     write_high: Annotated[Depth | None, Absent] = None
-    write_low: Annotated[int | None, Field(ge=0, le=1024), Absent] = None
+    write_idle: Annotated[int | None, Field(ge=0, le=1024), Absent] = None
     feed: Literal["in_order", "per_channel"]
     refresh: Literal["all_bank", "per_bank", "none"]
 
     @model_validator(mode="after")
     def _only_what_is_used(self) -> "Controller":
         self._used("row_hit_cap", "page_policy", "open")
-        for name in ("write_high", "write_low"):
+        for name in ("write_high", "write_idle"):
             self._used(name, "queue", "separate")
-        if self.write_high is not None and self.write_low is not None:
+        if self.write_high is not None and self.write_idle is not None:
             if self.write_high > self.buffer_depth:
                 raise ValueError(f"write_high = {self.write_high}: must be at most buffer_depth = {self.buffer_depth}")
-            if self.write_low >= self.write_high:
-                raise ValueError(f"write_low = {self.write_low}: must be less than write_high = {self.write_high}")
+            if self.write_idle >= self.write_high:
+                raise ValueError(f"write_idle = {self.write_idle}: must be less than write_high = {self.write_high}")
         return self
 
     def _used(self, name: str, choice: str, user: str) -> None:

@@ -252,7 +252,7 @@ def test_fields_cover_the_capacity_without_a_gap(channels, rows, ranks, groups, 
             {"device_bits": 256},
             "device_bits = 256: must be at most",
         ),
-        ("hbm2", "organization", {"channels": 1024}, {"channels": 2048}, "32768 banks in all; at most 16384"),
+        ("hbm2", "organization", {"channels": 64}, {"channels": 128}, "128 channels in all: at most 64"),
         (
             "hbm2",
             "organization",
@@ -271,16 +271,16 @@ def test_fields_cover_the_capacity_without_a_gap(channels, rows, ranks, groups, 
         (
             "hbm2",
             "controller",
-            {"write_low": 25},
-            {"write_low": 26},
-            "write_low = 26: must be less than write_high",
+            {"write_idle": 31},
+            {"write_idle": 32},
+            "write_idle = 32: must be less than write_high",
         ),
         (
             "hbm2",
             "controller",
-            {"buffer_depth": 26},
-            {"buffer_depth": 25},
-            "write_high = 26: must be at most",
+            {"buffer_depth": 32},
+            {"buffer_depth": 31},
+            "write_high = 32: must be at most",
         ),
         ("hbm2", "energy", {"IDD2N_mA": 55.0}, {"IDD2N_mA": 56.0}, "IDD2N_mA = 56.0: must be at most IDD3N_mA = 55.0"),
         ("hbm2", "energy", {"IDD4R_mA": 55.0}, {"IDD4R_mA": 54.0}, "IDD4R_mA = 54.0: must be at least IDD3N_mA = 55.0"),
@@ -307,9 +307,9 @@ def refused(name, **sections):
 
 
 def test_a_choice_has_its_keys_and_no_others():
-    unified = {"queue": "unified", "write_high": None, "write_low": None}
+    unified = {"queue": "unified", "write_high": None, "write_idle": None}
     assert part(controller=unified).controller.write_high is None
-    for key in ("write_high", "write_low"):
+    for key in ("write_high", "write_idle"):
         assert f"{key} is missing: queue = 'separate' needs it" in refused("hbm2", controller={key: None})
         text = refused("hbm2", controller=unified | {key: 5})
         assert f"{key} = 5: queue = 'unified' does not use it; 'none' takes it away" in text
@@ -323,8 +323,8 @@ def test_a_choice_has_its_keys_and_no_others():
 def test_a_choice_is_changed_from_the_command_line():
     closed = ("controller.page_policy=closed", "controller.row_hit_cap=none")
     assert load_memory("hbm2", closed).controller.row_hit_cap is None
-    unified = ("controller.queue=unified", "controller.write_high=none", "controller.write_low=none")
-    assert load_memory("hbm2", unified).controller.write_low is None
+    unified = ("controller.queue=unified", "controller.write_high=none", "controller.write_idle=none")
+    assert load_memory("hbm2", unified).controller.write_idle is None
     without = load_memory("gddr5", ("timing.t32AW=none", "timing.tPPD=none", "timing.tRFCB=none", "timing.tREFIB=none"))
     assert (without.timing.t32AW, without.timing.tPPD, without.timing.tRFCB, without.timing.tREFIB) == (None,) * 4
     with pytest.raises(ConfigError, match=r"^--set memory\.timing\.tRC=none: must be an integer$"):
