@@ -41,12 +41,16 @@ def totals(layers: Sequence[LayerResult], clock_hz: float) -> dict[str, Any]:
     }
 
 
-def memory_stalls(layers: Sequence[LayerResult]) -> dict[str, dict[str, float]]:
-    """The key that layers behind a memory have which knows the reasons: cycles of `memory` by reason."""
+def memory_stalls(layers: Sequence[LayerResult]) -> dict[str, Any]:
+    """The keys that layers have behind a memory which knows its reasons.
+
+    Cycles of `memory` by reason; half-width of the 95 % interval of their cycles where not all requests were run.
+    """
     if not any(layer.memory_stack for layer in layers):
         return {}
     cycles = {reason: sum(layer.memory_stall_cycles.get(reason, 0.0) for layer in layers) for reason in REASONS}
-    return {"memory_stalls": cycles}
+    error = sum(int(layer.details.get("dram_error_cycles", 0)) for layer in layers)  # layers share rates, and so errors
+    return {"memory_stalls": cycles, "dram_error_cycles": error}
 
 
 def cycles_ci95(layers: Sequence[LayerResult]) -> tuple[int, int] | None:

@@ -7,13 +7,13 @@ from archmodel.cli.common import UNBROKEN
 
 def memory_lines(run: RunResult, moved: str, indent: str) -> list[str]:
     """`moved` to and from DRAM; why the machine waited, and how sure its cycles are where a part was run."""
-    accesses, hits, error = (of_layers(run, f"dram_{name}") for name in ("accesses", "row_hits", "error_cycles"))
+    accesses, hits = (of_layers(run, f"dram_{name}") for name in ("accesses", "row_hits"))
     if not accesses:
         return [f"DRAM         {moved}"]
     lines = [f"DRAM         {moved}, {100 * hits / accesses:.1f} % of accesses find their row open"]
-    reasons = memory_stalls(run.layers).get("memory_stalls", {})
-    if any(reasons.values()):
-        whole = sum(reasons.values())
+    known = memory_stalls(run.layers)
+    reasons, error = known["memory_stalls"], known["dram_error_cycles"]
+    if whole := sum(reasons.values()):
         shares = [f"{name}{UNBROKEN}{100 * cycles / whole:.1f}" for name, cycles in reasons.items()]
         lines.append(f"{indent}memory in %: {', '.join(shares)}")
     if error:

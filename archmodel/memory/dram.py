@@ -38,6 +38,11 @@ class IdealMemoryConfig(config.FrozenModel):
     latency_s: Annotated[float, Field(ge=0, le=1e-3)]
     pj_per_bit: Annotated[float, Field(ge=0, le=1e6)]
 
+    @property
+    def extent(self) -> None:
+        """Nothing is run: time follows from the bytes."""
+        return None
+
     def transfers(self, phases: Phases, clock_hz: float, port_bytes_per_s: float | None = None) -> Transfers:
         """The time of phases; every one begins with a cycle."""
         port = self
@@ -88,17 +93,3 @@ def load_memory(
             raise ConfigError(f"{source}: model: required key is missing; allowed: {allowed}")
         raise ConfigError(f"{source}: model = {show(model)}: must be {allowed}{did_you_mean(str(model), MODELS)}")
     return config.checked(data, source, MODELS[model], assignments, option)
-
-
-def load_ideal(
-    name_or_path: str, assignments: tuple[str, ...] = (), option: str = "--set memory."
-) -> IdealMemoryConfig:
-    """A memory of fixed bandwidth, or a ConfigError where another is meant."""
-    memory = load_memory(name_or_path, assignments, option)
-    if not isinstance(memory, IdealMemoryConfig):
-        fixed = [name for name in config.names("memory") if config.read("memory", name)[0]["model"] == "ideal"]
-        raise ConfigError(
-            f"{show(name_or_path)}: model = {show(memory.model)}: a machine takes model = 'ideal' only:"
-            f" {', '.join(fixed)}"
-        )
-    return memory

@@ -39,7 +39,8 @@ class Layout(FrozenModel):
 class Sampling(FrozenModel):
     """How much of a layer is asked for one by one.
 
-    layer_bytes : a layer with more is run in part, so much of each mix of streams; its time follows from their rates
+    refresh_intervals : a layer of more bytes than move in so many at the peak rate is run in part, so much of each mix
+        of its streams; its time follows from their rates
     """
 
-    layer_bytes: Annotated[int, Field(ge=2**16, le=2**40)]
+    refresh_intervals: Annotated[int, Field(ge=3, le=10**6)]
