@@ -4,6 +4,7 @@ All requests of a layer are offered at once, in their order; a phase takes from 
 own. A layer of many bytes is run in part: phases with about the same mix of streams have one rate.
 """
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
@@ -23,6 +24,7 @@ from archmodel.memory.transfers import Int64, Memory, Phases, Transfers
 EXTENTS = ("sampled", "full")
 """What of a layer's requests is run: of a long one the first of each mix of streams, or all."""
 MOST_ACCESSES = 2**22  # of one session: arrays of 200 MB
+WORTH_SAMPLING = 2  # a layer of not more times what would be run of it is run whole
 MIX_STEPS = 16  # of a stream's share of a phase, in which mixes are told apart
 Work = tuple[Session, Int64, float]
 """What was done, the cycles of each phase, and the relative error of these."""
@@ -89,9 +91,12 @@ class BankMemory:
         if num_accesses == 0:  # a request that moves nothing has the latency of a read
             read, _ = run(self.part, Spans(np.array([[0]]), np.array([[1]]), (False,), 1))
             return read.times(0), np.zeros(len(phases.num_bytes), np.int64), 0.0
-        if self.full or num_accesses * self.part.access_bytes <= self.part.sampled_bytes:
+        most = self.part.sampled_bytes // self.part.access_bytes
+        alike = list(mixes(spans))
+        num_run = sum(min(most, int(spans.rows(rows).counts.sum())) for rows in alike)
+        if self.full or num_accesses <= WORTH_SAMPLING * num_run:
             return self._whole(spans)
-        return self._in_part(spans)
+        return self._in_part(spans, alike, most)
 
     def _whole(self, spans: Spans) -> Work:
         """Every access, in portions that begin anew."""
@@ -102,12 +107,14 @@ class BankMemory:
             done.append(session)
         return reduce(Session.then, done), cycles, 0.0
 
-    def _in_part(self, spans: Spans) -> Work:
-        """Of each mix of streams so many accesses as `sampled_bytes` has; the others take as long as these."""
-        most = self.part.sampled_bytes // self.part.access_bytes
+    def _in_part(self, spans: Spans, alike: list[Int64], most: int) -> Work:
+        """Of phases that are alike so many accesses are run; the others take as long as these.
+
+        The error is that of the rates, and a refresh: how many a layer meets is a whole number.
+        """
         counts, ends, done = spans.of_phases, np.zeros(len(spans.begin)), []
         variance = 0.0
-        for rows in mixes(spans):
+        for rows in alike:
             rate = steady_rate(self.part, spans.rows(rows), most)
             ends[rows] = rate.cycles * counts[rows]
             num_accesses = int(counts[rows].sum())
@@ -115,7 +122,8 @@ class BankMemory:
             variance += (rate.cycles * num_accesses * rate.relative_error * left_out) ** 2
             done.append(extrapolated(rate, num_accesses))
         cycles = np.diff(np.rint(np.cumsum(ends)), prepend=0).astype(np.int64)
-        return reduce(Session.then, done), cycles, float(np.sqrt(variance) / cycles.sum())
+        error = math.sqrt(variance) + self.part.refresh_pause_cycles
+        return reduce(Session.then, done), cycles, error / int(cycles.sum())
 
     def _reasons(self, session: Session) -> dict[str, float]:
         """Cycles of the session by reason: bytes at the peak rate, and the rest as the data buses were idle."""

@@ -111,6 +111,13 @@ class BankMemoryConfig(FrozenModel):
         return timing.tREFI if self.controller.refresh == "all_bank" else CYCLES_WITHOUT
 
     @property
+    def refresh_pause_cycles(self) -> int:
+        """For which a refresh keeps a bank from its next access: it is closed before and opened behind."""
+        timing = self.timing
+        known = {"all_bank": timing.tRFC, "per_bank": timing.tRFCB, "none": None}[self.controller.refresh]
+        return 0 if known is None else timing.tRP + known + timing.tRCDRD
+
+    @property
     def sampled_bytes(self) -> int:
         """So many bytes of a layer are run one by one, and of each mix of streams of a longer one."""
         seconds = self.sampling.refresh_intervals * self.refresh_cycles / self.clock_hz

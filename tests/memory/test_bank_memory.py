@@ -136,8 +136,9 @@ def test_a_layer_run_in_part_takes_as_long_as_one_run_whole(behind, beats):
 
 def test_all_of_a_layer_below_the_limit_is_run(behind):
     memory = behind(jitter=9)
-    assert moved(memory, [[LIMIT]]).relative_error == 0.0
-    assert moved(memory, [[LIMIT + 64]]).relative_error > 0.0
+    assert moved(memory, [[2 * LIMIT - 64]]).relative_error == 0.0
+    assert moved(memory, [[2 * LIMIT + 64]]).relative_error > 0.0
+    assert moved(memory, [[LIMIT, 0], [0, LIMIT + 64]], BOTH).relative_error == 0.0  # of each mix
 
 
 def test_refreshes_count_as_often_as_they_come(behind):
@@ -150,7 +151,7 @@ def test_refreshes_count_as_often_as_they_come(behind):
 def test_the_interval_holds_the_whole_layer_and_narrows_with_what_is_run(behind):
     whole = moved(behind(full=True, jitter=4), [[64_000 * KIB]])
     errors = []
-    for intervals in (3, 9, 36):
+    for intervals in (3, 9, 30):
         part = moved(behind(intervals=intervals, jitter=4), [[64_000 * KIB]])
         assert abs(part.cycles[0] - whole.cycles[0]) <= 1.5 * part.relative_error * part.cycles[0]
         errors.append(part.relative_error)
