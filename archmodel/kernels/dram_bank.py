@@ -197,6 +197,17 @@ def choose_refresh(part, state, c, until):
 
 
 @njit(nogil=True)
+def next_refresh(part, state, c):
+    """Cycle in which the next refresh of channel `c` is due."""
+    if part.by_bank:
+        return state.channel[c].refresh_due
+    due = NEVER
+    for r in range(c * part.ranks, (c + 1) * part.ranks):
+        due = min(due, state.rank[r].due)
+    return due
+
+
+@njit(nogil=True)
 def refresh(part, state, c, index, command, cycle):
     """A command of a refresh: of all banks of rank `index`, or of bank `index`."""
     channel = state.channel[c]

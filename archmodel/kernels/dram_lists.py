@@ -96,6 +96,7 @@ def drain(part, state, c, flushes):
         idle = channel.listed == 0 and (writes > part.drain_idle or flushes)
         if writes >= part.drain_from or idle:
             channel.draining = writes
+            channel.next = channel.clock
             channel.draining -= list_all(part, state, c, WRITES, writes)
             if channel.draining == 0:
                 list_all(part, state, c, READS, NEVER)
