@@ -198,6 +198,17 @@ def test_reasons_are_the_peak_rate_and_shares_of_the_idle_buses(behind):
     assert moved(behind(cycles=0.25), [[64 * 400]]).reasons["bandwidth"] == pytest.approx(100)
 
 
+def test_links_have_a_peak_in_each_direction(behind, monkeypatch):
+    hmc = load_memory("hmc1")  # buses of the vaults: 128 B a cycle of 1.25 GHz; links: 76.8 each way
+    monkeypatch.setattr(bank_session, "serve", Metronome(cycles=2.0).serve)
+    both = moved(BankMemory(hmc), [[64 * 300, 64 * 100]], BOTH, clock_hz=1.25e9)
+    assert both.reasons["bandwidth"] == pytest.approx(64 * 300 / 76.8)
+    reads = moved(BankMemory(hmc), [[64 * 400]], clock_hz=1.25e9)
+    assert reads.reasons["bandwidth"] == pytest.approx(64 * 400 / 76.8)
+    even = moved(BankMemory(hmc), [[64 * 200, 64 * 200]], BOTH, clock_hz=1.25e9)
+    assert even.reasons["bandwidth"] == pytest.approx(64 * 400 / 128)
+
+
 def test_mixes_are_told_apart(behind):
     spans = bank_memory.placed(
         Phases(BOTH, np.array([[64 * 90, 0], [6400, 6400], [0, 0], [64 * 1000, 64 * 1010], [0, 64]])), PART.layout, 64
