@@ -135,8 +135,8 @@ class BankMemory:
         per_cycle = part.access_bytes * part.clock_hz
         peak = (read + written) * per_cycle / part.peak_bytes_per_s
         bandwidth = min(session.cycles, max(peak, max(read, written) * per_cycle / part.peak_read_bytes_per_s))
-        lost = {name: session.bus.get(name, 0) for name in ("turnaround", "refresh")}
-        lost["latency"] = session.bus.get("latency", 0) + session.bus.get("idle", 0)
+        lost = {name: session.bus[name] for name in ("turnaround", "refresh")}
+        lost["latency"] = session.bus["latency"] + session.bus["idle"]
         factor = (session.cycles - bandwidth) / max(1, sum(lost.values()))
         return {"bandwidth": bandwidth, **{name: factor * cycles for name, cycles in lost.items()}}
 
