@@ -126,12 +126,17 @@ class BankMemory:
         return reduce(Session.then, done), cycles, error / int(cycles.sum())
 
     def _reasons(self, session: Session) -> dict[str, float]:
-        """Cycles of the session by reason: bytes at the peak rate, and the rest as the data buses were idle."""
-        part = self.part
-        peak = part.organization.burst_cycles / part.num_channels * session.counts["accesses"]
-        bandwidth = min(session.cycles, peak)
-        lost = {name: session.bus.get(name, 0) for name in ("turnaround", "refresh")}
-        lost["latency"] = session.bus.get("latency", 0) + session.bus.get("idle", 0)
+        """Cycles of the session by reason: bytes at the peak rate, and the rest as the data buses were idle.
+
+        Links have a peak of their own in each direction.
+        """
+        part, written = self.part, session.counts["WR"]
+        read = session.counts["accesses"] - written
+        per_cycle = part.access_bytes * part.clock_hz
+        peak = (read + written) * per_cycle / part.peak_bytes_per_s
+        bandwidth = min(session.cycles, max(peak, max(read, written) * per_cycle / part.peak_read_bytes_per_s))
+        lost = {name: session.bus[name] for name in ("turnaround", "refresh")}
+        lost["latency"] = session.bus["latency"] + session.bus["idle"]
         factor = (session.cycles - bandwidth) / max(1, sum(lost.values()))
         return {"bandwidth": bandwidth, **{name: factor * cycles for name, cycles in lost.items()}}
 

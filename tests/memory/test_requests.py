@@ -52,6 +52,11 @@ def test_partial_sums_are_read_where_they_were_written():
     assert asked(streams, [[0, 192], [128, 0]], psum=64) == [-1, -2, -3, 1, 2]
 
 
+def test_the_next_kind_lies_behind_the_longer_of_what_is_read_and_written():
+    streams = (("input", "read"), ("input", "write"), ("output", "write"))
+    assert asked(streams, [[64, 64 * 3, 0], [0, 0, 64]], input=64) == [-1, 1, -2, -3, -4]
+
+
 def test_streams_of_a_phase_take_turns_chunk_by_chunk_and_end_together():
     order = asked(READS, [[64 * 8, 64 * 4]], alignment=4096, chunk=128)
     assert order == [0, 1, 64, 65, 2, 3, 4, 5, 66, 67, 6, 7]
@@ -92,6 +97,7 @@ def test_sessions_have_every_access_once_and_are_short(most):
     made = [sorted(in_turns(portion)[0].tolist()) for portion, _ in portions]
     assert sorted(access for own in made for access in own) == sorted(in_turns(spans)[0].tolist())
     assert all(len(own) <= 2 * most + 3 for own in made)
+    assert len(portions) == 1 or most < 10**6
     counts = np.zeros(9, np.int64)
     for portion, phase in portions:
         np.add.at(counts, phase, portion.of_phases)
@@ -104,6 +110,7 @@ def test_a_phase_is_cut_with_all_its_streams():
     assert phase.tolist() == [0, 0, 0]
     assert pieces.begin.tolist() == [[0, 100], [2, 101], [5, 102]]
     assert pieces.end.tolist() == [[2, 101], [5, 102], [8, 104]]
+    assert spans.cut(12)[1].tolist() == [0]
 
 
 def test_layouts_are_checked():

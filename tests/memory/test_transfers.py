@@ -54,6 +54,11 @@ def test_what_has_no_share_is_bandwidth():
     assert Transfers(0, np.array([7]), reasons=dict.fromkeys(REASONS, 0.0)).waited(7)["bandwidth"] == 7
 
 
+def test_what_is_left_goes_to_the_largest_remainders():
+    assert parts_of(1, [1.0, 0.0, 0.0, 3.0]) == [0, 0, 0, 1]
+    assert parts_of(10, [1.0, 1.0, 1.0]) == [4, 3, 3]
+
+
 @given(st.integers(0, 10**15), st.lists(st.floats(0, 1e12), min_size=4, max_size=4))
 @settings(max_examples=200, deadline=None, derandomize=True)
 def test_parts_are_integers_that_sum_to_all_and_are_near_their_shares(total, shares):
