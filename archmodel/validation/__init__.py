@@ -10,6 +10,7 @@ from archmodel.errors import ConfigError, did_you_mean, show
 from archmodel.validation.cambricon_x import measure_cambricon_x
 from archmodel.validation.cnvlutin import cnvlutin_figures, measure_cnvlutin
 from archmodel.validation.dadiannao import measure_dadiannao
+from archmodel.validation.dram import measure_dram, rows_of_latencies
 from archmodel.validation.eie import eie_figures, measure_eie
 from archmodel.validation.network_totals import measure_network_totals, rows_of_networks
 from archmodel.validation.pruned_totals import measure_pruned_totals
@@ -90,6 +91,7 @@ MEASURES: dict[str, Callable[[], Measured]] = {
     "dadiannao": measure_dadiannao,
     "cambricon_x": measure_cambricon_x,
     "dnnsim": measure_dnnsim,
+    "dram": measure_dram,
     "eie": measure_eie,
     "network_totals": measure_network_totals,
     "pruned_totals": measure_pruned_totals,
@@ -100,6 +102,7 @@ MEASURES: dict[str, Callable[[], Measured]] = {
 }
 # Of tables whose values stand elsewhere: in the files of the networks, in a CSV file.
 ROWS: dict[str, Callable[[], tuple[PublishedRow, ...]]] = {
+    "dram": rows_of_latencies,
     "network_totals": rows_of_networks,
     "squeezenet_code": rows_of_layers,
 }

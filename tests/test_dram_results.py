@@ -1,0 +1,102 @@
+"""The pages of results on DRAM: their points are what the model gives, and say what the pages say."""
+
+import csv
+import importlib.util
+from pathlib import Path
+
+import pytest
+
+RESULTS = Path(__file__).resolve().parents[1] / "results"
+
+
+def script(folder):
+    """The program that wrote a folder of results."""
+    spec = importlib.util.spec_from_file_location(folder, RESULTS / folder / "run.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def points(folder):
+    with (RESULTS / folder / "points.csv").open() as file:
+        return list(csv.DictReader(file))
+
+
+# Addresses
+
+
+@pytest.fixture(scope="module")
+def mapping():
+    return script("address_mapping")
+
+
+@pytest.mark.parametrize("part", ["hbm2", "ddr4_2400"])
+def test_points_of_streams_are_what_the_memory_gives(mapping, part):
+    stated = {
+        (p["base"], p["chunk_bytes"]): p for p in points("address_mapping") if (p["part"], p["streams"]) == (part, "3")
+    }
+    for (base, chunk), point in list(stated.items())[::5]:
+        trace = mapping.accesses(mapping.part_of(part).part, 3, mapping.BASES[base], int(chunk))
+        result = mapping.trace_memory(part, trace)
+        share = 100 * result.bandwidth_bytes_per_s / result.peak_bytes_per_s
+        assert float(point["peak_percent"]) == pytest.approx(share, abs=0.001)
+
+
+def test_streams_begin_where_their_base_says(mapping):
+    part = mapping.part_of("hbm2").part
+    row_bytes = 256 << 10
+    for field, further in (("ro", 0), ("ba", 16 << 10), ("bg", 64 << 10), ("ch", 2 << 10)):
+        trace = mapping.accesses(part, 3, field, 256)
+        assert trace.addresses[:13].tolist() == [
+            *(
+                start + 64 * i
+                for start in (0, 64 * row_bytes + further, 2 * (64 * row_bytes + further))
+                for i in range(4)
+            ),
+            256,
+        ]
+        assert trace.writes[:12].tolist() == [False] * 8 + [True] * 4
+
+
+def test_three_streams_on_one_bank_get_what_users_report(mapping):
+    shares = [
+        float(p["peak_percent"])
+        for p in points("address_mapping")
+        if (p["streams"], p["base"], p["chunk_bytes"]) == ("3", "same bank, another row", "256")
+        and p["part"] in ("hbm2", "ddr4_2400")
+    ]
+    assert sorted(shares) == pytest.approx(mapping.PUBLISHED, abs=0.5)
+
+
+def test_a_layout_moves_streams_as_the_trace_has_them(mapping):
+    part = mapping.part_of("hbm2").part
+    chosen = mapping.layouts(part)
+    for base, field in (("one bank", "ro"), ("next bank", "ba"), ("next bank group", "bg")):
+        trace = mapping.accesses(part, 3, field, 4096)
+        of_trace = mapping.trace_memory("hbm2", trace)
+        share = 100 * of_trace.bandwidth_bytes_per_s / of_trace.peak_bytes_per_s
+        assert mapping.layout_percent("hbm2", chosen[base], 4096) == pytest.approx(share, rel=0.03)
+
+
+# SCNN
+
+
+def test_performance_never_falls_with_more_bandwidth():
+    scnn = script("scnn_dram")
+    for layers in (scnn.CONV, scnn.FC):
+        for net in scnn.NETS:
+            line = [p for p in points("scnn_dram") if (p["layers"], p["net"], p["memory"]) == (layers, net, "ideal")]
+            assert [float(p["gb_per_s"]) for p in line] == list(scnn.SWEPT_GB_PER_S)
+            cycles = [int(p["cycles"]) for p in line]
+            assert cycles == sorted(cycles, reverse=True)
+
+
+def test_points_of_scnn_are_what_the_model_gives():
+    scnn = script("scnn_dram")
+    for point in points("scnn_dram"):
+        if (point["layers"], point["net"]) == (scnn.CONV, "AlexNet") and point["memory"] in ("hbm2", "ddr4_2400"):
+            assert scnn.run(scnn.CONV, "AlexNet", point["memory"]).cycles == int(point["cycles"])
+            assert scnn.peak_gb_per_s(point["memory"]) == pytest.approx(float(point["gb_per_s"]))
+        if (point["layers"], point["net"], point["gb_per_s"]) == (scnn.FC, "GoogLeNet", "4"):
+            run = scnn.run(scnn.FC, "GoogLeNet", "ideal", "memory.bytes_per_s=4e9")
+            assert run.cycles == int(point["cycles"])
