@@ -8,6 +8,7 @@ import csv
 import pytest
 
 import archmodel
+from archmodel.memory.trace_files import read_trace
 from tests.test_dram_results import RESULTS, script
 
 FIRST = 10_000  # the search has seen the traces before
@@ -55,12 +56,18 @@ def test_the_case_of_the_page_is_slower(anomalies):
     folder = RESULTS / "dram_anomalies"
     page = (folder / "compare.md").read_text("utf-8")
     before = archmodel.trace_memory(anomalies.MEMORY, folder / "case.csv")
+    assert before.arrived.size <= anomalies.LONGEST_CASE
     change = next(word for word in page.split("`") if word in anomalies.CHANGES and f", and `{word}`: " in page)
     changes = [f"memory.{one}" for one in change.split()]
     after = archmodel.trace_memory(anomalies.MEMORY, folder / "case.csv", assignments=changes)
     assert f"{before.cycles} cycles become {after.cycles}," in page
     assert after.cycles > before.cycles
-    assert before.cycles < before.served.cycles + 1
+    part, trace = anomalies.part_with(""), read_trace(folder / "case.csv")
+    both = part, anomalies.part_with(change)
+    opened = [[one for one in anomalies.sent(each, trace) if "ACT 1.3" in one] for each in both]
+    assert opened == [["5 ACT 1.3 row 2", "61 ACT 1.3 row 0"], ["31 ACT 1.3 row 2", "87 ACT 1.3 row 0"]]
+    assert "at 5." in anomalies.WHY
+    assert "at 31" in anomalies.WHY
     assert all(f"--set {one}" in page for one in changes)
 
 

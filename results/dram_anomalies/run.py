@@ -126,8 +126,9 @@ random traces to {banks} banks with {rows} rows each on `{memory}`, before and a
 last data come later, and by how much at most, in % of the time.
 
 The largest slow-down found is {worst:.1f} %. Few traces of a dozen requests meet one. Of longer ones many are slower,
-by less the longer they are: what is lost here is won there. `tests/test_dram_anomalies.py` holds other traces to at most
-{bounds} % for {lengths} requests. More bandwidth of `ideal` never slows a layer: a test of every machine.
+by less the longer they are: what is lost here is won there. `tests/test_dram_anomalies.py` holds other traces to at
+most {bounds} % for {lengths} requests. More bandwidth of `ideal` never slows a layer: a test of every
+machine.
 """
 CASE = """
 ## A case
@@ -139,6 +140,13 @@ archmodel memory-trace --memory {memory} results/dram_anomalies/case.csv --comma
 archmodel memory-trace --memory {memory} results/dram_anomalies/case.csv --commands after.csv \\
   {assignments}
 ```
+"""
+
+
+WHY = """
+Bank 1.3 has two rows to open, the longest work of all. Before the change it opens second, at 5. After it bank 0.2, of
+the same bank group as the first, may open at 5 too and has its turn; 1.3 comes fifth, behind the four activations of a
+`tFAW`, at 31, and its second row 26 cycles later than before.
 """
 
 
@@ -195,7 +203,7 @@ def page(found: list[Found], case: Case) -> str:
     assignments = " ".join(f"--set memory.{one}" for one in case.change.split())
     shown = {"num": case.trace.cycles.size, "change": case.change, "before": case.before, "after": case.after}
     lines.append(CASE.format(memory=MEMORY, assignments=assignments, percent=100 * case.slow_down, **shown))
-    return "\n".join([*lines, *case_lines(case)]) + "\n"
+    return "\n".join([*lines, *case_lines(case), WHY])
 
 
 def main() -> None:
