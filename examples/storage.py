@@ -1,6 +1,7 @@
 """What pruned and shared weights occupy, as Deep Compression stores them (Han et al., ICLR 2016, secs. 2 to 4)."""
 
 import heapq
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -30,6 +31,23 @@ def shared_bytes(layer: Conv, bits: int) -> int:
     """As pruned, with indices of `bits` bits into a code book instead of values."""
     codes, _ = entries(layer)
     return -(-codes.size * (bits + INDEX_BITS) // 8) + 2**bits * WORD_BYTES + bias_bytes(layer)
+
+
+class HuffmanLengths(NamedTuple):
+    """What a layer stores: entries, those of them that are zeros, and the mean bits of a code and of a run."""
+
+    entries: int
+    explicit_zeros: int
+    code_bits: float
+    run_bits: float
+
+
+def huffman_lengths(layer: Conv, bits: int) -> HuffmanLengths:
+    """Of the Huffman codes of `huffman_bytes`."""
+    codes, runs = entries(layer)
+    of_codes, of_runs = np.bincount(codes, minlength=2**bits), np.bincount(runs, minlength=2**INDEX_BITS)
+    means = huffman_bits(of_codes) / codes.size, huffman_bits(of_runs) / codes.size
+    return HuffmanLengths(codes.size, int(of_codes[0]), *means)
 
 
 def huffman_bytes(layer: Conv, bits: int) -> int:
