@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from archmodel.accelerators.stored_tensors import DenseEncoding
 from archmodel.config import FrozenModel
 from archmodel.memory.energy import Component
 from archmodel.network.layer import Layer
@@ -126,3 +127,4 @@ class Config(NodeConfig):
     """DaDianNao (Chen et al., MICRO 2014), one node of it."""
 
     model: Literal["dadiannao"]
+    encoding: DenseEncoding

@@ -60,6 +60,13 @@ class BufferConfig(FrozenModel):
     activation_bits: Annotated[int, Field(ge=1, le=64)]
 
 
+class EncodingConfig(FrozenModel):
+    """The columns that the PEs walk, of indices of shared weights; whole vectors."""
+
+    weights: Literal["interleaved_csc"]
+    activations: Literal["dense"]
+
+
 class Config(FrozenModel):
     """EIE (Han et al., ISCA 2016)."""
 
@@ -70,6 +77,7 @@ class Config(FrozenModel):
     pe: PEConfig
     weights: WeightConfig
     buffers: BufferConfig
+    encoding: EncodingConfig
 
     @model_validator(mode="after")
     def _rows_hold_whole_words(self) -> "Config":

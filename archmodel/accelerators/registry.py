@@ -10,6 +10,7 @@ from archmodel import config
 from archmodel.accelerators import lowering, plug_in
 from archmodel.accelerators.context import Context
 from archmodel.accelerators.result import LayerResult
+from archmodel.accelerators.stored_tensors import Masks, Stored
 from archmodel.errors import ConfigError, WorkloadError, did_you_mean, show
 from archmodel.memory.energy import Component, Counts, area_mm2, energy_pj
 from archmodel.memory.technology import Technology, load_technology
@@ -86,6 +87,23 @@ class Machine:
     def fits(self, layer: Layer, input_density: float, output_density: float) -> tuple[bool, bool]:
         """Whether all inputs and all outputs of a layer fit the buffers."""
         return self.config.fits(lowering.stored_as(self.kinds, layer), input_density, output_density)
+
+    @property
+    def formats(self) -> dict[str, str]:
+        """Names of the formats of weights and inputs; ConfigError where the machine names none."""
+        encoding = getattr(self.config, "encoding", None)
+        if encoding is None or not hasattr(self.module, "stored_tensors"):
+            raise ConfigError(
+                f"{self.arch}: names no formats of its operands; allowed: machines with [encoding] and stored_tensors"
+            )
+        return {"weights": encoding.weights, "inputs": encoding.activations}
+
+    def stored_tensors(self, layer: Layer, masks: Masks, output_density: float) -> Stored:
+        """Operands of a layer in these formats, of those that are known; none of a layer that is lowered."""
+        if not self.formats or layer.kind not in self.kinds:
+            return {}
+        stored: Stored = self.module.stored_tensors(self.config, layer, masks, output_density)
+        return stored
 
     def run_layer(self, layer: Layer, operands: Operands, context: Context) -> LayerResult:
         """Cycles and counts of a layer: all its units when `context.fidelity` is exact, a sample when it is sampled."""

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from archmodel.accelerators.stored_tensors import DenseEncoding
 from archmodel.config import FrozenModel
 from archmodel.memory.energy import Component
 from archmodel.network.layer import Layer
@@ -102,6 +103,7 @@ class Config(FrozenModel):
     weights: WeightConfig
     activations: ActivationConfig
     accumulators: AccumulatorConfig
+    encoding: DenseEncoding
 
     @model_validator(mode="after")
     def _a_pe_takes_its_operands(self) -> "Config":
