@@ -9,8 +9,8 @@ import time
 import numpy as np
 import pytest
 
-from archmodel.network import read_network
-from archmodel.operands.encoding_sizes import CODECS, sizes
+from archmodel.encodings.encoding_sizes import CODECS, sizes
+from archmodel.exchange import read_network
 
 DENSITY = 0.075  # Han et al., NIPS 2015: 138 M weights to 10.3 M
 BITS = 8

@@ -15,7 +15,7 @@ pytest.importorskip("onnxruntime")
 
 from PIL import Image
 
-from archmodel.operands.onnx_run import run_model
+from archmodel.capture.onnx_run import run_model
 from benchmarks.onnx_vgg import save_vgg
 
 ROUNDS = 7

@@ -8,11 +8,11 @@ import time
 import numpy as np
 import pytest
 
-from archmodel.network import read_network
-from archmodel.operands.pruning import profile, pruned_by_layer, pruned_globally
-from archmodel.operands.quantization import quantize_linear
-from archmodel.operands.shared_weights import share_weights
+from archmodel.exchange import read_network
 from archmodel.validation.pruned_totals import random_weights
+from archmodel.weights.pruning import profile, pruned_by_layer, pruned_globally
+from archmodel.weights.quantization import quantize_linear
+from archmodel.weights.shared_weights import share_weights
 
 NETWORK = read_network("vgg16")
 PEAK = """

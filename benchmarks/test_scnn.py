@@ -16,10 +16,10 @@ import pytest
 from archmodel.accelerators import scnn_conv, scnn_fc
 from archmodel.accelerators.context import Context
 from archmodel.accelerators.registry import load_machine
+from archmodel.exchange import read_network
 from archmodel.kernels import lanes
 from archmodel.kernels.accumulator_banks import bank_group_cycles
 from archmodel.memory.dram import load_memory
-from archmodel.network import read_network
 from archmodel.operands.sources import OperandSource
 
 ROUNDS = 9

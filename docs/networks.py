@@ -7,7 +7,8 @@ from collections import Counter
 from pathlib import Path
 
 from archmodel import config
-from archmodel.network import Network, Zeros, read_network
+from archmodel.exchange import read_network
+from archmodel.network import Network, Zeros
 
 PAGE = Path(__file__).with_suffix(".md")
 START, END = "<!-- networks -->\n", "<!-- end of networks -->\n"

@@ -21,7 +21,7 @@ from lenet300_100 import enlarged
 from storage import dense_bytes, huffman_bytes, huffman_lengths, pruned_bytes, shared_bytes
 from training import NUM_TEST_IMAGES, Digits, Model
 
-from archmodel.network import read_network
+from archmodel.exchange import read_network
 
 BITS = 6  # of an index, in LeNet-300-100 of that paper
 SHARED_RATE = 0.0002  # a value has the gradients of some hundred weights

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from study import run
 
-from archmodel.network import read_network
+from archmodel.exchange import read_network
 
 if __name__ == "__main__":
     run(read_network(Path(__file__).with_suffix(".toml")))

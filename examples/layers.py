@@ -6,8 +6,8 @@ import numpy as np
 import numpy.typing as npt
 
 from archmodel.network import Layer
-from archmodel.operands.gradual_pruning import narrowed
-from archmodel.operands.shared_weights import share_weights
+from archmodel.weights.gradual_pruning import narrowed
+from archmodel.weights.shared_weights import share_weights
 
 Array = npt.NDArray[np.floating]
 

@@ -16,7 +16,7 @@ import numpy as np
 from layers import Array
 from study import run
 
-from archmodel.network import read_network
+from archmodel.exchange import read_network
 
 
 def enlarged(images: Array) -> Array:

@@ -162,7 +162,7 @@ Tried = tuple[int, str, Outcome]
 
 def outcomes(numbers: range, seed: int, folder: Path, keep: Path | None) -> Iterator[Tried]:
     """Number, model and outcome of each of the damaged files; those with a fault are copied to the folder `keep`."""
-    from tests.network.onnx_damage import damaged, seed_models
+    from tests.exchange.onnx_damage import damaged, seed_models
 
     seeds, worker = seed_models(), Worker()
     inputs = {whole.name: write_inputs(folder / "inputs" / whole.name, whole.inputs) for whole in seeds}

@@ -20,7 +20,7 @@ import archmodel
 from archmodel import config
 from archmodel.cli import common, listing, main
 from archmodel.errors import ResultError
-from archmodel.network import read_network
+from archmodel.exchange import read_network
 
 ROOT = Path(__file__).resolve().parents[1]
 ARCHMODEL = [sys.executable, "-c", "import sys; from archmodel.cli.main import run; sys.exit(run())"]

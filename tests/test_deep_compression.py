@@ -11,7 +11,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from archmodel.network import read_network
+from archmodel.exchange import read_network
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = (ROOT / "docs" / "pruning.md").read_text("utf-8")

@@ -17,7 +17,7 @@ from sklearn.datasets import load_digits
 
 import archmodel
 import archmodel.cli.main
-from archmodel.network import read_network
+from archmodel.exchange import read_network
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = (ROOT / "docs" / "examples.md").read_text("utf-8")

@@ -10,10 +10,11 @@ import yaml
 from archmodel import config
 from archmodel.cli.export import what_is_not_said
 from archmodel.cli.main import run
-from archmodel.network import Layer, Network, Zeros, read_network
+from archmodel.exchange import read_network
+from archmodel.exchange.scale_sim_writer import convolutions_text, products_text
+from archmodel.exchange.sparseloop_writer import sparseloop_text
+from archmodel.network import Layer, Network, Zeros
 from archmodel.network.entries import ENTRIES, LayerEntry
-from archmodel.network.scale_sim_writer import convolutions_text, products_text
-from archmodel.network.sparseloop_writer import sparseloop_text
 from archmodel.network.toml_writer import LAYER_KEYS, toml_text
 from archmodel.operands.sources import OperandSource, Source
 from archmodel.operands.stated import all_densities, with_numbers
@@ -274,7 +275,7 @@ def test_a_file_of_weights_becomes_counts(tmp_path):
 
 
 def test_an_onnx_file_becomes_one_that_can_be_edited(tmp_path):
-    onnx_models = pytest.importorskip("tests.network.onnx_models")
+    onnx_models = pytest.importorskip("tests.exchange.onnx_models")
     kernels = np.where(onnx_models.floats(6, 3, 3, 3) > 1.0, 1.5, 0.0).astype("float32")
     nodes = [
         onnx_models.node("Conv", ["image", "k"], "conv", pads=[0, 1, 1, 1], strides=[2, 2]),

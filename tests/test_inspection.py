@@ -10,7 +10,7 @@ import archmodel
 from archmodel.cli import main
 from archmodel.cli.inspect import kib
 from archmodel.errors import ConfigError, ResultError, WorkloadError
-from archmodel.network import read_network
+from archmodel.exchange import read_network
 from tests.test_show_compare import assert_refused, output_of
 from tests.test_startup import modules_after
 

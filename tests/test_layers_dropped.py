@@ -7,10 +7,10 @@ import pytest
 
 pytest.importorskip("onnxruntime")
 
-from archmodel.operands.onnx_run import ModelRun
+from archmodel.capture.onnx_run import ModelRun
 from archmodel.operands.sources import OperandSource
 from archmodel.simulation import simulate
-from tests.network.onnx_models import floats, model_of, node, save
+from tests.exchange.onnx_models import floats, model_of, node, save
 
 NUM_LAYERS, C, SIZE, NUM_IMAGES = 12, 4, 9, 3
 

@@ -6,7 +6,7 @@ import pytest
 pytest.importorskip("onnxruntime")
 
 import archmodel
-from tests.network.onnx_models import model_of, node, run, save
+from tests.exchange.onnx_models import model_of, node, run, save
 from tests.reference import effectual_macs
 
 ARCHS = ("tpu_v1", "scnn", "cnvlutin", "dcnn")

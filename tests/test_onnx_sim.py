@@ -25,12 +25,12 @@ from PIL import Image
 
 import archmodel
 from archmodel.accelerators import scnn_check
+from archmodel.capture.capture_run import description_of
 from archmodel.cli import main
 from archmodel.errors import ConfigError, WorkloadError
-from archmodel.network.onnx_operands import FileTensor
-from archmodel.operands.capture import Capture
-from archmodel.operands.capture_run import description_of
-from tests.network.onnx_models import model_of, node, run, save
+from archmodel.exchange.onnx_operands import FileTensor
+from archmodel.operands.captured import Capture
+from tests.exchange.onnx_models import model_of, node, run, save
 from tests.reference import effectual_macs
 
 ROOT = Path(__file__).resolve().parents[1]

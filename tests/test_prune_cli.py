@@ -40,7 +40,7 @@ def model(tmp_path):
     """y = relu(x W), of 4 x 3 weights, as ONNX; returns its path."""
     onnx = pytest.importorskip("onnx")
     pytest.importorskip("onnxruntime")
-    from tests.network.onnx_models import model_of, node
+    from tests.exchange.onnx_models import model_of, node
 
     stored = {"w": np.array([[1, 2, 3], [-4, 5, -6], [7, 8, 9], [10, 11, 12]], np.float32)}
     made = model_of([node("MatMul", ["x", "w"], "fc"), node("Relu", ["fc"], "y")], {"x": ["batch", 4]}, stored)
@@ -184,7 +184,7 @@ def test_a_hostile_note_is_one_short_line(tmp_path):
 
 
 def test_an_onnx_network_with_fewer_weights(model, tmp_path):
-    from archmodel.network.onnx_reader import weights_of
+    from archmodel.exchange.onnx_reader import weights_of
 
     made = archmodel.prune(model, tmp_path / "out.onnx", density=0.5, inputs=[str(tmp_path / "x.npy")])
     kept = [[0, 0, 0], [0, 0, 0], [7, 8, 9], [10, 11, 12]]
@@ -227,7 +227,7 @@ def test_without_an_input_it_is_noise_of_a_seed(model, tmp_path):
 
 def test_without_noise_it_is_written_and_says_why_nothing_is_known(tmp_path):
     pytest.importorskip("onnxruntime")
-    from tests.network.onnx_models import floats, model_of, node, save
+    from tests.exchange.onnx_models import floats, model_of, node, save
 
     stored = {"w": floats(1, 3, 5), "r": floats(1, 3, 3, seed=1)}
     made = model_of([node("RNN", ["x", "w", "r"], "y", hidden_size=3)], {"x": [4, "several", 5]}, stored)
@@ -322,7 +322,7 @@ def test_every_form_can_be_simulated_and_checked(to, hand, tmp_path):
 
 
 def test_an_onnx_network_has_the_values_of_its_codes(model, tmp_path):
-    from archmodel.network.onnx_reader import weights_of
+    from archmodel.exchange.onnx_reader import weights_of
 
     made = archmodel.quantize(model, tmp_path / "out.onnx", to="int4", inputs=[str(tmp_path / "x.npy")])
     stored = weights_of(tmp_path / "out.onnx")["fc"][:, :, 0, 0].T
@@ -333,8 +333,8 @@ def test_an_onnx_network_has_the_values_of_its_codes(model, tmp_path):
 
 def test_values_are_rounded_to_the_floats_of_the_file(tmp_path):
     pytest.importorskip("onnxruntime")
-    from archmodel.network.onnx_reader import weights_of
-    from tests.network.test_onnx_writer import half_model, save
+    from archmodel.exchange.onnx_reader import weights_of
+    from tests.exchange.test_onnx_writer import half_model, save
 
     made = archmodel.quantize(str(save(half_model(), tmp_path)), tmp_path / "out.onnx", to="int8")
     stored = weights_of(tmp_path / "out.onnx")["y"]

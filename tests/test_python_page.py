@@ -11,8 +11,8 @@ import pytest
 import archmodel
 from archmodel.accelerators.result import LayerResult
 from archmodel.accelerators.run_result import RunResult
-from archmodel.operands.zero_counts import ZeroCounts
 from archmodel.simulation.inspection import Inspection
+from archmodel.simulation.zero_counts import ZeroCounts
 
 PAGE = (Path(__file__).resolve().parents[1] / "docs" / "python.md").read_text("utf-8")
 FIRST, INSPECTION, SWEEP = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)

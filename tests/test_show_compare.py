@@ -13,7 +13,7 @@ from archmodel import config, results
 from archmodel.accelerators import summary
 from archmodel.accelerators.comparison import compare
 from archmodel.cli import configurations, main
-from archmodel.network import read_network
+from archmodel.exchange import read_network
 from tests.test_results import a_layer, a_run
 
 ROOT = Path(__file__).resolve().parents[1]

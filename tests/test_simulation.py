@@ -11,7 +11,7 @@ from archmodel import config, simulate
 from archmodel.accelerators import dcnn
 from archmodel.accelerators.registry import load_machine
 from archmodel.errors import ArchmodelError, WorkloadError
-from archmodel.network import read_network
+from archmodel.exchange import read_network
 from archmodel.operands.correlated import load_zeros
 from archmodel.operands.sources import OperandSource
 from archmodel.simulation import simulate_machines, study

@@ -5,7 +5,8 @@ import dataclasses
 import pytest
 
 from archmodel import config, validation
-from archmodel.network import PublishedTotal, read_network
+from archmodel.exchange import read_network
+from archmodel.network import PublishedTotal
 from archmodel.validation import Check, network_totals
 from archmodel.validation.network_totals import row_of_total
 

@@ -3,7 +3,7 @@
 import pytest
 
 from archmodel import validation
-from archmodel.network import read_network
+from archmodel.exchange import read_network
 from archmodel.validation import Check, pruned_totals
 from archmodel.validation.pruned_totals import num_nonzeros_left
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from archmodel import validation
+from archmodel.exchange import read_network
 from archmodel.kernels.compression import run_length_entries
-from archmodel.network import read_network
 from archmodel.validation import squeezenet_code
 from archmodel.validation.published import csv_rows
 from archmodel.validation.squeezenet_code import LAYERS_FILE, LONGEST_RUN, NET, weight_mask

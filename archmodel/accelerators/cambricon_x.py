@@ -21,13 +21,13 @@ from archmodel.accelerators.dot_operands import candidate_neurons, synapse_rows
 from archmodel.accelerators.output_blocks import Int64, Positions
 from archmodel.accelerators.result import LayerResult
 from archmodel.accelerators.stored_tensors import Masks, Stored, StoredTensor, all_dense
+from archmodel.encodings.sparse_encodings import ZeroRun
 from archmodel.errors import ResultError
 from archmodel.kernels.compression import run_length_entries
 from archmodel.kernels.index_match import match_neurons, window_entries
 from archmodel.memory.energy import Counts
 from archmodel.network.layer import Layer
 from archmodel.operands.operands import Densities, Mask, Operands, Values, effectual_macs
-from archmodel.operands.sparse_encodings import ZeroRun
 
 __all__ = ["KINDS", "Config", "expect_layer", "run_layer", "stored_tensors"]
 

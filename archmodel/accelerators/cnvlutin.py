@@ -22,10 +22,10 @@ from archmodel.accelerators.dadiannao import Windows, account, broadcasts, is_im
 from archmodel.accelerators.result import LayerResult
 from archmodel.accelerators.sampling import Expectation
 from archmodel.accelerators.stored_tensors import Masks, Stored, StoredTensor
+from archmodel.encodings.cell_encodings import ZeroFreeBricks
 from archmodel.errors import ConfigError
 from archmodel.kernels.zero_skip import accumulate_bricks, slowest_lane_cycles
 from archmodel.network.layer import Layer
-from archmodel.operands.encodings import ZeroFreeBricks
 from archmodel.operands.operands import Densities, Operands, Values, effectual_macs
 
 __all__ = ["KINDS", "Config", "expect_layer", "run_layer", "stored_tensors"]

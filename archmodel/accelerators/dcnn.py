@@ -23,11 +23,11 @@ from archmodel.accelerators.planar import (
 )
 from archmodel.accelerators.result import LayerResult
 from archmodel.accelerators.stored_tensors import Masks, Stored, StoredTensor, all_dense, mask_codec
+from archmodel.encodings.codec import Codec
+from archmodel.encodings.sparse_encodings import ZeroRun
 from archmodel.memory.dram import Stream
 from archmodel.network.layer import Layer
-from archmodel.operands.codec import Codec
 from archmodel.operands.operands import Densities, Operands, Values, effectual_macs
-from archmodel.operands.sparse_encodings import ZeroRun
 
 __all__ = ["KINDS", "Config", "expect_layer", "run_layer", "stored_tensors"]
 

@@ -20,12 +20,12 @@ from archmodel.accelerators.eie_config import Config
 from archmodel.accelerators.eie_expected import expected_work
 from archmodel.accelerators.result import LayerResult
 from archmodel.accelerators.stored_tensors import Masks, Stored, StoredTensor, all_dense
+from archmodel.encodings.sparse_encodings import InterleavedColumns
 from archmodel.kernels.column_queue import column_queue_cycles
 from archmodel.kernels.interleaved_columns import interleaved_entries, line_reads
 from archmodel.memory.dram import Stream
 from archmodel.network.layer import Layer
 from archmodel.operands.operands import Densities, Mask, Operands, effectual_macs
-from archmodel.operands.sparse_encodings import InterleavedColumns
 
 __all__ = ["KINDS", "Config", "expect_layer", "run_layer", "stored_tensors"]
 

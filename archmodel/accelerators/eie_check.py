@@ -7,9 +7,9 @@ from archmodel.accelerators.check import compare_outputs, reference_outputs, val
 from archmodel.accelerators.context import Context
 from archmodel.accelerators.eie_batches import Batches
 from archmodel.accelerators.eie_config import Config
+from archmodel.encodings.blocks import dealt_blocks, pointers_of_pes, zero_run_entries
 from archmodel.kernels.interleaved_columns import accumulate_columns
 from archmodel.network.layer import Layer
-from archmodel.operands.blocks import dealt_blocks, pointers_of_pes, zero_run_entries
 from archmodel.operands.operands import Operands, Values
 
 Codes = npt.NDArray[np.uint32]  # wide enough for a code for each weight of a layer

@@ -10,9 +10,9 @@ from archmodel.accelerators.scnn_config import Config
 from archmodel.accelerators.scnn_fc import PES_PER_TASK, image_cells, neuron_cells, neurons_of, rounds_of
 from archmodel.accelerators.scnn_tiling import cut_layer, fits_iaram
 from archmodel.accelerators.stored_tensors import InDram, Masks, Stored, StoredTensor, mask_codec
+from archmodel.encodings.sparse_encodings import ZeroRun
 from archmodel.network.layer import Layer
 from archmodel.operands.operands import Mask
-from archmodel.operands.sparse_encodings import ZeroRun
 
 
 def stored_tensors(config: Config, layer: Layer, masks: Masks, output_density: float) -> Stored:

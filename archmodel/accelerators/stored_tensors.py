@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 from archmodel.config import FrozenModel
-from archmodel.operands.codec import Cells, Codec
-from archmodel.operands.encoding_sizes import CODECS
-from archmodel.operands.encodings import Bitmask, Dense
+from archmodel.encodings.cell_encodings import Bitmask, Dense
+from archmodel.encodings.codec import Cells, Codec
+from archmodel.encodings.encoding_sizes import CODECS
 from archmodel.operands.operands import Mask
 
 InDram = Literal["zero_run", "bitmask", "zvc", "dense"]

@@ -37,7 +37,7 @@ def export(net: str, file: str, form: str | None, weights: str, activations: str
     """
     form = format_of(file, form)
     from archmodel.config.targets import check_target, replace_file
-    from archmodel.network import read_network
+    from archmodel.exchange import read_network
     from archmodel.operands.sources import OperandSource, Source
 
     check_target(file, [Path(file).suffix], "an exported file")
@@ -66,7 +66,8 @@ def format_of(file: str, form: str | None) -> str:
 
 def written(source: "OperandSource", form: str) -> str:
     """The text of the file."""
-    from archmodel.network import scale_sim_writer, sparseloop_writer, toml_writer
+    from archmodel.exchange import scale_sim_writer, sparseloop_writer
+    from archmodel.network import toml_writer
     from archmodel.operands.stated import all_densities, with_numbers
 
     if form == "toml":

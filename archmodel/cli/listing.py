@@ -64,7 +64,7 @@ def entries(kind: str, *, described: bool = False) -> list[dict[str, Any]]:
 def densities(network_name: str) -> dict[str, float | None]:
     """Non-zero fraction of the weights of a network and of the inputs of its layers that multiply; None if unknown."""
     from archmodel.cli.show import describe_layer, network_totals
-    from archmodel.network import read_network
+    from archmodel.exchange import read_network
 
     network = read_network(network_name)
     layers = [describe_layer(network, layer) for layer in network.compute_layers]

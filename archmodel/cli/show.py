@@ -61,7 +61,7 @@ def kind_of(name: str) -> str:
 
 def show_network(name: str, as_json: bool) -> None:
     """Print the layers of a network, its sums, and what is known of its zeros."""
-    from archmodel.network import read_network
+    from archmodel.exchange import read_network
 
     network = read_network(name)
     _, source = config.locate("workloads", name)

@@ -1,9 +1,8 @@
-"""What is computed: layers, the graph they form, and the readers that make one from a file."""
+"""What is computed: layers, the graph they form, and its file."""
 
 from archmodel.network.layer import Layer, LayerKind, Shape
 from archmodel.network.network import Network, joined_shape
 from archmodel.network.published import PublishedTotal
-from archmodel.network.readers import read_network
 from archmodel.network.zeros import Zeros
 
-__all__ = ["Layer", "LayerKind", "Network", "PublishedTotal", "Shape", "Zeros", "joined_shape", "read_network"]
+__all__ = ["Layer", "LayerKind", "Network", "PublishedTotal", "Shape", "Zeros", "joined_shape"]

@@ -189,7 +189,7 @@ def real_mask(path: Path, key: str, shape: tuple[int, ...]) -> tuple[Mask, Value
     """Mask of a layer's real weights, of an npz or of an ONNX file, which also has their values."""
     if path.suffix != ".onnx":
         return packed_mask(path, key, shape), None
-    from archmodel.network.onnx_reader import weights_of
+    from archmodel.exchange.onnx_reader import weights_of
 
     stored = weights_of(path)
     weights = stored.get(key)

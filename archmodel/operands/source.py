@@ -11,7 +11,7 @@ from archmodel.operands.archive import Archive
 from archmodel.operands.safetensors_file import SafetensorsFile
 
 if TYPE_CHECKING:
-    from archmodel.operands.capture import Capture
+    from archmodel.operands.captured import Capture
 
 FORMS = "density=<0..1> or the path of an npz or safetensors file"
 SAFETENSORS = ".safetensors"

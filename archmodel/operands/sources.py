@@ -8,10 +8,10 @@ import numpy as np
 import numpy.typing as npt
 
 from archmodel.errors import UnknownDensityError, WorkloadError
+from archmodel.exchange.onnx_file import with_note
 from archmodel.network.footprint import compute_consumers, kernel_consumers
 from archmodel.network.layer import Layer
 from archmodel.network.network import Network
-from archmodel.network.onnx_file import with_note
 from archmodel.network.zeros import Zeros
 from archmodel.operands.archive import codes_of, mask_and_values, real_mask
 from archmodel.operands.correlated import CorrelatedZeros, correlated_inputs, correlated_weights
@@ -21,7 +21,7 @@ from archmodel.operands.source import FORMS, STATED, Source
 from archmodel.operands.synthetic import generator, place, place_among, space_to_depth_cells
 
 if TYPE_CHECKING:
-    from archmodel.operands.capture import Capture
+    from archmodel.operands.captured import Capture
 
 __all__ = ["OperandSource", "Source", "UnknownDensityError"]
 WEIGHTS, INPUTS = 0, 1  # operand numbers of the random streams

@@ -14,14 +14,15 @@ import numpy.typing as npt
 from archmodel import config
 from archmodel.config.targets import PathLike, check_target, replaced_file
 from archmodel.errors import ConfigError, ResultError, WorkloadError, one_line, show
-from archmodel.network import Layer, Network, read_network
-from archmodel.network.onnx_reader import Weights, read_model
-from archmodel.network.onnx_writer import with_weights
+from archmodel.exchange import read_network
+from archmodel.exchange.onnx_reader import Weights, read_model
+from archmodel.exchange.onnx_writer import with_weights
+from archmodel.network import Layer, Network
 from archmodel.operands.source import Source
-from archmodel.operands.weight_files import FileWeights, write_npz
 from archmodel.simulation.given import INPUTS, LIMIT_OPTION, PREPROCESS, check_texts
 from archmodel.simulation.output_change import BeforeAndAfter, Effect
 from archmodel.simulation.study import Progress, chosen_layers
+from archmodel.weights.weight_files import FileWeights, write_npz
 
 Array = npt.NDArray[Any]
 Arrays = Mapping[str, Array]

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 from archmodel import config
 from archmodel.errors import ConfigError, show
-from archmodel.network import Network, read_network
-from archmodel.operands.capture import Capture
+from archmodel.exchange import read_network
+from archmodel.network import Network
+from archmodel.operands.captured import Capture
 from archmodel.operands.sources import Source
 
 LIMIT_OPTION = "--input-limit"
@@ -70,7 +71,7 @@ def given_network(
     path, source = config.locate("workloads", net)
     if path.suffix != ".onnx":
         raise ConfigError(f"--input: needs an ONNX network; {show(net)} has no values to compute with")
-    from archmodel.operands.capture_run import captured
+    from archmodel.capture.capture_run import captured
 
     with captured(path, source, inputs, preprocess, input_limit, skip, with_outputs) as capture:
         yield Given(capture.network, capture)

@@ -10,9 +10,9 @@ from archmodel.errors import ConfigError, show
 from archmodel.network.layer import WORD_BITS
 from archmodel.operands.correlated import load_zeros
 from archmodel.operands.sources import OperandSource, Source
-from archmodel.operands.zero_counts import ZeroCounts
 from archmodel.simulation.given import given_network
 from archmodel.simulation.study import Progress, check_batch, check_limits, chosen_layers
+from archmodel.simulation.zero_counts import ZeroCounts
 
 MOST_BITS = 64
 MOST_ENCODED_BITS = 32

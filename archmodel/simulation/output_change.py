@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from archmodel.capture.input_files import read_inputs
+from archmodel.capture.noise_inputs import noise_feed
+from archmodel.capture.onnx_limits import RunLimits
+from archmodel.capture.onnx_run import Feed, ModelRun, run_model
 from archmodel.errors import WorkloadError
-from archmodel.network.onnx_file import as_text, one_line_errors, open_model
-from archmodel.network.onnx_inputs import model_inputs
-from archmodel.operands.input_files import read_inputs
-from archmodel.operands.noise_inputs import noise_feed
-from archmodel.operands.onnx_limits import RunLimits
-from archmodel.operands.onnx_run import Feed, ModelRun, run_model
+from archmodel.exchange.onnx_file import as_text, one_line_errors, open_model
+from archmodel.exchange.onnx_inputs import model_inputs
 
 # Below it a network is told to need retraining. On the digits of docs/pruning.md a network above it recognizes within
 # one point as many as the dense one, and below it ever fewer; other networks may bear more or less.

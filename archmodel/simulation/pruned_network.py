@@ -8,12 +8,13 @@ from typing import Any
 from archmodel.accelerators.registry import source_name
 from archmodel.accelerators.run_result import frame_of
 from archmodel.config.targets import PathLike
-from archmodel.network import Layer, read_network
-from archmodel.operands.pruning import pruned
-from archmodel.operands.weight_rules import pruning_rule
+from archmodel.exchange import read_network
+from archmodel.network import Layer
 from archmodel.simulation.changed_weights import Array, Arrays, Change, Changed, Request, change_weights, num_nonzeros
 from archmodel.simulation.output_change import Effect
 from archmodel.simulation.study import Progress
+from archmodel.weights.pruning import pruned
+from archmodel.weights.weight_rules import pruning_rule
 
 
 @dataclass(frozen=True)

@@ -13,11 +13,11 @@ from archmodel.accelerators.run_result import frame_of
 from archmodel.config.targets import PathLike
 from archmodel.errors import WorkloadError, one_line
 from archmodel.network import Layer
-from archmodel.operands.quantization import Quantized
-from archmodel.operands.weight_rules import Quantizer
 from archmodel.simulation.changed_weights import Array, Arrays, Change, Changed, Request, change_weights, num_nonzeros
 from archmodel.simulation.output_change import Effect
 from archmodel.simulation.study import Progress
+from archmodel.weights.quantization import Quantized
+from archmodel.weights.weight_rules import Quantizer
 
 FACTOR_BYTES = 4  # of a scale, and of a value of a code book
 CODE_TYPES = (np.int8, np.int16, np.int32)

@@ -13,13 +13,13 @@ from archmodel.accelerators.registry import Machine, source_name
 from archmodel.accelerators.result import LayerResult
 from archmodel.accelerators.run_result import RunResult
 from archmodel.accelerators.seeds import SeedRuns
+from archmodel.capture.onnx_run import available_cores
 from archmodel.errors import ConfigError, did_you_mean, show
 from archmodel.memory.dram import IdealMemoryConfig
 from archmodel.network.footprint import Placement, StoredLayer, plan_residency
 from archmodel.network.layer import MAX_WORDS, Layer
 from archmodel.network.network import Network
 from archmodel.operands.correlated import UNIFORM, CorrelatedZeros, load_zeros
-from archmodel.operands.onnx_run import available_cores
 from archmodel.operands.operands import Densities, Operands
 from archmodel.operands.sources import OperandSource, Source
 from archmodel.simulation.given import Given, check_texts

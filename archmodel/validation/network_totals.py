@@ -1,7 +1,8 @@
 """What configs/published/network_totals.toml measures: totals of the project's networks beside those in their files."""
 
 from archmodel import config
-from archmodel.network import Network, PublishedTotal, read_network
+from archmodel.exchange import read_network
+from archmodel.network import Network, PublishedTotal
 from archmodel.validation.published import Kind, PublishedRow
 from archmodel.validation.scnn import Measured
 

@@ -2,10 +2,11 @@
 
 import numpy as np
 
-from archmodel.network import Layer, read_network
-from archmodel.operands.magnitude import Weights
-from archmodel.operands.pruning import profile, pruned_by_layer
+from archmodel.exchange import read_network
+from archmodel.network import Layer
 from archmodel.validation.scnn import Measured
+from archmodel.weights.magnitude import Weights
+from archmodel.weights.pruning import profile, pruned_by_layer
 
 NETS = ("alexnet", "vgg16")
 SEED = 0

@@ -2,8 +2,9 @@
 
 import numpy as np
 
+from archmodel.exchange import read_network
 from archmodel.kernels.compression import run_length_entries
-from archmodel.network import Layer, Network, read_network
+from archmodel.network import Layer, Network
 from archmodel.operands.archive import packed_mask
 from archmodel.operands.operands import Mask
 from archmodel.validation.published import PublishedRow, csv_rows

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from archmodel.accelerators.registry import load_machine
 from archmodel.accelerators.run_result import RunResult
 from archmodel.accelerators.summary import energy
-from archmodel.network import read_network
+from archmodel.exchange import read_network
 from archmodel.simulation import simulate
 from archmodel.validation.scnn import Measured
 from archmodel.views.figure import Drawing, Rows

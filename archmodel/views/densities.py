@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from archmodel.operands.zero_counts import ZeroCounts
 from archmodel.simulation.inspection import Inspection
+from archmodel.simulation.zero_counts import ZeroCounts
 from archmodel.views.figure import BOUND, MISSED, OURS, PAGE_INCHES, hide_frame
 
 if TYPE_CHECKING:

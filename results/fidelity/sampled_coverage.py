@@ -21,8 +21,8 @@ from archmodel.accelerators.context import Context
 from archmodel.accelerators.registry import load_machine
 from archmodel.accelerators.sampling import Expectation, Walk, Walked, walk_all
 from archmodel.accelerators.summary import half_width
+from archmodel.exchange import read_network
 from archmodel.memory.dram import load_memory
-from archmodel.network import read_network
 from archmodel.operands.correlated import load_zeros
 from archmodel.operands.sources import OperandSource, Source
 

@@ -20,7 +20,7 @@ import skimage
 import sklearn.datasets
 from PIL import Image
 
-from archmodel.network import read_network
+from archmodel.exchange import read_network
 from archmodel.operands.correlated import CorrelatedZeros, correlated_inputs, load_zeros
 from archmodel.operands.mask_statistics import (
     channel_spread,

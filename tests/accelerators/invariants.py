@@ -14,8 +14,8 @@ from archmodel.accelerators.columns import CAUSES
 from archmodel.accelerators.context import Context
 from archmodel.accelerators.registry import load_machine
 from archmodel.accelerators.sampling import WIDEST
+from archmodel.exchange import read_network
 from archmodel.memory.dram import load_memory
-from archmodel.network import read_network
 from archmodel.operands.sources import OperandSource, Source
 from archmodel.simulation import simulate
 from archmodel.simulation.study import FIDELITIES

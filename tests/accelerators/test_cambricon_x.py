@@ -14,7 +14,7 @@ from archmodel.accelerators.cambricon_x_expected import binomial, entries_pmf, e
 from archmodel.accelerators.context import Context
 from archmodel.accelerators.output_blocks import Axis, Buffers, Positions, inputs_under, plan
 from archmodel.errors import ConfigError, ResultError
-from archmodel.network import read_network
+from archmodel.exchange import read_network
 from archmodel.network.layer import Layer
 from archmodel.operands.operands import Densities, Operands
 from tests.accelerators import cases

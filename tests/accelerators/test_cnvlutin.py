@@ -11,8 +11,8 @@ from archmodel.accelerators import cnvlutin, dadiannao
 from archmodel.accelerators.context import Context
 from archmodel.accelerators.registry import load_machine
 from archmodel.errors import ConfigError, ResultError
+from archmodel.exchange import read_network
 from archmodel.memory.energy import cost_of
-from archmodel.network import read_network
 from archmodel.network.layer import Layer
 from archmodel.operands.operands import Densities, Operands
 from archmodel.simulation import simulate

@@ -10,9 +10,9 @@ import pytest
 from archmodel import config, simulate
 from archmodel.accelerators.context import Context
 from archmodel.accelerators.registry import load_machine
+from archmodel.exchange import read_network
 from archmodel.memory.dram import load_memory
 from archmodel.memory.energy import Counts, cost_of
-from archmodel.network import read_network
 from archmodel.operands.sources import OperandSource
 
 MACHINES = config.names("accelerators")

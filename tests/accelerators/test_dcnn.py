@@ -11,7 +11,7 @@ from archmodel import config
 from archmodel.accelerators.context import Context
 from archmodel.accelerators.dcnn import Config, run_layer
 from archmodel.errors import ConfigError
-from archmodel.network import read_network
+from archmodel.exchange import read_network
 from archmodel.network.layer import Layer
 from tests.accelerators import cases
 from tests.accelerators.cases import FREE, at_densities, memory

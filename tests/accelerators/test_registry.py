@@ -9,8 +9,8 @@ from archmodel import config
 from archmodel.accelerators.context import Context
 from archmodel.accelerators.registry import load_machine, source_name
 from archmodel.errors import ConfigError
+from archmodel.exchange import read_network
 from archmodel.memory.dram import load_memory
-from archmodel.network import read_network
 from archmodel.operands.sources import OperandSource
 
 MODELS = ", ".join(sorted({config.read("accelerators", name)[0]["model"] for name in config.names("accelerators")}))

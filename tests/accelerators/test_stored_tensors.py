@@ -12,9 +12,9 @@ from archmodel import config as files
 from archmodel.accelerators.context import Context
 from archmodel.accelerators.registry import load_machine
 from archmodel.accelerators.stored_tensors import InDram
+from archmodel.encodings.encoding_sizes import CATALOGUE
 from archmodel.errors import ConfigError
 from archmodel.network.layer import Layer
-from archmodel.operands.encoding_sizes import CATALOGUE
 from archmodel.operands.operands import Densities
 from tests.accelerators.cases import at_densities, memory
 

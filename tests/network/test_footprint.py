@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from archmodel.network import read_network
+from archmodel.exchange import read_network
 from archmodel.network.footprint import Placement, StoredLayer, compute_consumers, kernel_consumers, plan_residency
 from archmodel.network.layer import Layer
 from archmodel.network.network import Network

@@ -3,7 +3,8 @@
 import pytest
 
 from archmodel.errors import WorkloadError
-from archmodel.network import Layer, Network, Zeros, joined_shape, read_network
+from archmodel.exchange import read_network
+from archmodel.network import Layer, Network, Zeros, joined_shape
 from archmodel.network.network import matmul_kernels
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from archmodel import simulate
 from archmodel.cli.main import run
-from archmodel.network import read_network
+from archmodel.exchange import read_network
 from archmodel.network.chain import Chain
 from archmodel.network.entries import ENTRIES, LayerEntry
 from archmodel.network.layer import COMPUTE_KINDS, KINDS, MODES

@@ -2,7 +2,7 @@
 
 import pytest
 
-from archmodel.network import read_network
+from archmodel.exchange import read_network
 
 NAMES = ("sentence_cnn", "char_cnn", "neuraltalk", "deep_speech_2", "gnmt", "bert_base")
 

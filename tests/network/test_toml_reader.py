@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from archmodel.errors import ArchmodelError, ConfigError, WorkloadError
-from archmodel.network import PublishedTotal, read_network
+from archmodel.exchange import read_network
+from archmodel.network import PublishedTotal
 from archmodel.network.entries import ConvEntry, PoolEntry, SliceEntry
 from archmodel.network.layer import KINDS, MAX_WORDS
 

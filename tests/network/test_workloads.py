@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from archmodel import config, simulate
-from archmodel.network import read_network
+from archmodel.exchange import read_network
 from archmodel.validation.published import csv_rows
 from tests.network.test_sequence_networks import NAMES as SEQUENCE_NETWORKS
 

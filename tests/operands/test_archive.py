@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from archmodel.errors import WorkloadError
-from archmodel.network import read_network
+from archmodel.exchange import read_network
 from archmodel.operands.archive import Archive, mask_and_values, packed_mask
 
 SHAPE = (2, 3)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from archmodel import config
 from archmodel.errors import ConfigError
-from archmodel.network import read_network
+from archmodel.exchange import read_network
 from archmodel.operands import correlated
 from archmodel.operands.correlated import (
     CorrelatedZeros,

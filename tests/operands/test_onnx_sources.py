@@ -11,10 +11,10 @@ pytest.importorskip("onnx")
 
 import archmodel
 from archmodel.errors import WorkloadError
-from archmodel.network import read_network
+from archmodel.exchange import read_network
 from archmodel.operands.archive import real_mask
 from archmodel.operands.sources import OperandSource, Source
-from tests.network.onnx_models import floats, model_of, node, save
+from tests.exchange.onnx_models import floats, model_of, node, save
 
 CODES = np.random.default_rng(1).integers(0, 4, (8, 4, 3, 3)).astype(np.uint8)  # 2 is the zero point
 PRUNED = np.where(floats(10, 128, seed=3) > 1.2, floats(10, 128, seed=4), 0)

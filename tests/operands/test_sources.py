@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from archmodel.errors import WorkloadError
-from archmodel.network import read_network
+from archmodel.exchange import read_network
 from archmodel.network.layer import Layer
 from archmodel.network.network import Network
 from archmodel.network.zeros import Zeros

@@ -1,4 +1,4 @@
-"""Naive twin of operands/encodings.py and sparse_encodings.py: parts as (fields, bits a field), cell by cell."""
+"""Naive twin of encodings/cell_encodings.py and sparse_encodings.py: parts as (fields, bits a field), cell by cell."""
 
 import itertools
 

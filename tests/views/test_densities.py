@@ -9,8 +9,8 @@ pytest.importorskip("matplotlib", reason="matplotlib is an extra")
 from matplotlib.colors import to_hex
 
 from archmodel.network.layer import Layer
-from archmodel.operands.zero_counts import ZeroCounts
 from archmodel.simulation.inspection import Inspection
+from archmodel.simulation.zero_counts import ZeroCounts
 from archmodel.views.densities import UNKNOWN, LayerDensities
 from archmodel.views.figure import MISSED, OURS
 from tests.views.test_figures import drawn, texts
