@@ -64,6 +64,11 @@ class Config(FrozenModel):
     encoding: EncodingConfig
 
     @property
+    def operand_bits(self) -> tuple[int, int]:
+        """Bits of a weight and of an activation, without what stands beside them."""
+        return self.buffers.word_bits, self.buffers.word_bits
+
+    @property
     def num_multipliers(self) -> int:
         """Multipliers of the machine."""
         return self.pe.pes * self.pe.multipliers

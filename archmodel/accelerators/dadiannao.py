@@ -230,4 +230,4 @@ def over_windows(layer: Layer, padded: Values, channel: int, r: int, s: int) -> 
 
 def stored_tensors(config: NodeConfig, layer: Layer, masks: Masks, output_density: float) -> Stored:
     """The operands in the formats that the file names."""
-    return all_dense(masks, config.buffers.word_bits, config.buffers.word_bits)
+    return all_dense(masks, *config.operand_bits)

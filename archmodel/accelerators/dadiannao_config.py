@@ -66,6 +66,11 @@ class NodeConfig(FrozenModel):
         return self
 
     @property
+    def operand_bits(self) -> tuple[int, int]:
+        """Bits of a weight and of an activation, without what stands beside them."""
+        return self.buffers.word_bits, self.buffers.word_bits
+
+    @property
     def num_multipliers(self) -> int:
         """Multipliers of the node."""
         return self.array.lanes * self.array.filters_a_pass

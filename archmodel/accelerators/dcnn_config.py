@@ -69,6 +69,11 @@ class Config(FrozenModel):
     ppu: PPUConfig
 
     @property
+    def operand_bits(self) -> tuple[int, int]:
+        """Bits of a weight and of an activation, without what stands beside them."""
+        return self.buffers.word_bits, self.buffers.word_bits
+
+    @property
     def num_multipliers(self) -> int:
         """Multipliers of the machine."""
         return self.pe.num_pes * self.pe.multipliers

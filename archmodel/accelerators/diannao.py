@@ -54,6 +54,11 @@ class Config(FrozenModel):
     encoding: DenseEncoding
 
     @property
+    def operand_bits(self) -> tuple[int, int]:
+        """Bits of a weight and of an activation, without what stands beside them."""
+        return self.buffers.word_bits, self.buffers.word_bits
+
+    @property
     def num_multipliers(self) -> int:
         """Multipliers of the machine."""
         return self.nfu.Tn * self.nfu.Ti
@@ -177,4 +182,4 @@ def block_outputs(config: Config, layer: Layer, weights: Values, image: Values) 
 
 def stored_tensors(config: Config, layer: Layer, masks: Masks, output_density: float) -> Stored:
     """The operands in the formats that the file names."""
-    return all_dense(masks, config.buffers.word_bits, config.buffers.word_bits)
+    return all_dense(masks, *config.operand_bits)

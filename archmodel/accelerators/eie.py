@@ -8,6 +8,7 @@ The queues couple all columns of a batch, so a layer has no parts whose cycles a
 """
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
@@ -156,10 +157,14 @@ def weight_streams(
 
 def stored_tensors(config: Config, layer: Layer, masks: Masks, output_density: float) -> Stored:
     """The operands in the formats that the file names."""
-    stored = all_dense(masks, config.weights.code_bits, config.buffers.activation_bits)
+    stored = all_dense(masks, *config.operand_bits)
     if "weights" in masks:
         matrix, buffers = masks["weights"][:, :, 0, 0], config.buffers
         parts = tuple(matrix[rows.start : rows.stop] for rows in Batches.of(config, layer).rows)
         codec = InterleavedColumns(config.pe.count, config.weights.index_bits, buffers.pointer_bits)
+        entries = [interleaved_entries(part, config.pe.count, config.weights.index_bits) for part in parts]
+        fullest = max(int(one.sum(axis=1, dtype=np.int64).max()) for one in entries)
+        if fullest >> buffers.pointer_bits:  # which the machine does not refuse
+            codec = replace(codec, pointer_bits=32)
         stored["weights"] = StoredTensor(codec, config.weights.code_bits, parts)
     return stored

@@ -96,6 +96,11 @@ class Config(FrozenModel):
         return self
 
     @property
+    def operand_bits(self) -> tuple[int, int]:
+        """Bits of the index of a shared weight and of an activation."""
+        return self.weights.code_bits, self.buffers.activation_bits
+
+    @property
     def num_multipliers(self) -> int:
         """Multipliers of the machine: one a PE."""
         return self.pe.count

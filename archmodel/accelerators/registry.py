@@ -1,6 +1,7 @@
 """From a name to a machine: a configuration and the module that models it."""
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from importlib import import_module
 from importlib.util import find_spec
 from types import ModuleType
@@ -60,6 +61,7 @@ class Machine:
     module: ModuleType
     technology: Technology
     precision: str | None = None  # what was asked for in the place of the widths of its file
+    precisions: Mapping[str, tuple[int, int]] = field(default_factory=dict)  # bits of weights and inputs by name
 
     @property
     def kinds(self) -> tuple[str, ...]:
@@ -166,16 +168,18 @@ def load_machine(
     else:
         module = built_in(model, where)
     checked = config.checked(data, source, module.Config, assignments if precision is None else (), option)
+    widths = {}
     for name, changes in known.items():  # a mistake in any of them is one of the file
         place, own = f"{source} [precisions.{name}]", assignments if name == precision else ()
         other = config.checked(config.merged(data, changes), place, module.Config, own, option)
+        widths[name] = getattr(other, "operand_bits", (0, 0))
         checked = other if name == precision else checked
     with plug_in.errors_of(module, where):
         missing = [name for name in REQUIRED if not hasattr(checked, name)]
     if missing:
         raise ConfigError(f"{where}: Config lacks {', '.join(missing)}; it needs {', '.join(REQUIRED)}")
     node = load_technology(checked.technology if technology is None else technology)
-    return Machine(source_name(name_or_path), str(model), checked, module, node, precision)
+    return Machine(source_name(name_or_path), str(model), checked, module, node, precision, widths)
 
 
 def unknown_precision(name_or_path: str, precision: str, known: list[str]) -> ConfigError:

@@ -157,6 +157,11 @@ class Config(FrozenModel):
         return self
 
     @property
+    def operand_bits(self) -> tuple[int, int]:
+        """Bits of a weight and of an activation, without what stands beside them."""
+        return self.compression.data_bits, self.compression.data_bits
+
+    @property
     def num_multipliers(self) -> int:
         """Multipliers of the machine."""
         return self.pe.num_pes * self.pe.multipliers_per_pe

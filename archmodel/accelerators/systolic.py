@@ -189,4 +189,4 @@ def actions(config: Config, tiling: Tiling, streams: tuple[Stream, ...], issued:
 
 def stored_tensors(config: Config, layer: Layer, masks: Masks, output_density: float) -> Stored:
     """The operands in the formats that the file names."""
-    return all_dense(masks, config.weight_bits, config.input_bits)
+    return all_dense(masks, *config.operand_bits)

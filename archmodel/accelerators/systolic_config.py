@@ -114,6 +114,11 @@ class Config(FrozenModel):
         return self
 
     @property
+    def operand_bits(self) -> tuple[int, int]:
+        """Bits of a weight and of an activation, without what stands beside them."""
+        return self.weight_bits, self.input_bits
+
+    @property
     def num_multipliers(self) -> int:
         """Multipliers of the machine, or what it has in their place: one a lane."""
         return self.array.rows * self.array.cols * self.pe.lanes

@@ -2,14 +2,14 @@
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from archmodel.exchange.onnx_axes import flattened, target_dims, with_ones, without
-from archmodel.exchange.onnx_file import MAX_RANK, Array, Node, Proto, tensor_array, tensor_shape
+from archmodel.exchange.onnx_file import MAX_RANK, Array, Node, Proto, tensor_array, tensor_shape, word_bits
 
 MOST_SHAPE_NUMBERS = 64  # of a tensor that says a shape
 MOST_TENSORS = 64  # that a constant may be made of, each as often as it is read
@@ -25,16 +25,20 @@ Move = Callable[[Array], Array]
 
 @dataclass(frozen=True)
 class Constant:
-    """Dims of a tensor and how to get its values; `num_tensors` are those that are read for it."""
+    """Dims of a tensor and how to get its values; `num_tensors` are those that are read for it.
+
+    word_bits : of a word in the file, whose values it has or stands for; None where it is computed
+    """
 
     shape: tuple[int, ...]
     load: Callable[[], Array]
     num_tensors: int = 1
+    word_bits: int | None = None
 
     @classmethod
     def stored(cls, tensor: Proto, folder: Path) -> "Constant":
         """A tensor of the file."""
-        return cls(tensor_shape(tensor, folder), lambda: tensor_array(tensor, folder))
+        return cls(tensor_shape(tensor, folder), lambda: tensor_array(tensor, folder), word_bits=word_bits(tensor))
 
     @classmethod
     def of(cls, array: Array) -> "Constant":
@@ -47,7 +51,7 @@ class Constant:
     def moved(self, move: Move) -> "Constant":
         """The constant behind an operator; its shape comes from a placeholder that takes no memory."""
         placeholder = np.broadcast_to(np.int8(0), self.shape)
-        return Constant(move(placeholder).shape, lambda: move(self.load()), self.num_tensors)
+        return Constant(move(placeholder).shape, lambda: move(self.load()), self.num_tensors, self.word_bits)
 
     def integers(self) -> tuple[int, ...] | None:
         """Its few numbers; None for a tensor that says no shape."""
@@ -93,7 +97,7 @@ def zero_point_removed(node: Node, codes: Constant, zero_point: Constant | None,
         distances -= aligned(np.int32)
         return distances
 
-    return made_of(node, (codes, zero_point), load)
+    return replace(made_of(node, (codes, zero_point), load), word_bits=codes.word_bits)
 
 
 def made_of(node: Node, parts: Sequence[Constant], load: Callable[[], Array]) -> Constant:
@@ -140,7 +144,7 @@ def _quantization(node: Node, first: Constant, others: Sequence[Constant | None]
             multiples *= scales(np.float32)
             return multiples
 
-        return made_of(node, (steps, scale), numbers)
+        return replace(made_of(node, (steps, scale), numbers), word_bits=first.word_bits)
     offsets = None if zero_point is None else _aligned(node, zero_point, first.shape, axis)
 
     def codes() -> Array:

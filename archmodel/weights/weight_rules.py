@@ -43,6 +43,8 @@ FORMS: dict[str, Callable[[Weights], Quantized]] = {
 }
 INTEGERS = {f"int{bits}": bits for bits in reversed(LINEAR_BITS)}
 PER = ("tensor", "channel")
+# Bits of a code of each form.
+FORM_BITS = {**INTEGERS, "ternary": 2, "binary": 1, "shared8": 8, "shared5": 5, "shared4": 4, "fp16": 16}
 
 
 @dataclass(frozen=True)
