@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("net", metavar="MODEL")
 @click.option("--to", required=True, metavar="FORM",
-              help="int16, int8, int4, ternary, binary, fp16, or shared8, shared5, shared4: indices of a code book.")
+              help="int16, int8, int4, ternary, binary, fp16, bf16, or"
+              " shared8, shared5, shared4: indices of a code book.")
 @click.option("--per", default="tensor", show_default=True, metavar="PART",
               help="Scales of the integers: tensor; channel, one for each output channel.")
 @click.option("--affine", is_flag=True, help="Integers over the range of the weights, with a zero point.")
@@ -56,13 +57,32 @@ def print_quantized(made: "QuantizedNetwork") -> None:
         for layer in made.layers
     ]
     rows.append(row("total", "", made.totals, ["", "", ""]))
-    floats = "; the file has floats of the values that codes stand for" if made.output.endswith(".onnx") else ""
     lines = [
-        f"{'quantized':12} {made.form}{floats}",
+        f"{'quantized':12} {made.form}{in_the_file(made)}",
+        *narrow_lines(made),
         f"{'columns':12} dB: signal to noise; codes: different ones; zeros: made by it; before, after: KiB",
     ]
     headings = ["layer", "kind", "weights", "dB", "codes", "bits", "zeros", "before", "after"]
     print_changed(console(), f"{made.net} to {made.output}", headings, rows, lines, made.effect, made.reason)
+
+
+def in_the_file(made: "QuantizedNetwork") -> str:
+    """What an ONNX file has in the place of codes."""
+    if not made.output.endswith(".onnx"):
+        return ""
+    if made.is_narrow:
+        return "; the file has floats of 16 bits, and a Cast behind them"
+    return "; the file has floats of the values that codes stand for"
+
+
+def narrow_lines(made: "QuantizedNetwork") -> list[str]:
+    """What did not fit the range of floats of 16 bits."""
+    if not made.is_narrow:
+        return []
+    totals = made.totals
+    beyond = f"{totals['overflows']:,} beyond the largest, which they became"
+    tiny = f"{totals['underflows']:,} below the smallest normal lost bits, {totals['zeros_made']:,} became zero"
+    return [f"{'range':12} {beyond}; {tiny}"]
 
 
 def decibels(layer: Any) -> str:

@@ -14,6 +14,7 @@ from archmodel.exchange.onnx_file import MAX_RANK, Array, Node, Proto, tensor_ar
 MOST_SHAPE_NUMBERS = 64  # of a tensor that says a shape
 MOST_TENSORS = 64  # that a constant may be made of, each as often as it is read
 MAX_MADE_WORDS = 2**27  # of a constant that is larger than what the file has of it
+NARROW_BITS, WIDE_FLOATS = 16, (1, 11)  # of a narrow float; float and double; onnx.proto: DataType
 ARITHMETIC: dict[str, Callable[[Array, Array], Array]] = {
     "Add": np.add,
     "Sub": np.subtract,
@@ -80,7 +81,10 @@ def folded(node: Node, inputs: Sequence[Constant | None]) -> Constant | None:
         return _picked(node, first, given[0])
     if node.op_type in ("DequantizeLinear", "QuantizeLinear"):
         return _quantization(node, first, [*others, None])
-    if node.op_type in ("Identity", "Dropout") or (node.op_type == "Cast" and first.words > MOST_SHAPE_NUMBERS):
+    narrow = first.word_bits == NARROW_BITS and node.integer("to", 0) in WIDE_FLOATS  # values stay, few ones too
+    if node.op_type in ("Identity", "Dropout"):
+        return first
+    if node.op_type == "Cast" and (narrow or first.words > MOST_SHAPE_NUMBERS):
         return first
     move = _move(node, first, others[0] if others else None)
     return None if move is None else first.moved(move)

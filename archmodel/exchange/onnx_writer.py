@@ -28,7 +28,9 @@ from archmodel.exchange.onnx_file import (
     open_model,
     tensor_array,
     tensor_shape,
+    word_bits,
 )
+from archmodel.exchange.onnx_narrow import FloatType, narrow
 from archmodel.exchange.onnx_reader import Run, walk
 from archmodel.exchange.onnx_stored import put_all_inside, serialized
 
@@ -37,13 +39,19 @@ Outputs = tuple[str, ...]  # names of what a node makes, which no other node mak
 
 
 def with_weights(
-    path: Path, weights: Mapping[str, Array], output: Path, note: str = "", run: Run | None = None
+    path: Path,
+    weights: Mapping[str, Array],
+    output: Path,
+    note: str = "",
+    run: Run | None = None,
+    floats: FloatType | None = None,
 ) -> None:
     """Write the model in `path` to `output` with other weights of some layers, read one layer at a time.
 
     weights : by layer name, in the layer's `weight_shape`
     note : what was done to them, for the metadata of the file, which `read_onnx` shows
     run : shapes and branches of a run, as for `read_onnx`
+    floats : the type in which the file is to store them, from which a Cast makes the type that it had
 
     WorkloadError, one line, where weights are computed in the file, are shared with a layer that has others or with
     another operator, or are not exact in the type that the file has. `output` is then not written.
@@ -57,7 +65,10 @@ def with_weights(
         builder = walk(model, path.parent, True, run, stored.constant)
         del model.graph.input[:]  # inference of shapes gives them sizes
         model.graph.input.extend(declared)
-        _Replacement(builder, stored, _final_readers(model, builder)).replace(weights)
+        replacement = _Replacement(builder, stored, _final_readers(model, builder))
+        replacement.replace(weights)
+        if floats is not None:
+            narrow(model, list(replacement.holders), floats)
         if note:
             _add_note(model, note)
         if (num_bytes := model.ByteSize()) > MAX_FILE_BYTES:
@@ -92,7 +103,7 @@ class _Stored:
             first = start + self.added
             return np.arange(first, first + math.prod(shape), dtype=self.numbers).reshape(shape)
 
-        return Constant(shape, load)
+        return Constant(shape, load, word_bits=word_bits(tensor))
 
     @property
     def numbers(self) -> type[np.signedinteger]:

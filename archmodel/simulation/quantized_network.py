@@ -2,7 +2,7 @@
 
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -12,6 +12,7 @@ from archmodel.accelerators.registry import source_name
 from archmodel.accelerators.run_result import frame_of
 from archmodel.config.targets import PathLike
 from archmodel.errors import WorkloadError, one_line
+from archmodel.exchange.onnx_narrow import FloatType
 from archmodel.network import Layer
 from archmodel.simulation.changed_weights import Array, Arrays, Change, Changed, Request, change_weights, num_nonzeros
 from archmodel.simulation.output_change import Effect
@@ -20,6 +21,7 @@ from archmodel.weights.quantization import Quantized
 from archmodel.weights.weight_rules import Quantizer
 
 FACTOR_BYTES = 4  # of a scale, and of a value of a code book
+FLOAT_TYPES: Mapping[str, FloatType] = {"fp16": "FLOAT16", "bf16": "BFLOAT16"}  # in an ONNX file
 CODE_TYPES = (np.int8, np.int16, np.int32)
 
 
@@ -30,6 +32,7 @@ class QuantizedLayer:
     signal_to_noise_db : of the values that codes stand for; None without an error, and without any weight but zeros
     zeros_made : weights that are not zero and whose code stands for zero
     distinct_codes : how many different codes there are
+    overflows, underflows : of floats, weights beyond the largest, which became it; tiny ones that lost bits or all
     bits : of a code
     bytes_before : of all weights in the type of the file
     bytes_after : of all codes, their scales and zero points, or their code book
@@ -42,6 +45,8 @@ class QuantizedLayer:
     nonzeros: int
     signal_to_noise_db: float | None
     zeros_made: int
+    overflows: int
+    underflows: int
     distinct_codes: int
     bits: int
     bytes_before: int
@@ -68,9 +73,15 @@ class QuantizedNetwork:
     reason: str
 
     @property
+    def is_narrow(self) -> bool:
+        """Whether weights are floats of 16 bits."""
+        return self.form in FLOAT_TYPES
+
+    @property
     def totals(self) -> dict[str, int]:
         """Sums over the layers that were quantized."""
-        keys = ("weight_words", "nonzeros_before", "nonzeros", "zeros_made", "bytes_before", "bytes_after")
+        counts = ("weight_words", "nonzeros_before", "nonzeros", "zeros_made", "overflows", "underflows")
+        keys = (*counts, "bytes_before", "bytes_after")
         return {key: sum(getattr(layer, key) for layer in self.layers) for key in keys}
 
     def as_dict(self) -> dict[str, Any]:
@@ -107,11 +118,12 @@ def quantize(
     Parameters
     ----------
     net : an ONNX file, or any network with `weights`
-    output : an .onnx file for an ONNX network: floats that only have the values of codes; or an .npz file with the
+    output : an .onnx file for an ONNX network: floats that only have the values of codes, of fp16 and bf16 floats of
+        16 bits with a Cast behind them; or an .npz file with the
         codes as `<layer>.weights`, zero where the weight is, and what they stand for in `<layer>.scale` or
         `<layer>.codebook`
     to : 'int16', 'int8', 'int4', 'ternary', 'binary', 'shared8', 'shared5', 'shared4' (indices of a code book) or
-        'fp16'
+        'fp16', 'bf16'
     per : of the integers 'tensor', or 'channel' for a scale of each output channel
     affine : of the integers, a zero point
     The other parameters are those of `prune`.
@@ -133,7 +145,8 @@ def quantize(
     def change_of(_: Arrays) -> Change[QuantizedLayer]:
         return change
 
-    outcome = change_weights(request, f"quantized: {quantizer.description}", change_of, progress)
+    note, floats = f"quantized: {quantizer.description}", FLOAT_TYPES.get(to)
+    outcome = change_weights(request, note, change_of, progress, floats)
     rest = quantizer.description, outcome.rows, outcome.effect, outcome.reason
     return QuantizedNetwork(source_name(net), os.fspath(output), *rest)
 
@@ -159,6 +172,8 @@ def _row(
         nonzeros=num_nonzeros(values),
         signal_to_noise_db=signal_to_noise_db if math.isfinite(signal_to_noise_db) else None,
         zeros_made=quantized.num_zeros_made(before),
+        overflows=quantized.overflows,
+        underflows=quantized.underflows,
         distinct_codes=int(np.count_nonzero(np.bincount(codes - codes.min()))) if codes.size else 0,
         bits=quantized.bits,
         bytes_before=before.nbytes,
