@@ -63,6 +63,12 @@ def test_eie_has_indices_of_shared_weights(hand, tmp_path):  # noqa: F811
     assert run.words.endswith("5 bits in the network and 4 on eie, as all numbers here; --precision shared5 has 5")
 
 
+def test_a_precision_of_the_name_of_the_form_is_the_one_that_fits(int8):
+    net, weights = int8
+    assert "--precision int8" in run_of(net, weights, "eie", layers="fc").words
+    assert run_of(net, weights, "eie", layers="fc", precision="int8").words == ""
+
+
 def test_inspect_counts_in_the_words_of_the_network(int8, hand, archmodel_run):  # noqa: F811
     net, weights = int8
     found = archmodel.inspect(net, weights=str(weights), encodings=True)
@@ -98,3 +104,18 @@ def test_codes_in_an_onnx_file_have_8_bits(form, tmp_path):
     assert "8 bits in the network and 16 on scnn" in run.words
     found = archmodel.inspect(str(path))
     assert found.totals["weight_bytes"] == found.totals["weight_words"]
+
+
+def test_a_network_of_which_a_part_has_codes_says_nothing(tmp_path):
+    quantization = pytest.importorskip("onnxruntime.quantization")
+    from archmodel.exchange.onnx_reader import read_onnx
+    from tests.exchange.onnx_models import save
+    from tests.exchange.test_onnx_quantized import Images, convolutional
+
+    source, path = save(convolutional(), tmp_path, "float.onnx"), tmp_path / "codes.onnx"
+    quantization.quantize_static(source, path, Images(), op_types_to_quantize=["Conv"])
+    assert list(read_onnx(path, "codes.onnx").weight_bits.values()) == [8, 8]
+    run = archmodel.simulate("scnn", str(path), fidelity="statistical", activations="density=0.5")
+    assert run.words == ""
+    some = archmodel.simulate("scnn", str(path), fidelity="statistical", activations="density=0.5", layers="c*")
+    assert "8 bits in the network" in some.words

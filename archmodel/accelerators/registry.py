@@ -98,13 +98,15 @@ class Machine:
             raise ConfigError(
                 f"{self.arch}: names no formats of its operands; allowed: machines with [encoding] and stored_tensors"
             )
-        return {"weights": encoding.weights, "inputs": encoding.activations}
+        with plug_in.errors_of(self.module, f"{self.model}: encoding"):
+            return {"weights": encoding.weights, "inputs": encoding.activations}
 
     def stored_tensors(self, layer: Layer, masks: Masks, output_density: float) -> Stored:
         """Operands of a layer in these formats, of those that are known; none of a layer that is lowered."""
         if not self.formats or layer.kind not in self.kinds:
             return {}
-        stored: Stored = self.module.stored_tensors(self.config, layer, masks, output_density)
+        with plug_in.errors_of(self.module, f"{self.model}: layer {show(layer.name)}"):
+            stored: Stored = self.module.stored_tensors(self.config, layer, masks, output_density)
         return stored
 
     def run_layer(self, layer: Layer, operands: Operands, context: Context) -> LayerResult:

@@ -101,7 +101,7 @@ def zero_point_removed(node: Node, codes: Constant, zero_point: Constant | None,
         distances -= aligned(np.int32)
         return distances
 
-    return replace(made_of(node, (codes, zero_point), load), word_bits=codes.word_bits)
+    return made_of(node, (codes, zero_point), load)
 
 
 def made_of(node: Node, parts: Sequence[Constant], load: Callable[[], Array]) -> Constant:

@@ -74,15 +74,30 @@ def test_scnn_moves_the_zero_runs_of_its_blocks(layer, seed):
         assert tensor.parts()["values"] + tensor.parts()["runs"] == tensor.num_bytes()
 
 
+@pytest.mark.parametrize("assignments", [
+    ("tile_plane=padded",),
+    ("tile_plane=input", "pe.weight_order=rsk"),
+    ("compression.sparse_activations=false", "encoding.activations=dense", "buffers.iaram_bytes=128",
+     "pe.Kc=accumulator", "pe.accumulator_entries=100"),
+    ("buffers.iaram_bytes=64", "pe.rows=2", "pe.cols=2", "pe.Kc=accumulator"),
+])  # fmt: skip
+def test_scnns_blocks_are_those_of_its_tiles_and_groups(assignments):
+    """Runs of a bit make every cut of the tensors show in the bytes."""
+    operands = at_densities(CONV, 0.3, 0.3)
+    result, stored = both("scnn", CONV, operands, "compression.index_bits=1", *assignments)
+    tiles = result.details["sub_planes"]
+    assert result.dram_bytes_of("weight") == pytest.approx(tiles * stored["weights"].num_bytes(), abs=tiles)
+    assert result.dram_bytes_of("input") == pytest.approx(stored["inputs"].num_bytes(), abs=tiles)
+
+
 @pytest.mark.parametrize("layer", [CONV, STRIDED, FC], ids=lambda layer: str(layer.input_shape))
 @pytest.mark.parametrize("encoding", [one for one in get_args(InDram) if one != "zero_run"])
 @pytest.mark.parametrize("seed", range(4))
 def test_another_format_of_scnn_changes_what_dram_moves_and_nothing_else(layer, encoding, seed):
     operands = case(layer, seed)
     free = dataclasses.replace(FROM_DRAM, memory=memory(1e15, 0.0))
-    machine, other = load_machine("scnn"), load_machine(
-        "scnn", (f"encoding.weights={encoding}", f"encoding.activations={encoding}")
-    )
+    changes = "compression.index_bits=1", f"encoding.weights={encoding}", f"encoding.activations={encoding}"
+    machine, other = load_machine("scnn", changes[:1]), load_machine("scnn", changes)  # with many explicit zeros
     own, changed = (one.run_layer(layer, operands, free) for one in (machine, other))
     for unchanged in ("words_read", "words_written", "operations", "macs_issued", "details"):
         assert getattr(changed, unchanged) == getattr(own, unchanged)
@@ -169,6 +184,13 @@ def test_eie_fetches_the_columns_of_its_pes_with_their_pointers(K):
         assert result.dram_bytes_of("weight") == pytest.approx(sum(parts.values()), abs=-(-K // 4096))  # values, runs
         assert parts["pointers"] == -(-K // 4096) * 64 * 91 * 2
         assert result.dram_bytes_of("input") == stored["inputs"].num_bytes() == 2 * 90
+
+
+def test_eies_pointers_are_wider_where_a_pe_has_more_entries():
+    operands = at_densities(FC, 0.5, 0.5)
+    narrow = both("eie", FC, operands, "buffers.pointer_bits=4")[1]["weights"].parts()
+    usual = both("eie", FC, operands)[1]["weights"].parts()
+    assert narrow == {**usual, "pointers": 2 * usual["pointers"]}
 
 
 @pytest.mark.parametrize("layer", [CONV, STRIDED, FC], ids=lambda layer: str(layer.input_shape))
