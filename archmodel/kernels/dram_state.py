@@ -33,6 +33,7 @@ PART = _record(
     ("bits_of_banks",),  # log2 of the banks of a group
     ("bits_of_groups",),  # log2 of the groups of a rank
     ("access_bits",),  # log2 of the bytes of an access
+    ("access_mask",),  # of the numbers of accesses; addresses beyond the memory wrap
     ("row_at",),  # first bit of each field in the number of an access
     ("rank_at",),
     ("group_at",),
@@ -114,6 +115,7 @@ STATE = np.dtype(
             ("rank", RANK_STATE, (RANKS,)),
             ("channel", CHANNEL_STATE, (CHANNELS,)),
             ("busy", "i8", (CHANNELS, OF_CHANNEL)),  # the banks whose list is not empty
+            ("own", "i8", (CHANNELS, OF_CHANNEL)),  # no command of each of them comes before, for its own constraints
             ("fed", "i8", (CHANNELS,)),  # when the last request entered; [0] of all channels if fed in order
         ],
     )
