@@ -370,6 +370,39 @@ def test_formats_of_a_real_network(archmodel_run):
     assert "no room for csr, csc, interleaved_csc, coordinate" in " ".join(output.split())
 
 
+def test_the_format_of_a_machine_stands_beside_the_others(hand, archmodel_run):
+    net, own = hand
+    found = archmodel.inspect(net, **own, encodings=True, arch="scnn")
+    conv, fc = found.layers
+    assert (found.arch, found.formats) == ("scnn", {"weights": "zero_run", "inputs": "zero_run"})
+    assert found.encoding_bits == {"weight": 16, "input": 16}
+    # conv: 5 weights of two channels in blocks of 8, no long run; inputs 9 and 1, of 20 bits each: 25 and 12.5 bytes
+    assert (conv.weight_stored_bytes, conv.input_stored_bytes) == (13, 25)
+    assert found.totals["weight_stored_bytes"] == 13 + fc.weight_stored_bytes
+    assert conv.weight_encodings == CONV_WEIGHT_BYTES
+    assert archmodel.inspect(net, **own, encodings=True).layers[0].weight_stored_bytes is None
+    narrow = archmodel.inspect(net, **own, encodings=True, arch="scnn", bits=4).layers[0]
+    assert narrow.weight_stored_bytes == 3 + 3  # 5 codes and 5 runs of 4 bits
+    output = output_of(archmodel_run, "inspect", net, "--encodings", "--arch", "scnn", *options_of(own), width=100)
+    lines = [" ".join(line.split()) for line in output.splitlines()]
+    begin = lines.index("weights, KiB of 16-bit words by format; scnn: its zero_run")
+    assert lines[begin + 1].startswith("layer smallest scnn dense")
+
+
+def test_a_machine_has_its_own_widths_and_no_format_of_layers_that_it_does_not_run(hand):
+    net, own = hand
+    conv, fc = archmodel.inspect(net, **own, encodings=True, arch="eie").layers
+    assert (conv.weight_stored_bytes, conv.input_stored_bytes) == (None, None)
+    assert fc.weight_stored_bytes == 64 * 9 * 2 + 5 + 5  # pointers of 16 bits, 9 codes and 9 runs of 4
+    assert fc.weight_encodings["dense"] == 12
+    assert fc.input_encodings["dense"] == fc.input_stored_bytes == 16
+
+
+def test_a_machine_goes_with_encodings(archmodel_run):
+    assert_refused(archmodel_run, "--arch 'scnn': goes with --encodings", "inspect", "lenet5", "--arch", "scnn")
+    assert_refused(archmodel_run, "scn", "inspect", "lenet5", "--encodings", "--arch", "scn")
+
+
 def test_formats_have_codes_of_up_to_32_bits(archmodel_run):
     arguments = ("inspect", "lenet5", "--encodings", "--bits", "33")
     assert_refused(archmodel_run, "--bits 33: must be from 1 to 32 with --encodings", *arguments)

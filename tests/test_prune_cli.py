@@ -11,6 +11,7 @@ from archmodel.cli import main
 from archmodel.errors import ConfigError, ResultError, WorkloadError
 from archmodel.operands.archive import Archive
 from archmodel.simulation.output_change import Effect, OutputChange, _cosine
+from archmodel.weights.weight_rules import FORM_BITS
 from tests.test_startup import modules_after
 
 NET = """title = "by hand"
@@ -311,7 +312,7 @@ def test_ternary_binary_shared_and_half(hand, tmp_path):
     assert (half.layers[0].bytes_after, half.layers[0].distinct_codes) == (16, 8)
 
 
-@pytest.mark.parametrize("to", ["int16", "int8", "int4", "ternary", "binary", "shared8", "shared5", "shared4", "fp16"])
+@pytest.mark.parametrize("to", FORM_BITS)
 def test_every_form_can_be_simulated_and_checked(to, hand, tmp_path):
     made, _ = quantized(hand, tmp_path, to=to)
     np.savez(tmp_path / "in.npz", **{"conv.inputs": np.ones((4, 3, 3), np.int8), "fc.inputs": np.ones(18, np.int8)})
@@ -444,11 +445,82 @@ def test_what_cannot_be_quantized(options, line, hand, tmp_path):
     assert not (tmp_path / "out.npz").exists()
 
 
-def test_a_weight_that_half_precision_cannot_hold_names_its_layer(hand, tmp_path):
-    np.savez(tmp_path / "own.npz", **{"conv.weights": CONV.reshape(2, 4, 1, 1), "fc.weights": FC * 1e6})
-    with pytest.raises(WorkloadError, match=r"^fc: weights: 6e.07; allowed: magnitudes up to 65504"):
-        quantized(hand, tmp_path, to="fp16")
-    assert not (tmp_path / "out.npz").exists()
+def test_weights_beyond_half_precision_are_counted_and_said(hand, tmp_path, archmodel_run):
+    weights = {"conv.weights": CONV.reshape(2, 4, 1, 1) * 1e-8, "fc.weights": FC * 1e6}
+    np.savez(tmp_path / "own.npz", **weights)
+    made, arrays = quantized(hand, tmp_path, to="fp16")
+    conv, fc = made.layers
+    # Steps of 2^-24, 6e-8: 1 and 2 of 1e-8 are less than half a step; all are below 2^-14. 0.5e6 is beyond 65504 too.
+    assert (conv.overflows, conv.underflows, conv.zeros_made) == (0, 8, 2)
+    assert (fc.overflows, fc.underflows, made.totals["overflows"]) == (7, 0, 7)
+    assert np.abs(arrays["fc.weights"].astype(np.uint16).view(np.float16)).max() == 65504
+    _, output, _ = archmodel_run(
+        "quantize", hand[0], "-o", tmp_path / "o.npz", "--weights", hand[1], "--to", "fp16", width=150
+    )
+    assert "range        7 beyond the largest, which they became; 8 below the smallest normal lost bits" in output
+
+
+@pytest.mark.parametrize(("to", "stored"), [("fp16", "FLOAT16"), ("bf16", "BFLOAT16")])
+def test_an_onnx_file_has_floats_of_16_bits_and_a_cast(to, stored, model, tmp_path, archmodel_run):
+    import onnx
+
+    from archmodel.exchange.onnx_reader import read_onnx, weights_of
+
+    wanted = {"fp16": [1.0009765625, 2], "bf16": [1, 2]}[to]  # of 1 + 2^-10 + 2^-12 and 2 + 2^-11
+    changed = onnx.load(model)
+    array = np.array([[1 + 2**-10 + 2**-12, 2 + 2**-11, 3], *[[0, 5, -6]] * 3], np.float32)
+    changed.graph.initializer[0].CopyFrom(onnx.numpy_helper.from_array(array, "w"))
+    onnx.save(changed, model)
+    made = archmodel.quantize(model, tmp_path / "out.onnx", to=to, inputs=[str(tmp_path / "x.npy")])
+    written = onnx.load(tmp_path / "out.onnx")
+    onnx.checker.check_model(written, full_check=True)
+    [weights] = written.graph.initializer
+    assert weights.data_type == onnx.TensorProto.DataType.Value(stored)
+    assert len(weights.raw_data) == 2 * 12
+    cast = written.graph.node[0]
+    assert (cast.op_type, cast.input[0], cast.output[0]) == ("Cast", weights.name, "w")
+    assert weights_of(tmp_path / "out.onnx")["fc"][:2, 0, 0, 0].astype(float).tolist() == wanted
+    rounding = float(np.abs(wanted - array[0, :2]).max())
+    assert made.effect.outputs[0].largest_change == pytest.approx(rounding, rel=0.01)  # onnxruntime ran it
+    assert made.effect.least_cosine > 0.999
+    assert read_onnx(tmp_path / "out.onnx", "out").weight_bits == {"fc": 16}
+    _, output, _ = archmodel_run("quantize", model, "-o", tmp_path / "again.onnx", "--to", to, width=120)
+    assert f"quantized    {to}; the file has floats of 16 bits, and a Cast behind them" in output
+    # and again: what is there already in that type stays
+    archmodel.quantize(str(tmp_path / "out.onnx"), tmp_path / "twice.onnx", to=to)
+    assert len(onnx.load(tmp_path / "twice.onnx").graph.node) == len(written.graph.node)
+
+
+def test_a_file_whose_casts_do_not_know_the_type_is_one_line(model, tmp_path):
+    import onnx
+
+    old = onnx.load(model)
+    old.opset_import[0].version = 12
+    onnx.save(old, model)
+    with pytest.raises(WorkloadError, match=r"^model.onnx: opset 12 has no Cast from BFLOAT16; allowed: 13 or later$"):
+        archmodel.quantize(model, tmp_path / "out.onnx", to="bf16")
+    assert not (tmp_path / "out.onnx").exists()
+    archmodel.quantize(model, tmp_path / "out.onnx", to="fp16")
+
+
+def test_a_constant_node_and_an_initializer_that_is_an_input_are_cast_too(tmp_path):
+    onnx = pytest.importorskip("onnx")
+    pytest.importorskip("onnxruntime")
+    from tests.exchange.onnx_models import model_of, node, run, save
+
+    inside = onnx.helper.make_node("Constant", [], ["v"], value=onnx.numpy_helper.from_array(FC[:, :3, 0, 0].T.copy()))
+    nodes = [node("MatMul", ["x", "w"], "fc"), node("Relu", ["fc"], "v_float16"), inside]
+    nodes.append(node("MatMul", ["v_float16", "v"], "y"))  # the name that a cast would take first is taken
+    made = model_of(nodes, {"x": [1, 4]}, {"w": np.arange(12, dtype=np.float32).reshape(4, 3)})
+    made.graph.input.append(onnx.helper.make_tensor_value_info("w", onnx.TensorProto.FLOAT, [4, 3]))
+    made.graph.output[0].CopyFrom(onnx.helper.make_tensor_value_info("y", onnx.TensorProto.FLOAT, [1, 2]))
+    path = save(made, tmp_path)
+    archmodel.quantize(str(path), tmp_path / "out.onnx", to="fp16")
+    written = onnx.load(tmp_path / "out.onnx")
+    assert [one.op_type for one in written.graph.node] == ["Cast", "MatMul", "Relu", "Constant", "Cast", "MatMul"]
+    assert [one.name for one in written.graph.input] == ["x"]
+    x = np.ones((1, 4), np.float32)
+    np.testing.assert_array_equal(run(written, {"x": x})["y"], run(made, {"x": x})["y"])  # small whole numbers
 
 
 def test_where_weights_and_files_come_from(hand, model, tmp_path):

@@ -20,6 +20,8 @@ from archmodel.accelerators.context import Context
 from archmodel.accelerators.dot_operands import candidate_neurons, synapse_rows
 from archmodel.accelerators.output_blocks import Int64, Positions
 from archmodel.accelerators.result import LayerResult
+from archmodel.accelerators.stored_tensors import Masks, Stored, StoredTensor, all_dense
+from archmodel.encodings.sparse_encodings import ZeroRun
 from archmodel.errors import ResultError
 from archmodel.kernels.compression import run_length_entries
 from archmodel.kernels.index_match import match_neurons, window_entries
@@ -27,7 +29,7 @@ from archmodel.memory.energy import Counts
 from archmodel.network.layer import Layer
 from archmodel.operands.operands import Densities, Mask, Operands, Values, effectual_macs
 
-__all__ = ["KINDS", "Config", "expect_layer", "run_layer"]
+__all__ = ["KINDS", "Config", "expect_layer", "run_layer", "stored_tensors"]
 
 KINDS = ("conv", "fc")
 
@@ -128,3 +130,12 @@ def step_indices(config: Config, masks: Mask, rows: Values) -> tuple[Int64, Int6
     first = entry_ptr[:-1][np.diff(entry_ptr) > 0]
     step[first] = position[first] + 1
     return entry_ptr, step, rows[row, position].astype(np.int64)
+
+def stored_tensors(config: Config, layer: Layer, masks: Masks, output_density: float) -> Stored:
+    """The operands in the formats that the file names."""
+    bits = config.buffers.word_bits
+    stored = all_dense(masks, bits, bits)
+    if "weights" in masks:
+        rows = synapse_rows(layer, masks["weights"])
+        stored["weights"] = StoredTensor(ZeroRun(config.index.step_bits, "row"), bits, (rows,), uncounted=("counts",))
+    return stored

@@ -44,6 +44,13 @@ class BufferConfig(FrozenModel):
     word_bits: Annotated[int, Field(ge=1, le=64)]
 
 
+class EncodingConfig(FrozenModel):
+    """Synapses with their steps, which the indexing module adds up; all neurons."""
+
+    weights: Literal["step_index"]
+    activations: Literal["dense"]
+
+
 class Config(FrozenModel):
     """Cambricon-X (Zhang et al., MICRO 2016)."""
 
@@ -54,6 +61,12 @@ class Config(FrozenModel):
     pe: PEConfig
     index: IndexConfig
     buffers: BufferConfig
+    encoding: EncodingConfig
+
+    @property
+    def operand_bits(self) -> tuple[int, int]:
+        """Bits of a weight and of an activation, without what stands beside them."""
+        return self.buffers.word_bits, self.buffers.word_bits
 
     @property
     def num_multipliers(self) -> int:

@@ -21,13 +21,15 @@ from archmodel.accelerators.context import Context
 from archmodel.accelerators.dadiannao import Windows, account, broadcasts, is_image, stored_neurons
 from archmodel.accelerators.result import LayerResult
 from archmodel.accelerators.sampling import Expectation
+from archmodel.accelerators.stored_tensors import Masks, Stored, StoredTensor
+from archmodel.encodings.cell_encodings import ZeroFreeBricks
 from archmodel.errors import ConfigError
 from archmodel.kernels.brick_dispatch import banked_window_cycles
 from archmodel.kernels.zero_skip import accumulate_bricks, slowest_lane_cycles
 from archmodel.network.layer import Layer
 from archmodel.operands.operands import Densities, Operands, Values, effectual_macs
 
-__all__ = ["KINDS", "Config", "expect_layer", "run_layer"]
+__all__ = ["KINDS", "Config", "expect_layer", "run_layer", "stored_tensors"]
 
 KINDS = dadiannao.KINDS
 PRUNING = 200  # number of the random stream of pruned activations; others count from 0 and 100
@@ -161,3 +163,12 @@ def skipped_outputs(config: Config, layer: Layer, weights: Values, image: Values
         computed = accumulate_bricks(values, offsets, bricks.first, bricks.lane_of, synapses, *shape)
         outputs.append(computed.transpose(2, 0, 1))
     return np.concatenate(outputs)
+
+def stored_tensors(config: Config, layer: Layer, masks: Masks, output_density: float) -> Stored:
+    """The operands in the formats that the file names."""
+    stored = dadiannao.stored_tensors(config, layer, masks, output_density)
+    if "inputs" in masks and not is_image(config, layer):
+        rows = masks["inputs"].transpose(0, 2, 3, 1).reshape(-1, layer.C)
+        codec = ZeroFreeBricks(config.dispatch.brick_neurons, config.dispatch.offset_bits)
+        stored["inputs"] = StoredTensor(codec, config.buffers.word_bits, (rows,), uncounted=("offsets",))
+    return stored

@@ -33,12 +33,20 @@ class PruningConfig(FrozenModel):
     share: Annotated[float, Field(ge=0, le=1)]
 
 
+class EncodingConfig(FrozenModel):
+    """Bricks of neurons in the NM, whose offsets the lanes read; DRAM has their values."""
+
+    weights: Literal["dense"]
+    activations: Literal["zfnaf"]
+
+
 class Config(NodeConfig):
     """Cnvlutin (Albericio et al., ISCA 2016): DaDianNao with lanes that skip zeros."""
 
     model: Literal["cnvlutin"]
     dispatch: DispatchConfig
     pruning: PruningConfig
+    encoding: EncodingConfig
 
     @property
     def neuron_bits(self) -> int:

@@ -17,11 +17,12 @@ from archmodel.accelerators.check import Outputs, check_images, exact_type
 from archmodel.accelerators.context import Context
 from archmodel.accelerators.dadiannao_config import Config, NodeConfig
 from archmodel.accelerators.result import LayerResult
+from archmodel.accelerators.stored_tensors import Masks, Stored, all_dense
 from archmodel.memory.dram import Stream
 from archmodel.network.layer import Layer
 from archmodel.operands.operands import Densities, Operands, Values, effectual_macs, window_length
 
-__all__ = ["KINDS", "Config", "expect_layer", "run_layer"]
+__all__ = ["KINDS", "Config", "expect_layer", "run_layer", "stored_tensors"]
 
 KINDS = ("conv", "fc")
 
@@ -230,3 +231,7 @@ def over_windows(layer: Layer, padded: Values, channel: int, r: int, s: int) -> 
     top, left = r * layer.dilation[0], s * layer.dilation[1]
     bottom, right = top + (layer.P - 1) * layer.stride[0] + 1, left + (layer.Q - 1) * layer.stride[1] + 1
     return padded[channel, top : bottom : layer.stride[0], left : right : layer.stride[1]]
+
+def stored_tensors(config: NodeConfig, layer: Layer, masks: Masks, output_density: float) -> Stored:
+    """The operands in the formats that the file names."""
+    return all_dense(masks, *config.operand_bits)

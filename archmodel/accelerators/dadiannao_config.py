@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from archmodel.accelerators.stored_tensors import DenseEncoding
 from archmodel.config import FrozenModel
 from archmodel.memory.energy import Component
 from archmodel.network.layer import Layer
@@ -83,6 +84,11 @@ class NodeConfig(FrozenModel):
         return self
 
     @property
+    def operand_bits(self) -> tuple[int, int]:
+        """Bits of a weight and of an activation, without what stands beside them."""
+        return self.buffers.word_bits, self.buffers.word_bits
+
+    @property
     def num_multipliers(self) -> int:
         """Multipliers of the node."""
         return self.array.lanes * self.array.filters_a_pass
@@ -148,6 +154,7 @@ class Config(NodeConfig):
     """DaDianNao (Chen et al., MICRO 2014), one node of it."""
 
     model: Literal["dadiannao"]
+    encoding: DenseEncoding
     synapse_banks: SynapseBankConfig
 
     def synapse_stall_cycles(self, rows_of_portions: list[int], num_windows: int) -> int:

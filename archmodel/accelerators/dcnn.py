@@ -22,11 +22,14 @@ from archmodel.accelerators.planar import (
     unit_stride,
 )
 from archmodel.accelerators.result import LayerResult
+from archmodel.accelerators.stored_tensors import Masks, Stored, StoredTensor, all_dense, mask_codec
+from archmodel.encodings.codec import Codec
+from archmodel.encodings.sparse_encodings import ZeroRun
 from archmodel.memory.dram import Stream
 from archmodel.network.layer import Layer
 from archmodel.operands.operands import Densities, Operands, Values, effectual_macs
 
-__all__ = ["KINDS", "Config", "expect_layer", "run_layer"]
+__all__ = ["KINDS", "Config", "expect_layer", "run_layer", "stored_tensors"]
 
 KINDS = ("conv", "fc")
 
@@ -201,3 +204,17 @@ def tiled_outputs(config: Config, layer: Layer, weights: Values, image: Values) 
                 operand = windows[group * channels : (group + 1) * channels]
                 target[of_group] = np.tensordot(kernels[of_group], operand, ((1, 2, 3), (0, 3, 4)))
     return outputs
+
+def stored_tensors(config: Config, layer: Layer, masks: Masks, output_density: float) -> Stored:
+    """The operands in the formats that the file names."""
+    bits, encoding = config.buffers.word_bits, config.encoding.activations
+    stored = all_dense(masks, bits, bits)
+    if "inputs" in masks and encoding != "dense":
+        N, C, H, W = masks["inputs"].shape
+        rows = masks["inputs"].reshape(N * C, H * W)
+        if encoding == "zero_run":
+            codec: Codec = ZeroRun(config.buffers.index_bits, "row")
+        else:
+            codec = mask_codec(encoding)
+        stored["inputs"] = StoredTensor(codec, bits, (rows,), uncounted=("counts",))
+    return stored

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from archmodel.accelerators.stored_tensors import InDram, bits_in_dram
 from archmodel.config import FrozenModel
 from archmodel.memory.energy import Component
 from archmodel.network.layer import Layer
@@ -34,12 +35,18 @@ class BufferConfig(FrozenModel):
 
     activation_bytes: Annotated[int, Field(ge=64, le=2**40)]
     word_bits: Annotated[int, Field(ge=1, le=64)]
-    compress_dram: bool
     index_bits: Annotated[int, Field(ge=1, le=16)]
     two_port: bool
     weight_fifo_words: Annotated[int, Field(ge=1, le=2**20)]
     accumulator_entries: Annotated[int, Field(ge=1, le=2**20)]
     psum_bits: Annotated[int, Field(ge=1, le=64)]
+
+
+class EncodingConfig(FrozenModel):
+    """Formats in DRAM; the SRAMs hold all words."""
+
+    weights: Literal["dense"]
+    activations: InDram
 
 
 class PPUConfig(FrozenModel):
@@ -58,7 +65,13 @@ class Config(FrozenModel):
     technology: str
     pe: PEConfig
     buffers: BufferConfig
+    encoding: EncodingConfig
     ppu: PPUConfig
+
+    @property
+    def operand_bits(self) -> tuple[int, int]:
+        """Bits of a weight and of an activation, without what stands beside them."""
+        return self.buffers.word_bits, self.buffers.word_bits
 
     @property
     def num_multipliers(self) -> int:
@@ -94,10 +107,16 @@ class Config(FrozenModel):
         return math.ceil(words * self.buffers.word_bits / 8)
 
     def dram_bytes(self, words: int, density: float) -> int:
-        """Bytes of activations in DRAM: all words, or the non-zeros with their zero runs where that is less."""
-        dense = self.stored_bytes(words, density)
-        entry_bits = self.buffers.word_bits + self.buffers.index_bits
-        return min(dense, math.ceil(words * density * entry_bits / 8)) if self.buffers.compress_dram else dense
+        """Bytes of activations in DRAM: all words, or less where their format has less.
+
+        Of zero runs the non-zeros with their runs, without the zeros that runs beyond their index store.
+        """
+        buffers, encoding, dense = self.buffers, self.encoding.activations, self.stored_bytes(words, density)
+        if encoding == "zero_run":
+            bits = words * density * (buffers.word_bits + buffers.index_bits)
+        else:
+            bits = bits_in_dram(encoding, words, words * density, buffers.word_bits)
+        return min(dense, math.ceil(bits / 8))
 
     def fits(self, layer: Layer, input_density: float, output_density: float) -> tuple[bool, bool]:
         """Whether inputs and outputs fit the SRAM together; where they do not, neither stays."""

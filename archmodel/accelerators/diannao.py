@@ -16,6 +16,7 @@ from archmodel.accelerators.context import Context
 from archmodel.accelerators.dot_operands import candidate_neurons, synapse_rows
 from archmodel.accelerators.output_blocks import Buffers, Positions
 from archmodel.accelerators.result import LayerResult
+from archmodel.accelerators.stored_tensors import DenseEncoding, Masks, Stored, all_dense
 from archmodel.config import FrozenModel
 from archmodel.errors import ResultError
 from archmodel.memory.energy import Component, Counts
@@ -50,6 +51,12 @@ class Config(FrozenModel):
     technology: str
     nfu: NFUConfig
     buffers: BufferConfig
+    encoding: DenseEncoding
+
+    @property
+    def operand_bits(self) -> tuple[int, int]:
+        """Bits of a weight and of an activation, without what stands beside them."""
+        return self.buffers.word_bits, self.buffers.word_bits
 
     @property
     def num_multipliers(self) -> int:
@@ -172,3 +179,7 @@ def block_outputs(config: Config, layer: Layer, weights: Values, image: Values) 
                 for taken in cycles:
                     outputs[block, at] += (synapses[block, taken] @ candidates[taken]).astype(np.int64)
     return outputs.reshape(layer.K, layer.P, layer.Q)
+
+def stored_tensors(config: Config, layer: Layer, masks: Masks, output_density: float) -> Stored:
+    """The operands in the formats that the file names."""
+    return all_dense(masks, *config.operand_bits)

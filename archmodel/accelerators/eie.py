@@ -8,6 +8,7 @@ The queues couple all columns of a batch, so a layer has no parts whose cycles a
 """
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
@@ -19,13 +20,15 @@ from archmodel.accelerators.eie_check import check
 from archmodel.accelerators.eie_config import Config
 from archmodel.accelerators.eie_expected import expected_work
 from archmodel.accelerators.result import LayerResult
+from archmodel.accelerators.stored_tensors import Masks, Stored, StoredTensor, all_dense
+from archmodel.encodings.sparse_encodings import InterleavedColumns
 from archmodel.kernels.column_queue import column_queue_cycles
 from archmodel.kernels.interleaved_columns import interleaved_entries, line_reads
 from archmodel.memory.dram import Stream
 from archmodel.network.layer import Layer
 from archmodel.operands.operands import Densities, Mask, Operands, effectual_macs
 
-__all__ = ["KINDS", "Config", "expect_layer", "run_layer"]
+__all__ = ["KINDS", "Config", "expect_layer", "run_layer", "stored_tensors"]
 
 KINDS = ("fc",)
 
@@ -158,3 +161,17 @@ def weight_streams(
     pointer_bits = num_pointers(config, layer, parts) * config.buffers.pointer_bits
     num_bytes = math.ceil((entry_bits + pointer_bits) / 8)
     return tuple(Stream("weight", "read", num_bytes, image) for image in range(fetches))
+
+def stored_tensors(config: Config, layer: Layer, masks: Masks, output_density: float) -> Stored:
+    """The operands in the formats that the file names."""
+    stored = all_dense(masks, *config.operand_bits)
+    if "weights" in masks:
+        matrix, buffers = masks["weights"][:, :, 0, 0], config.buffers
+        parts = tuple(matrix[rows.start : rows.stop] for rows in Batches.of(config, layer).rows)
+        codec = InterleavedColumns(config.pe.count, config.weights.index_bits, buffers.pointer_bits)
+        entries = [interleaved_entries(part, config.pe.count, config.weights.index_bits) for part in parts]
+        fullest = max(int(one.sum(axis=1, dtype=np.int64).max()) for one in entries)
+        if fullest >> buffers.pointer_bits:  # which the machine does not refuse
+            codec = replace(codec, pointer_bits=32)
+        stored["weights"] = StoredTensor(codec, config.weights.code_bits, parts)
+    return stored

@@ -61,6 +61,13 @@ class BufferConfig(FrozenModel):
     activation_bits: Annotated[int, Field(ge=1, le=64)]
 
 
+class EncodingConfig(FrozenModel):
+    """The columns that the PEs walk, of indices of shared weights; whole vectors."""
+
+    weights: Literal["interleaved_csc"]
+    activations: Literal["dense"]
+
+
 class Config(FrozenModel):
     """EIE (Han et al., ISCA 2016)."""
 
@@ -71,6 +78,7 @@ class Config(FrozenModel):
     pe: PEConfig
     weights: WeightConfig
     buffers: BufferConfig
+    encoding: EncodingConfig
 
     @model_validator(mode="after")
     def _rows_hold_whole_words(self) -> "Config":
@@ -87,6 +95,11 @@ class Config(FrozenModel):
             if row_bits % word_bits or row_bits > 8 * num_bytes:
                 raise ValueError(f"buffers.{key} = {row_bits}: must be a multiple of {word_bits}, at most its SRAM")
         return self
+
+    @property
+    def operand_bits(self) -> tuple[int, int]:
+        """Bits of the index of a shared weight and of an activation."""
+        return self.weights.code_bits, self.buffers.activation_bits
 
     @property
     def num_multipliers(self) -> int:

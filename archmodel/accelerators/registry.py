@@ -1,6 +1,7 @@
 """From a name to a machine: a configuration and the module that models it."""
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from importlib import import_module
 from importlib.util import find_spec
 from types import ModuleType
@@ -10,6 +11,7 @@ from archmodel import config
 from archmodel.accelerators import lowering, plug_in
 from archmodel.accelerators.context import Context
 from archmodel.accelerators.result import LayerResult
+from archmodel.accelerators.stored_tensors import Masks, Stored
 from archmodel.errors import ConfigError, WorkloadError, did_you_mean, show
 from archmodel.memory.energy import Component, Counts, area_mm2, energy_pj
 from archmodel.memory.technology import Technology, load_technology
@@ -59,6 +61,7 @@ class Machine:
     module: ModuleType
     technology: Technology
     precision: str | None = None  # what was asked for in the place of the widths of its file
+    precisions: Mapping[str, tuple[int, int]] = field(default_factory=dict)  # bits of weights and inputs by name
 
     @property
     def kinds(self) -> tuple[str, ...]:
@@ -86,6 +89,25 @@ class Machine:
     def fits(self, layer: Layer, input_density: float, output_density: float) -> tuple[bool, bool]:
         """Whether all inputs and all outputs of a layer fit the buffers."""
         return self.config.fits(lowering.stored_as(self.kinds, layer), input_density, output_density)
+
+    @property
+    def formats(self) -> dict[str, str]:
+        """Names of the formats of weights and inputs; ConfigError where the machine names none."""
+        encoding = getattr(self.config, "encoding", None)
+        if encoding is None or not hasattr(self.module, "stored_tensors"):
+            raise ConfigError(
+                f"{self.arch}: names no formats of its operands; allowed: machines with [encoding] and stored_tensors"
+            )
+        with plug_in.errors_of(self.module, f"{self.model}: encoding"):
+            return {"weights": encoding.weights, "inputs": encoding.activations}
+
+    def stored_tensors(self, layer: Layer, masks: Masks, output_density: float) -> Stored:
+        """Operands of a layer in these formats, of those that are known; none of a layer that is lowered."""
+        if not self.formats or layer.kind not in self.kinds:
+            return {}
+        with plug_in.errors_of(self.module, f"{self.model}: layer {show(layer.name)}"):
+            stored: Stored = self.module.stored_tensors(self.config, layer, masks, output_density)
+        return stored
 
     def run_layer(self, layer: Layer, operands: Operands, context: Context) -> LayerResult:
         """Cycles and counts of a layer: all its units when `context.fidelity` is exact, a sample when it is sampled."""
@@ -150,16 +172,18 @@ def load_machine(
     else:
         module = built_in(model, where)
     checked = config.checked(data, source, module.Config, assignments if precision is None else (), option)
+    widths = {}
     for name, changes in known.items():  # a mistake in any of them is one of the file
         place, own = f"{source} [precisions.{name}]", assignments if name == precision else ()
         other = config.checked(config.merged(data, changes), place, module.Config, own, option)
+        widths[name] = getattr(other, "operand_bits", (0, 0))
         checked = other if name == precision else checked
     with plug_in.errors_of(module, where):
         missing = [name for name in REQUIRED if not hasattr(checked, name)]
     if missing:
         raise ConfigError(f"{where}: Config lacks {', '.join(missing)}; it needs {', '.join(REQUIRED)}")
     node = load_technology(checked.technology if technology is None else technology)
-    return Machine(source_name(name_or_path), str(model), checked, module, node, precision)
+    return Machine(source_name(name_or_path), str(model), checked, module, node, precision, widths)
 
 
 def unknown_precision(name_or_path: str, precision: str, known: list[str]) -> ConfigError:

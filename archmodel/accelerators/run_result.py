@@ -31,6 +31,7 @@ class RunResult:
     seeds: SeedRuns | None = None  # where several placements of the zeros were run
     provenance: Mapping[str, str] = field(default_factory=dict)  # versions
     wall_s: float = 0.0
+    words: str = field(default="", compare=False)  # how the network's differ from the machine's; not in a file
 
     @property
     def machine(self) -> str:
@@ -88,6 +89,7 @@ class RunResult:
             "provenance": dict(self.provenance),
             "skipped": list(self.skipped),
             "unsupported": list(self.unsupported),
+            "words": self.words,
             "area_mm2": sum(self.area_mm2.values()) if self.area_mm2 else None,
             "area_by_component_mm2": dict(self.area_mm2),
             "totals": totals(self.layers, self.clock_hz),

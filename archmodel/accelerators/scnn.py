@@ -8,21 +8,25 @@ halos with their neighbours, and their PPUs drain the outputs while the next gro
 
 from functools import partial
 
+import numpy as np
+
 from archmodel.accelerators import scnn_fc
 from archmodel.accelerators.context import Context
 from archmodel.accelerators.planar import unfold_inputs, unfold_weights, unit_stride
 from archmodel.accelerators.result import LayerResult
+from archmodel.accelerators.scnn_cells import Cells
 from archmodel.accelerators.scnn_check import check_conv
 from archmodel.accelerators.scnn_config import Config
 from archmodel.accelerators.scnn_conv import compress_parts, compress_weights
 from archmodel.accelerators.scnn_expected import expect_layer
+from archmodel.accelerators.scnn_stored import stored_tensors
 from archmodel.accelerators.scnn_tally import Counts, Tally, nonzero_pairs
 from archmodel.accelerators.scnn_tiling import cut_layer, fits_iaram
 from archmodel.accelerators.scnn_walk import run_parts
 from archmodel.network.layer import Layer
 from archmodel.operands.operands import Operands, effectual_macs
 
-__all__ = ["KINDS", "Config", "expect_layer", "run_layer"]
+__all__ = ["KINDS", "Config", "expect_layer", "run_layer", "stored_tensors"]
 
 KINDS = ("conv", "fc")
 
@@ -39,10 +43,12 @@ def run_layer(config: Config, layer: Layer, operands: Operands, context: Context
     stored = config.stored(operands)
     planes = [unfold_inputs(layer, conv, image) for image in stored.inputs]
     cut = cut_layer(config, layer.name, conv, operands.output_density, partial(fits_iaram, config, planes))
-    weights = compress_weights(config, conv, unfold_weights(layer, conv, stored.weights), cut.Kc, context)
+    kernels = unfold_weights(layer, conv, stored.weights)
+    weights = compress_weights(config, conv, kernels, cut.Kc, context)
     pairs = context.start(lambda: nonzero_pairs(layer, conv, operands))
     effectual = context.start(lambda: effectual_macs(layer, operands))
-    tally = Tally(config, conv, cut)
+    nonzero_weights = [int(np.count_nonzero(group)) for group in np.split(kernels, conv.groups)]
+    tally = Tally(config, Cells.of(layer, conv), cut, nonzero_weights)
     for images in [planes] if context.sampled else [[plane] for plane in planes]:
         parts = [part for plane in images for part in compress_parts(config, conv, cut, weights, plane, context)]
         for part, of_part in zip(parts, run_parts(config, layer.name, conv, parts, context), strict=True):

@@ -70,6 +70,20 @@ class Cells:
         """Phases of rows and of columns."""
         return [(v, h) for v in range(self.rows.taps.shape[0]) for h in range(self.columns.taps.shape[0])]
 
+    @property
+    def weight_words(self) -> int:
+        """Weights of a conv group."""
+        taps = int(self.rows.taps.sum()) * int(self.columns.taps.sum())
+        return self.conv.K // self.conv.groups * self.channels * taps
+
+    def input_words(self, sub_plane: SubPlane) -> int:
+        """Inputs of a conv group in a sub-plane."""
+        held = (
+            self.rows.inputs[:, sub_plane.top : sub_plane.top + sub_plane.height],
+            self.columns.inputs[:, sub_plane.left : sub_plane.left + sub_plane.width],
+        )
+        return self.channels * int(held[0].sum()) * int(held[1].sum())
+
     def kernel(self, phase: tuple[int, int], num_kernels: int, Kc: int, order: WeightOrder) -> Float64:
         """1 in the cells of a block that hold a weight, of a group with `num_kernels` of Kc kernels.  float64[cells]"""
         taps = np.outer(self.rows.taps[phase[0]], self.columns.taps[phase[1]]).astype(float)

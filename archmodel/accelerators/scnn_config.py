@@ -10,6 +10,7 @@ from pydantic import Field, model_validator
 
 from archmodel.accelerators.cartesian import BankHash, WeightOrder
 from archmodel.accelerators.planar import tilings, unit_stride
+from archmodel.accelerators.stored_tensors import InDram, bits_in_dram
 from archmodel.config import FrozenModel
 from archmodel.memory.energy import Component
 from archmodel.network.layer import Layer
@@ -112,6 +113,13 @@ class CompressionConfig(FrozenModel):
         return 2**self.index_bits - 1
 
 
+class EncodingConfig(FrozenModel):
+    """Formats in DRAM. On chip and in the datapath an operand has zero runs, or is dense if it is not compressed."""
+
+    weights: InDram
+    activations: InDram
+
+
 class PPUConfig(FrozenModel):
     """The post-processing unit: halo exchange, activation function, compression of the outputs."""
 
@@ -132,13 +140,26 @@ class Config(FrozenModel):
     weight_fifo: WeightFifoConfig
     buffers: BufferConfig
     compression: CompressionConfig
+    encoding: EncodingConfig
     ppu: PPUConfig
+
+    @model_validator(mode="after")
+    def _a_dense_operand_has_no_format(self) -> "Config":
+        for operand in ("weights", "activations"):
+            if not getattr(self.compression, f"sparse_{operand}") and getattr(self.encoding, operand) != "dense":
+                raise ValueError(f"compression.sparse_{operand} = false: encoding.{operand} must be 'dense'")
+        return self
 
     @model_validator(mode="after")
     def _barrier_without_fifo(self) -> "Config":
         if self.pe.barrier == "channel" and self.weight_fifo.broadcast == "fifo":
             raise ValueError("pe.barrier = 'channel': needs weight_fifo.broadcast = 'ideal'")
         return self
+
+    @property
+    def operand_bits(self) -> tuple[int, int]:
+        """Bits of a weight and of an activation, without what stands beside them."""
+        return self.compression.data_bits, self.compression.data_bits
 
     @property
     def num_multipliers(self) -> int:
@@ -187,6 +208,25 @@ class Config(FrozenModel):
         """Bytes of a feature map as it is stored: its non-zeros with their zero runs, or all of it."""
         compression = self.compression
         return math.ceil(compression.stored_activations(words, density) * compression.activation_bits / 8)
+
+    def weight_dram_bits(self, entries: float, words: float, nonzeros: float) -> float:
+        """Bits in DRAM of weights that are so many entries on chip."""
+        compression, encoding = self.compression, self.encoding.weights
+        if encoding == "zero_run" or not compression.sparse_weights:
+            return entries * compression.weight_bits
+        return bits_in_dram(encoding, words, nonzeros, compression.data_bits)
+
+    def activation_dram_bits(self, entries: float, words: float, nonzeros: float) -> float:
+        """Bits in DRAM of activations that are so many entries on chip."""
+        compression, encoding = self.compression, self.encoding.activations
+        if encoding == "zero_run" or not compression.sparse_activations:
+            return entries * compression.activation_bits
+        return bits_in_dram(encoding, words, nonzeros, compression.data_bits)
+
+    def output_dram_bits(self, words: int, density: float) -> float:
+        """Expected bits in DRAM of outputs."""
+        entries = self.compression.stored_activations(words, density)
+        return self.activation_dram_bits(entries, words, words * density)
 
     def stored(self, operands: Operands) -> Operands:
         """The masks of what is stored and multiplied: a dense operand has no zeros."""

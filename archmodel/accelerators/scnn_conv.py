@@ -59,13 +59,17 @@ class GroupWork:
 
 @dataclass(frozen=True)
 class Part:
-    """One conv group on one sub-plane: compressed operands, and the accumulators that their products meet in."""
+    """One conv group on one sub-plane: compressed operands, and the accumulators that their products meet in.
+
+    nonzeros : activations that are not zero
+    """
 
     sub_plane: SubPlane
     conv_group: int
     weights: Blocks
     activations: Blocks
     accumulators: Accumulators
+    nonzeros: int
 
 
 def compress_weights(
@@ -97,7 +101,8 @@ def compress_parts(
         sub_plane, group = task
         tiles = tile_masks(sub_plane, plane[group * channels : (group + 1) * channels], config.pe.rows, config.pe.cols)
         activations = Blocks.compress(tiles, (channels, config.pe.num_pes), config.compression.longest_run)
-        return Part(sub_plane, group, weights[group], activations, accumulators_of(config, conv, cut, sub_plane))
+        accumulators, nonzeros = accumulators_of(config, conv, cut, sub_plane), int(np.count_nonzero(tiles))
+        return Part(sub_plane, group, weights[group], activations, accumulators, nonzeros)
 
     return context.run(compress, [(sub, group) for sub in cut.tiling.sub_planes() for group in range(conv.groups)])
 

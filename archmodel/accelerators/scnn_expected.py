@@ -52,7 +52,7 @@ def expect_layer(config: Config, layer: Layer, densities: Densities, context: Co
         parts += [known[tiles, kept]] * conv.groups
     counts = np.stack([whole(column, upwards=True) for column in np.array([part.counts for part in parts]).T], axis=1)
     works = group_works([part.groups for part in parts])
-    tally = Tally(config, conv, cut)
+    tally = Tally(config, cells, cut, [cells.weight_words * densities.weight_density] * conv.groups)
     for index, (of_part, work) in enumerate(zip(counts.tolist(), works, strict=True)):
         sub_plane, conv_group = sub_planes[index // conv.groups], index % conv.groups
         tally.add(Counts(sub_plane, conv_group, weights.num_groups, *of_part), work, densities.output_density, context)
@@ -121,6 +121,10 @@ class RandomInputs:
             for phase in self.cells.phases
         ]
 
+    def words(self, tall: Pattern, wide: Pattern) -> float:
+        """Inputs of a channel, all phases, of a PE with these rows and columns."""
+        return sum(float(self.cells.tile(tall, wide, phase).sum()) for phase in self.cells.phases)
+
     def fit(self, tiling: PlanarTiling, most_entries: int) -> bool:
         """Whether no PE is expected to store more than `most_entries` of a tile of all channels, for any image.
 
@@ -131,7 +135,7 @@ class RandomInputs:
             rows, columns = (Counter(patterns).items() for patterns in self.tiles(sub_plane))
             kinds.update({(tall, wide): one * other for tall, one in rows for wide, other in columns})
         channels = self.cells.channels * self.cells.conv.groups
-        fullest = max(sum(self.cells.tile(*kind, phase).sum() for phase in self.cells.phases) for kind in kinds)
+        fullest = max(self.words(*kind) for kind in kinds)
         if fullest * channels * self.stored_density > most_entries:
             return False
         log_chance = 0.0
@@ -190,6 +194,7 @@ def expect_part(
     entries = np.array([[block.entries.mean for block in kind] for kind in weights.blocks])
     passes = np.array([[block.mean_passes(config.fifo[0]) for block in kind] for kind in weights.blocks])
     stored = np.array([[block.entries.mean for block in kind] for kind in activations])
+    words = np.array([inputs.words(*kind) for kind in kinds])
     fetched = np.array([[block.vectors.mean for block in kind] for kind in activations])
     issued = summed(entries, stored)
     counts = (
@@ -199,6 +204,7 @@ def expect_part(
         issued * kept,
         summed(passes, stored),
         summed(entries, fetched),
+        channels * float(num_pes @ words) * inputs.densities.input_density,
     )
     fills = Fills.of(numbers, weights.blocks), Fills.of(num_pes, activations)
     queues = random_queues(*fills, banks.times(kept), config.pe.queue_depth)

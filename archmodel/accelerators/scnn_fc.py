@@ -48,7 +48,10 @@ class Round:
 
 @dataclass(frozen=True)
 class RoundWork:
-    """What the PEs did in a round; `work` has a row for each PE with neurons."""
+    """What the PEs did in a round; `work` has a row for each PE with neurons.
+
+    nonzero_inputs, nonzero_weights : without explicit zeros
+    """
 
     work: GroupWork
     stored_inputs: int
@@ -56,6 +59,8 @@ class RoundWork:
     input_reads: int
     issued: int
     weight_reads: int
+    nonzero_inputs: int
+    nonzero_weights: int
 
 
 def rounds_of(config: Config, layer: Layer, batch: int) -> list[Round]:
@@ -105,6 +110,7 @@ def run_round(config: Config, round_: Round, operands: Operands, context: Contex
     rotate = round_.accumulators.rotates and pe.F <= WEIGHTS_PER_STEP
     activation_ptr, activation_codes = activation_vectors(activations, round_.accumulators, pe.I, rotate)
     banks = np.zeros((1, 1), np.uint8) if rotate else round_.accumulators.banks()[np.newaxis]
+    nonzero_inputs = int(np.count_nonzero(operands.inputs[round_.images]))
     met = np.flatnonzero(activations.num_entries[:, 0])
     met = met if met.size else np.zeros(1, np.int64)  # the kernel takes at least one channel
     activation_ptr = activation_ptr[met]
@@ -126,15 +132,17 @@ def run_round(config: Config, round_: Round, operands: Operands, context: Contex
             int(num_column_entries(rows[first : first + round_.per_pe], longest_run))
             for first in range(0, rows.shape[0], round_.per_pe)
         )
-        return RoundWork(work, int(entries.sum()), num_stored, *reads)
+        nonzeros = nonzero_inputs, int(np.count_nonzero(rows))
+        return RoundWork(work, int(entries.sum()), num_stored, *reads, *nonzeros)
 
     chunks = [range(first, min(first + PES_PER_TASK, num_busy)) for first in range(0, num_busy, PES_PER_TASK)]
     walked = context.run(walk, chunks)
-    summed = ("stored_weights", "input_reads", "issued", "weight_reads")
+    summed = ("stored_weights", "input_reads", "issued", "weight_reads", "nonzero_weights")
     return RoundWork(
-        GroupWork.join([part.work for part in walked]),
-        walked[0].stored_inputs,
-        *(sum(getattr(part, name) for part in walked) for name in summed),
+        work=GroupWork.join([part.work for part in walked]),
+        stored_inputs=walked[0].stored_inputs,
+        nonzero_inputs=nonzero_inputs,
+        **{name: sum(getattr(part, name) for part in walked) for name in summed},
     )
 
 
@@ -216,16 +224,20 @@ def fc_streams(
     context: Context,
 ) -> tuple[Stream, ...]:
     """Weights of every round; inputs and outputs with the first round of each set of images."""
-    bits = config.compression
     streams = []
     for tile, (round_, work) in enumerate(zip(rounds, works, strict=True)):
-        streams.append(Stream("weight", "read", math.ceil(work.stored_weights * bits.weight_bits / 8), tile))
+        neurons = min(layer.K - round_.first_neuron, round_.per_pe * config.pe.num_pes)
+        weights = config.weight_dram_bits(work.stored_weights, neurons * layer.C, work.nonzero_weights)
+        streams.append(Stream("weight", "read", math.ceil(weights / 8), tile))
         if round_.first_neuron == 0:
-            outputs = bits.stored_activations(round_.num_images * layer.K, output_density)
+            inputs = config.activation_dram_bits(
+                work.stored_inputs, round_.num_images * layer.C, work.nonzero_inputs
+            )
+            outputs = config.output_dram_bits(round_.num_images * layer.K, output_density)
             if not context.input_on_chip:
-                streams.append(Stream("input", "read", math.ceil(work.stored_inputs * bits.activation_bits / 8), tile))
+                streams.append(Stream("input", "read", math.ceil(inputs / 8), tile))
             if not context.output_on_chip:
-                streams.append(Stream("output", "write", math.ceil(outputs * bits.activation_bits / 8), tile))
+                streams.append(Stream("output", "write", math.ceil(outputs / 8), tile))
     return tuple(stream for stream in streams if stream.num_bytes)
 
 

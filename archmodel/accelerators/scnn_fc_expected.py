@@ -54,6 +54,8 @@ def expect_round(
         used * inputs.entries.mean,
         weights * inputs.entries.mean,
         weights * inputs.vectors.mean,
+        layer.C * round_.num_images * densities.input_density,
+        layer.C * neurons * densities.weight_density,
     )
     banks = Banks.of(round_.accumulators, np.ones(1), np.ones(round_.num_images))
     fills = Fills.of(num_pes, [[block] for block in blocks]), Fills.of(np.ones(1, np.int64), [[inputs]])

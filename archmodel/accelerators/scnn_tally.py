@@ -2,6 +2,7 @@
 
 import math
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -19,6 +20,7 @@ from archmodel.accelerators.planar import (
     unfold_weights,
 )
 from archmodel.accelerators.result import LayerResult
+from archmodel.accelerators.scnn_cells import Cells
 from archmodel.accelerators.scnn_config import Config
 from archmodel.accelerators.scnn_conv import GroupWork, Part, products_in_range
 from archmodel.accelerators.scnn_tiling import Cut
@@ -32,7 +34,7 @@ class Counts:
     """What one conv group on one sub-plane stores, fetches and multiplies, measured or expected.
 
     num_groups : output groups; accumulated : products that reach the accumulators; input_reads, weight_reads : entries
-    fetched from the IARAMs and from the weight FIFOs
+    fetched from the IARAMs and from the weight FIFOs; nonzero_activations : without explicit zeros
     """
 
     sub_plane: SubPlane
@@ -44,6 +46,7 @@ class Counts:
     accumulated: int
     input_reads: int
     weight_reads: int
+    nonzero_activations: int
 
     @classmethod
     def of(cls, config: Config, conv: UnitStrideConv, part: Part) -> "Counts":
@@ -64,16 +67,21 @@ class Counts:
             accumulated=issued if pe.out_of_range == "accumulate" else products_in_range(config, conv, part),
             input_reads=int(passes.sum(axis=0) @ activation_words),
             weight_reads=int(weight_words @ activations.num_vectors(pe.I).sum(axis=1)),
+            nonzero_activations=part.nonzeros,
         )
 
 
 @dataclass
 class Tally:
-    """Sums over the parts of a layer, added in the order of their execution."""
+    """Sums over the parts of a layer, added in the order of their execution.
+
+    nonzero_weights : of each conv group
+    """
 
     config: Config
-    conv: UnitStrideConv
+    cells: Cells
     cut: Cut
+    nonzero_weights: Sequence[float]
     works: list[GroupWork] = field(default_factory=list)
     ends: list[tuple[Int64, Int64]] = field(default_factory=list)  # spans at the ends of a sampled layer's interval
     drains: list[Int64] = field(default_factory=list)
@@ -84,6 +92,11 @@ class Tally:
     read: Counter[str] = field(default_factory=Counter)
     written: Counter[str] = field(default_factory=Counter)
     streams: list[Stream] = field(default_factory=list)
+
+    @property
+    def conv(self) -> UnitStrideConv:
+        """The layer as the PEs see it."""
+        return self.cells.conv
 
     def add(self, part: Counts, work: GroupWork, output_density: float, context: Context) -> None:
         """Account one part; the last conv group of a sub-plane completes a temporal tile."""
@@ -138,20 +151,24 @@ class Tally:
         self.written["oaram"] += math.ceil(self.config.compression.stored_activations(outputs, output_density))
 
     def _add_streams(self, part: Counts, output_density: float, context: Context) -> None:
-        bits = self.config.compression
+        config, cells = self.config, self.cells
         channels = self.conv.K // self.conv.groups
         psums = channels * halo_outputs(self.conv, part.sub_plane) if self.cut.through_dram else 0
-        outputs = bits.stored_activations(channels * owned_outputs(self.conv, part.sub_plane), output_density)
+        nonzeros = self.nonzero_weights[part.conv_group]
+        weights = config.weight_dram_bits(part.stored_weights, cells.weight_words, nonzeros)
+        inputs = config.activation_dram_bits(
+            part.stored_activations, cells.input_words(part.sub_plane), part.nonzero_activations
+        )
+        outputs = config.output_dram_bits(channels * owned_outputs(self.conv, part.sub_plane), output_density)
         moved = [
-            Stream("weight", "read", _bytes(part.stored_weights * bits.weight_bits), self.num_tiles),
-            Stream("psum", "write", _bytes(psums * bits.psum_bits), self.num_tiles),
-            Stream("psum", "read", _bytes(psums * bits.psum_bits), self.num_tiles),
+            Stream("weight", "read", _bytes(weights), self.num_tiles),
+            Stream("psum", "write", _bytes(psums * config.compression.psum_bits), self.num_tiles),
+            Stream("psum", "read", _bytes(psums * config.compression.psum_bits), self.num_tiles),
         ]
         if not context.input_on_chip:
-            num_bytes = _bytes(part.stored_activations * bits.activation_bits)
-            moved.append(Stream("input", "read", num_bytes, self.num_tiles))
+            moved.append(Stream("input", "read", _bytes(inputs), self.num_tiles))
         if not context.output_on_chip:
-            moved.append(Stream("output", "write", _bytes(outputs * bits.activation_bits), self.num_tiles))
+            moved.append(Stream("output", "write", _bytes(outputs), self.num_tiles))
         self.streams += [stream for stream in moved if stream.num_bytes]
 
     def _exposed_drain(self, spans: list[Int64]) -> list[Int64]:

@@ -13,6 +13,7 @@ import numpy.typing as npt
 from archmodel.accelerators.account import layer_account
 from archmodel.accelerators.context import Context, layer_cycles, layer_phases
 from archmodel.accelerators.result import LayerResult
+from archmodel.accelerators.stored_tensors import Masks, Stored, all_dense
 from archmodel.accelerators.systolic_check import check
 from archmodel.accelerators.systolic_config import BytesPerS, Config
 from archmodel.accelerators.systolic_tiles import Tiling
@@ -22,7 +23,7 @@ from archmodel.memory.transfers import Memory, Phases, Transfers
 from archmodel.network.layer import Layer
 from archmodel.operands.operands import Densities, Operands, effectual_macs
 
-__all__ = ["KINDS", "Config", "expect_layer", "run_layer"]
+__all__ = ["KINDS", "Config", "expect_layer", "run_layer", "stored_tensors"]
 
 KINDS = ("conv", "fc")
 TICKS = 1024  # of a cycle, in which arrivals are counted: a tile of a small array takes a fraction of a cycle
@@ -183,3 +184,7 @@ def actions(config: Config, tiling: Tiling, streams: tuple[Stream, ...], issued:
     read["activation_buffer"] = layer.groups * tiling.positions * tiling.depth * tiling.window_uses + moved["output"]
     written["activation_buffer"] = outputs + moved["input"]
     return {"words_read": read, "words_written": written, "operations": operations}
+
+def stored_tensors(config: Config, layer: Layer, masks: Masks, output_density: float) -> Stored:
+    """The operands in the formats that the file names."""
+    return all_dense(masks, *config.operand_bits)

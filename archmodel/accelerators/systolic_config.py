@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from archmodel.accelerators.stored_tensors import DenseEncoding
 from archmodel.config import FrozenModel
 from archmodel.memory.energy import Component
 from archmodel.network.layer import Layer
@@ -102,6 +103,7 @@ class Config(FrozenModel):
     weights: WeightConfig
     activations: ActivationConfig
     accumulators: AccumulatorConfig
+    encoding: DenseEncoding
 
     @model_validator(mode="after")
     def _a_pe_takes_its_operands(self) -> "Config":
@@ -110,6 +112,11 @@ class Config(FrozenModel):
             if getattr(self, key) != bits:
                 raise ValueError(f"pe.kind = '{self.pe.kind}': {key} must be {bits}, not {getattr(self, key)}")
         return self
+
+    @property
+    def operand_bits(self) -> tuple[int, int]:
+        """Bits of a weight and of an activation, without what stands beside them."""
+        return self.weight_bits, self.input_bits
 
     @property
     def num_multipliers(self) -> int:

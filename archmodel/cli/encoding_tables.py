@@ -36,8 +36,15 @@ def print_operand(out: "Console", found: "Inspection", operand: str) -> None:
     if totals is not None:
         rows.append(row("total", {name: totals[name] for name in formats}, formats))
     headings = ["layer", "smallest", *formats]
+    if found.arch is not None:
+        headings.insert(NUM_TEXTS, found.arch)
+        stored = {layer.name: layer.as_dict() for layer in found.layers} | {"total": found.totals}
+        for cells in rows:
+            num_bytes = stored[cells[0]][f"{operand}_stored_bytes"]
+            cells.insert(NUM_TEXTS, "" if num_bytes is None else f"{num_bytes / KIB:,.1f}")
     count = num_fitting(out, headings, rows)
-    print_wrapped(out, f"{operand}s, KiB of {found.word_bits}-bit words by format")
+    bits = found.encoding_bits[operand]
+    print_wrapped(out, f"{operand}s, KiB of {bits}-bit words by format{as_stored(found, operand)}")
     cut = [cells[:count] for cells in rows]
     print_columns(
         out, headings[:count], cut, num_texts=NUM_TEXTS, flexible=(), num_bold=0 if totals is None else 1
@@ -47,6 +54,11 @@ def print_operand(out: "Console", found: "Inspection", operand: str) -> None:
         print_wrapped(out, f"every layer in its smallest format: {totals['smallest'] / KIB:,.1f} KiB, {share}")
     if count < len(headings):
         print_wrapped(out, left_out_line(headings[count:]))
+
+
+def as_stored(found: "Inspection", operand: str) -> str:
+    """`; scnn: its zero_run`."""
+    return "" if found.arch is None else f"; {found.arch}: its {found.formats[f'{operand}s']}"
 
 
 def row(name: str, encodings: Mapping[str, int], formats: list[str]) -> list[str]:

@@ -30,8 +30,10 @@ NUM_TEXTS = 2  # columns that are no numbers
 @click.command()
 @click.argument("net")
 @operand_options()
-@click.option("--bits", default=WORD_BITS, show_default=True, metavar="N", help="Of a word, for the bytes.")
+@click.option("--bits", type=int, metavar="N",
+              help=f"Of a word, for the bytes; by default those of a quantized network's weights, else {WORD_BITS}.")
 @click.option("--encodings", is_flag=True, help="Bytes of weights and inputs in formats that skip zeros.")
+@click.option("--arch", metavar="NAME", help="With --encodings: also as that machine stores them, and all as wide.")
 @click.option("-o", "--output", metavar="FILE.png|.svg|.pdf", help="Draw densities and MACs of every layer.")
 @json_option
 def inspect(net: str, output: str | None, as_json: bool, **arguments: Any) -> None:
@@ -43,6 +45,7 @@ def inspect(net: str, output: str | None, as_json: bool, **arguments: Any) -> No
     \b
     archmodel inspect vgg16
     archmodel inspect vgg16 --encodings --layers 'fc*'
+    archmodel inspect vgg16 --encodings --arch scnn
     archmodel inspect model.onnx --activations density=0.4 -o densities.png
     """
     from pathlib import Path
@@ -77,7 +80,7 @@ class Column(NamedTuple):
     meaning: str = ""
 
 
-def columns(word_bits: int) -> list[Column]:
+def columns(word_bits: int, words: str) -> list[Column]:
     """All of them, those that a narrow terminal does without on the right."""
     return [
         Column("layer"),
@@ -89,7 +92,7 @@ def columns(word_bits: int) -> list[Column]:
         Column("effectual", "effectual: MACs of two non-zeros, and these in % of all"),
         Column("%"),
         Column("weights", "weights: words"),
-        Column("w KiB", f"KiB: of {word_bits}-bit words, zeros included, no biases"),
+        Column("w KiB", f"KiB: of {word_bits}-bit words{words and f', {words}'}, zeros included, no biases"),
         Column("in KiB"),
         Column("input", "input: C x H x W of one image"),
         Column("K"),
@@ -102,7 +105,7 @@ def print_inspection(out: "Console", found: "Inspection") -> None:
     from archmodel.cli.show import origin_lines
     from archmodel.cli.tables import gap_lines
 
-    shown = columns(found.word_bits)
+    shown = columns(found.word_bits, found.words)
     rows = [layer_row(layer.as_dict()) for layer in found.layers]
     kinds = found.kinds
     if len(kinds) > 1:

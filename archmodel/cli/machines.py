@@ -127,7 +127,7 @@ def limit(row: Row) -> str:
 def print_machines(runs: Sequence["RunResult"], rows: Sequence[Row], without: Sequence[str] = ()) -> None:
     """One line for each machine, then what to know when they are compared; `without`: machines that ran nothing."""
     from archmodel.cli.compare import print_columns
-    from archmodel.cli.tables import captured_lines
+    from archmodel.cli.tables import captured_lines, word_lines
 
     out, first, shown = console(), runs[0], columns()
     ran_fewer = fewer_layers(rows)
@@ -143,7 +143,7 @@ def print_machines(runs: Sequence["RunResult"], rows: Sequence[Row], without: Se
     machines += f", {first.config['precision']}" if "precision" in first.config else ""
     print_wrapped(out, f"{first.net} on {machines}, {first.fidelity}, batch {first.batch}{placed}, {memory}")
     print_columns(out, headings[:count], [line[:count] for line in lines], num_texts=2, flexible=())
-    for line in (*notes(rows, ran_fewer), *captured_lines(first)):
+    for line in (*notes(rows, ran_fewer), *word_lines(runs), *captured_lines(first)):
         print_wrapped(out, line)
     if without:
         print_wrapped(out, f"none of the layers runs on {', '.join(without)}")

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("net", metavar="MODEL")
 @click.option("--to", required=True, metavar="FORM",
-              help="int16, int8, int4, ternary, binary, fp16, or shared8, shared5, shared4: indices of a code book.")
+              help="int16, int8, int4, ternary, binary, fp16, bf16, or"
+              " shared8, shared5, shared4: indices of a code book.")
 @click.option("--per", default="tensor", show_default=True, metavar="PART",
               help="Scales of the integers: tensor; channel, one for each output channel.")
 @click.option("--affine", is_flag=True, help="Integers over the range of the weights, with a zero point.")
@@ -45,12 +46,31 @@ def print_quantized(made: "QuantizedNetwork") -> None:
         texts = [decibels(of), str(of["distinct_codes"]), str(of["bits"])] if "bits" in of else ["", "", ""]
         return [*texts, f"{of['zeros_made']:,}", *sizes]
 
-    floats = "; the file has floats of the values that codes stand for" if made.output.endswith(".onnx") else ""
     lines = [
-        f"{'quantized':12} {made.form}{floats}",
+        f"{'quantized':12} {made.form}{in_the_file(made)}",
+        *narrow_lines(made),
         f"{'columns':12} dB: signal to noise; codes: different ones; zeros: made by it; before, after: KiB",
     ]
     print_changed(made, ["dB", "codes", "bits", "zeros", "before", "after"], row, lines)
+
+
+def in_the_file(made: "QuantizedNetwork") -> str:
+    """What an ONNX file has in the place of codes."""
+    if not made.output.endswith(".onnx"):
+        return ""
+    if made.is_narrow:
+        return "; the file has floats of 16 bits, and a Cast behind them"
+    return "; the file has floats of the values that codes stand for"
+
+
+def narrow_lines(made: "QuantizedNetwork") -> list[str]:
+    """What did not fit the range of floats of 16 bits."""
+    if not made.is_narrow:
+        return []
+    totals = made.totals
+    beyond = f"{totals['overflows']:,} beyond the largest, which they became"
+    tiny = f"{totals['underflows']:,} below the smallest normal lost bits, {totals['zeros_made']:,} became zero"
+    return [f"{'range':12} {beyond}; {tiny}"]
 
 
 def decibels(layer: dict[str, Any]) -> str:

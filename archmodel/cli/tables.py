@@ -216,7 +216,7 @@ def summary(run: RunResult, headings: Sequence[str], width: int) -> list[str]:
     ]
     if run.speedup is not None and run.baseline is not None:
         lines.insert(1, f"speed-up     {run.speedup:.2f}x over {run.baseline.arch}, {seconds(run.baseline.time_s)}")
-    lines += [*gap_lines(run.unsupported), *zeros_lines(run, width), *seed_lines(run)]
+    lines += [*word_lines([run]), *gap_lines(run.unsupported), *zeros_lines(run, width), *seed_lines(run)]
     if all(layer.checked for layer in run.layers):
         lines.append("check        outputs of the modelled dataflow equal the reference, bit for bit")
         found = [layer.origins["check"] for layer in run.layers if "check" in layer.origins]
@@ -230,6 +230,11 @@ def summary(run: RunResult, headings: Sequence[str], width: int) -> list[str]:
             if others:
                 lines.append(INDENT + one_line(f"not compared: {others}", 2 * SHOWN_CHARACTERS))
     return [*lines, f"simulated    in {seconds(run.wall_s)}"]
+
+
+def word_lines(runs: Sequence[RunResult]) -> list[str]:
+    """Where a quantized network's words are not those of a machine."""
+    return [f"words        {run.words}" for run in runs if run.words]
 
 
 def gap_lines(left_out: Sequence[str]) -> list[str]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from archmodel.encodings.cell_encodings import Bitmask, Coordinate, Dense
+from archmodel.encodings.cell_encodings import Bitmask, Coordinate, Dense, ZeroFreeBricks
 from archmodel.encodings.codec import AnyArray, Cells, Codec, Encoded, cells_of, check_tensor, index_width
 from archmodel.encodings.entropy_codes import Huffman, HuffmanZeroRun, Zlib
 from archmodel.encodings.sparse_encodings import CompressedSparse, InterleavedColumns, ZeroRun
@@ -25,8 +25,14 @@ CODECS: Mapping[str, Codec] = {
     "huffman": Huffman(),
     "huffman_zero_run": HuffmanZeroRun(),
     "zlib": Zlib(),
+    "zlib_4k": Zlib(window_bytes=4096),
     "zlib_zvc": Zlib(Bitmask(window=32)),
 }
+MACHINE_CODECS: Mapping[str, Codec] = {  # whose sizes say something about the machine only
+    "step_index": ZeroRun(index_bits=8, restart="row"),
+    "zfnaf": ZeroFreeBricks(),
+}
+CATALOGUE: Mapping[str, Codec] = {**CODECS, **MACHINE_CODECS}
 
 
 @dataclass(frozen=True)

@@ -87,11 +87,21 @@ class HuffmanZeroRun(Codec):
 
 @dataclass(frozen=True)
 class Zlib(Codec):
-    """The parts of another format, each as a zlib stream (RFC 1950) of level 6."""
+    """The parts of another format, each as a zlib stream (RFC 1950) of level 6, or as one for every window of bytes.
+
+    A window is compressed without a look at the others, so that it can be read alone. Streams follow each other: each
+    says itself where it ends.
+    """
 
     stored: Codec = field(default_factory=Dense)
+    window_bytes: int | None = None
     needs_values: ClassVar[bool] = True
     makes_stream: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        """Refuse a window without bytes."""
+        if self.window_bytes is not None and self.window_bytes < 1:
+            raise WorkloadError(f"encoding: windows of {self.window_bytes} bytes; allowed: 1 or more, or None for all")
 
     def part_bytes(self, cells: Cells) -> dict[str, int]:
         """As Codec: what zlib makes of the bytes is known only then."""
@@ -99,11 +109,29 @@ class Zlib(Codec):
 
     def parts(self, cells: Cells) -> dict[str, bytes]:
         """As Codec."""
-        return {name: zlib.compress(part, ZLIB_LEVEL) for name, part in self.stored.parts(cells).items()}
+        return {name: self.compressed(part) for name, part in self.stored.parts(cells).items()}
+
+    def compressed(self, part: bytes) -> bytes:
+        """The streams of a part, at least one."""
+        step = self.window_bytes or max(len(part), 1)
+        windows = (part[start : start + step] for start in range(0, max(len(part), 1), step))
+        return b"".join(zlib.compress(window, ZLIB_LEVEL) for window in windows)
 
     def codes(self, parts: Mapping[str, bytes], shape: tuple[int, ...], bits: int) -> Values:
         """As Codec."""
-        return self.stored.codes({name: zlib.decompress(part) for name, part in parts.items()}, shape, bits)
+        return self.stored.codes({name: expanded(part) for name, part in parts.items()}, shape, bits)
+
+
+def expanded(streams: bytes) -> bytes:
+    """What zlib streams one behind the other hold."""
+    found = []
+    while streams:
+        reader = zlib.decompressobj()
+        found.append(reader.decompress(streams))
+        if not reader.eof:
+            raise WorkloadError("encoding: a zlib stream ends too early")
+        streams = reader.unused_data
+    return b"".join(found)
 
 
 def coded_bytes(name: str, counts: Int64, bits: int) -> dict[str, int]:

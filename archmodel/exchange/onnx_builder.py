@@ -10,7 +10,7 @@ from archmodel.errors import WorkloadError
 from archmodel.exchange.onnx_axes import Axes, Axis, axis, letters, merged, sizes
 from archmodel.exchange.onnx_constants import Constant
 from archmodel.exchange.onnx_file import Array, Node
-from archmodel.exchange.onnx_operands import RULES, FileTensor, LayerSource
+from archmodel.exchange.onnx_operands import MOST_NARROW_BITS, RULES, FileTensor, LayerSource
 from archmodel.network.chain import MAX_LAYERS
 from archmodel.network.layer import Layer, Shape, Window
 from archmodel.network.network import joined_shape
@@ -99,6 +99,20 @@ class Builder:
             return self.values[name]
         what = "is a constant" if name in self.constants else "is made by no node above"
         raise node.refuse(f"its input {name!r:.60} {what}")
+
+    def weight_bits(self) -> dict[str, int]:
+        """Bits of the stored words of the weights, by layer, where these are narrower than the floats of training.
+
+        A layer's weights are the tensor with as many words that its node reads.
+        """
+        found = {}
+        for name, source in self.sources.items():
+            words = self.layers[name].weight_words if name in self.weights else 0
+            read = (self.constants[one] for one in source.node.inputs if one in self.constants)
+            bits = next((one.word_bits for one in read if one.words == words), None)
+            if bits is not None and bits <= MOST_NARROW_BITS:
+                found[name] = bits
+        return found
 
     def dims_of(self, name: str) -> tuple[int, ...] | None:
         """Dims of a tensor above, of whatever sort it is."""

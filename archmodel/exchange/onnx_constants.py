@@ -2,18 +2,19 @@
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from archmodel.exchange.onnx_axes import flattened, target_dims, with_ones, without
-from archmodel.exchange.onnx_file import MAX_RANK, Array, Node, Proto, tensor_array, tensor_shape
+from archmodel.exchange.onnx_file import MAX_RANK, Array, Node, Proto, tensor_array, tensor_shape, word_bits
 
 MOST_SHAPE_NUMBERS = 64  # of a tensor that says a shape
 MOST_TENSORS = 64  # that a constant may be made of, each as often as it is read
 MAX_MADE_WORDS = 2**27  # of a constant that is larger than what the file has of it
+NARROW_BITS, WIDE_FLOATS = 16, (1, 11)  # of a narrow float; float and double; onnx.proto: DataType
 ARITHMETIC: dict[str, Callable[[Array, Array], Array]] = {
     "Add": np.add,
     "Sub": np.subtract,
@@ -25,16 +26,20 @@ Move = Callable[[Array], Array]
 
 @dataclass(frozen=True)
 class Constant:
-    """Dims of a tensor and how to get its values; `num_tensors` are those that are read for it."""
+    """Dims of a tensor and how to get its values; `num_tensors` are those that are read for it.
+
+    word_bits : of a word in the file, whose values it has or stands for; None where it is computed
+    """
 
     shape: tuple[int, ...]
     load: Callable[[], Array]
     num_tensors: int = 1
+    word_bits: int | None = None
 
     @classmethod
     def stored(cls, tensor: Proto, folder: Path) -> "Constant":
         """A tensor of the file."""
-        return cls(tensor_shape(tensor, folder), lambda: tensor_array(tensor, folder))
+        return cls(tensor_shape(tensor, folder), lambda: tensor_array(tensor, folder), word_bits=word_bits(tensor))
 
     @classmethod
     def of(cls, array: Array) -> "Constant":
@@ -47,7 +52,7 @@ class Constant:
     def moved(self, move: Move) -> "Constant":
         """The constant behind an operator; its shape comes from a placeholder that takes no memory."""
         placeholder = np.broadcast_to(np.int8(0), self.shape)
-        return Constant(move(placeholder).shape, lambda: move(self.load()), self.num_tensors)
+        return Constant(move(placeholder).shape, lambda: move(self.load()), self.num_tensors, self.word_bits)
 
     def integers(self) -> tuple[int, ...] | None:
         """Its few numbers; None for a tensor that says no shape."""
@@ -76,7 +81,10 @@ def folded(node: Node, inputs: Sequence[Constant | None]) -> Constant | None:
         return _picked(node, first, given[0])
     if node.op_type in ("DequantizeLinear", "QuantizeLinear"):
         return _quantization(node, first, [*others, None])
-    if node.op_type in ("Identity", "Dropout") or (node.op_type == "Cast" and first.words > MOST_SHAPE_NUMBERS):
+    narrow = first.word_bits == NARROW_BITS and node.integer("to", 0) in WIDE_FLOATS  # values stay, few ones too
+    if node.op_type in ("Identity", "Dropout"):
+        return first
+    if node.op_type == "Cast" and (narrow or first.words > MOST_SHAPE_NUMBERS):
         return first
     move = _move(node, first, others[0] if others else None)
     return None if move is None else first.moved(move)
@@ -140,7 +148,7 @@ def _quantization(node: Node, first: Constant, others: Sequence[Constant | None]
             multiples *= scales(np.float32)
             return multiples
 
-        return made_of(node, (steps, scale), numbers)
+        return replace(made_of(node, (steps, scale), numbers), word_bits=first.word_bits)
     offsets = None if zero_point is None else _aligned(node, zero_point, first.shape, axis)
 
     def codes() -> Array:

@@ -213,6 +213,12 @@ def tensor_shape(tensor: Proto, folder: Path) -> tuple[int, ...]:
     return dims
 
 
+def word_bits(tensor: Proto) -> int | None:
+    """Bits of a word of a stored tensor; None of a type that no layer has."""
+    name = _type_names().get(tensor.data_type, "")
+    return FIELDS[name][1] if name in FIELDS else None
+
+
 def tensor_array(tensor: Proto, folder: Path) -> Array:
     """The values of a stored tensor that `tensor_shape` has checked."""
     onnx = import_onnx()

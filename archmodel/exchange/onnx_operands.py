@@ -31,6 +31,9 @@ VARYING = {
 RECURRENT_TYPES = ("LSTM", "GRU", "RNN", "DynamicQuantizeLSTM")
 
 
+MOST_NARROW_BITS = 16  # of a stored word that says how wide a network's weights are; wider ones are floats as trained
+
+
 @dataclass(frozen=True)
 class FileTensor:
     """A tensor of the file as it is stored, which axis is which, and what is zero in it.

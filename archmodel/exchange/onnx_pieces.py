@@ -1,9 +1,10 @@
 """A model as the pieces of its file: the data of large tensors, here or in other files, are copied from there."""
 
-from collections.abc import Container, Iterable
-from dataclasses import dataclass
+from collections.abc import Container, Iterable, Mapping
+from dataclasses import dataclass, replace
 from io import BytesIO
 from pathlib import Path
+from types import MappingProxyType
 
 from archmodel.exchange.onnx_file import Proto, as_text, external_data, regular_file
 from archmodel.exchange.onnx_outline import GRAPH, INITIALIZER, RAW_DATA, fields, length_head
@@ -25,33 +26,37 @@ class Outside:
 
 
 Piece = bytes | Outside
+NOTHING: Mapping[str, Outside] = MappingProxyType({})
 
 
-def pieces_of(model: Proto, folder: Path) -> list[Piece]:
-    """The model as protobuf serializes it, with the data of its initializers inside."""
+def pieces_of(model: Proto, folder: Path, written: Mapping[str, Outside] = NOTHING) -> list[Piece]:
+    """The model as protobuf serializes it, with the data of its initializers inside.
+
+    written : where those are that stand elsewhere than the model says, by name
+    """
     light = type(model)()
     light.CopyFrom(model)
     del light.graph.initializer[:]
     head, tail = _cut(light.graph.SerializeToString(), INITIALIZER)
-    tensors = [piece for tensor in model.graph.initializer for piece in _tensor(tensor, folder)]
+    tensors = [piece for tensor in model.graph.initializer for piece in _tensor(tensor, folder, written)]
     graph = _message(GRAPH, [head, *tensors, tail])
     light.ClearField("graph")
     head, tail = _cut(light.SerializeToString(), GRAPH)
     return [head, *graph, tail]
 
 
-def write_pieces(pieces: Iterable[Piece], output: Path, left_out: Container[str]) -> dict[str, int]:
-    """Write a file; where in it the bytes begin that were outside, by the name of the tensor.
+def write_pieces(pieces: Iterable[Piece], output: Path, left_out: Container[str]) -> dict[str, Outside]:
+    """Write a file; where in it the bytes are that were outside, by the name of the tensor.
 
     left_out : names of tensors whose place stays empty, for others to fill
     """
-    begins = {}
+    written = {}
     with open(output, "wb") as file:
         for piece in pieces:
             if isinstance(piece, bytes):
                 file.write(piece)
                 continue
-            begins[piece.name] = file.tell()
+            written[piece.name] = replace(piece, path=output, offset=file.tell())
             if piece.name in left_out:
                 file.seek(piece.num_bytes, 1)
                 continue
@@ -59,13 +64,14 @@ def write_pieces(pieces: Iterable[Piece], output: Path, left_out: Container[str]
                 source.seek(piece.offset)
                 for start in range(0, piece.num_bytes, COPIED_BYTES):
                     file.write(source.read(min(COPIED_BYTES, piece.num_bytes - start)))
-    return begins
+    return written
 
 
-def _tensor(tensor: Proto, folder: Path) -> list[Piece]:
+def _tensor(tensor: Proto, folder: Path, written: Mapping[str, Outside]) -> list[Piece]:
     if not tensor.data_location:
         return _message(INITIALIZER, [tensor.SerializeToString()])
-    outside = Outside(as_text(tensor.name), *external_data(tensor, folder))
+    name = as_text(tensor.name)
+    outside = written.get(name) or Outside(name, *external_data(tensor, folder))
     light = type(tensor)()
     light.CopyFrom(tensor)
     for key in ("external_data", "data_location"):

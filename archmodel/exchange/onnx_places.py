@@ -7,10 +7,9 @@ point, does neither, and is refused.
 """
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -18,7 +17,8 @@ import numpy as np
 from archmodel.errors import ArchmodelError, WorkloadError, show
 from archmodel.exchange.onnx_builder import Builder
 from archmodel.exchange.onnx_constants import Constant
-from archmodel.exchange.onnx_file import UNREADABLE, Array, Proto, raw_type, tensor_array, tensor_shape
+from archmodel.exchange.onnx_file import UNREADABLE, Array, Proto, raw_type, tensor_array, tensor_shape, word_bits
+from archmodel.exchange.onnx_pieces import Outside
 
 COMPUTED = "its weights are computed in the file, not stored; they cannot be replaced"
 
@@ -72,14 +72,14 @@ Places = Strided | Numbered
 class StoredTensors:
     """The stored tensors of a model by name, each with its folder; their words are numbered one after the other.
 
-    written : the file in which some have been written again, and where in it their words begin, by name
+    written : where some have been written again, by name
     instead : what tensors are read as, of name and shape; None for their values
     """
 
     tensors: dict[str, tuple[Proto, Path]] = field(default_factory=dict)
     starts: dict[str, int] = field(default_factory=dict)
     num_words: int = 0
-    written: tuple[Path, Mapping[str, int]] = (Path(), MappingProxyType({}))
+    written: dict[str, Outside] = field(default_factory=dict)
     instead: Callable[[str, tuple[int, ...]], Array] | None = None
 
     def constant(self, name: str, tensor: Proto, folder: Path) -> Constant:
@@ -87,16 +87,19 @@ class StoredTensors:
         shape = tensor_shape(tensor, folder)
         self.tensors[name], self.starts[name] = (tensor, folder), self.num_words
         self.num_words += math.prod(shape)
-        return Constant(shape, lambda: self.array(name) if self.instead is None else self.instead(name, shape))
+
+        def load() -> Array:
+            return self.array(name) if self.instead is None else self.instead(name, shape)
+
+        return Constant(shape, load, word_bits=word_bits(tensor))
 
     def array(self, name: str) -> Array:
         """The values of a tensor."""
         tensor, folder = self.tensors[name]
-        path, begins = self.written
-        if not self.is_outside(name) or name not in begins:
+        if not self.is_outside(name) or name not in self.written:
             return tensor_array(tensor, folder)
-        count = math.prod(tensor.dims)
-        return np.fromfile(path, self.dtype(name), count, offset=begins[name]).reshape(tensor.dims)
+        place, count = self.written[name], math.prod(tensor.dims)
+        return np.fromfile(place.path, self.dtype(name), count, offset=place.offset).reshape(tensor.dims)
 
     def is_outside(self, name: str) -> bool:
         """Whether the words of a tensor are no part of the model, but in a file."""

@@ -86,6 +86,7 @@ def read_model(
             folder=path.parent,
             left_out=gaps,
             weights_note=builder.note,
+            weight_bits=builder.weight_bits(),
         )
         return network, builder
 

@@ -1,13 +1,15 @@
 """An ONNX file with other weights: the same bytes but for those of the layers that are replaced.
 
-The file is copied, and then the words of one tensor after the other are replaced in it.
+The file is copied, and then the words of one tensor after the other are replaced in it. Tensors that get a narrower
+type are replaced in a file of their own, from which the narrower ones are made, before the model is written.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
-from contextlib import suppress
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -25,7 +27,8 @@ from archmodel.exchange.onnx_file import (
     one_line_errors,
     open_model,
 )
-from archmodel.exchange.onnx_pieces import pieces_of, write_pieces
+from archmodel.exchange.onnx_narrow import FloatType, check_opset, narrow
+from archmodel.exchange.onnx_pieces import Outside, Piece, pieces_of, write_pieces
 from archmodel.exchange.onnx_places import Numbered, Places, StoredTensors, Strided
 from archmodel.exchange.onnx_reader import Run, walk
 from archmodel.exchange.onnx_stored import put_inside
@@ -35,13 +38,19 @@ Outputs = tuple[str, ...]  # names of what a node makes, which no other node mak
 
 
 def with_weights(
-    path: Path, weights: Mapping[str, Array], output: Path, note: str = "", run: Run | None = None
+    path: Path,
+    weights: Mapping[str, Array],
+    output: Path,
+    note: str = "",
+    run: Run | None = None,
+    floats: FloatType | None = None,
 ) -> None:
     """Write the model in `path` to `output` with other weights of some layers, read one layer at a time.
 
     weights : by layer name, in the layer's `weight_shape`
     note : what was done to them, for the metadata of the file, which `read_onnx` shows
     run : shapes and branches of a run, as for `read_onnx`
+    floats : the type in which the file is to store them, from which a Cast makes the type that it had
 
     WorkloadError, one line, where weights are computed in the file, are shared with a layer that has others or with
     another operator, or are not exact in the type that the file has; `output` is then not written.
@@ -56,22 +65,56 @@ def with_weights(
         builder = walk(model, path.parent, True, run, stored.constant)
         del model.graph.input[:]  # inference of shapes gives them sizes
         model.graph.input.extend(declared)
+        if floats is not None:
+            check_opset(model, floats)
         replacement = _Replacement(builder, stored, _final_readers(model, builder), weights)
         replacement.find()
         replacement.put_into_model()
         if note:
             _add_note(model, note)
         pieces = pieces_of(model, path.parent)
-        if (num_bytes := sum(map(len, pieces))) > MAX_FILE_BYTES:
-            raise WorkloadError(f"{num_bytes} bytes with all weights inside; a model has at most {MAX_FILE_BYTES}")
+        if floats is None:
+            _check_size(pieces)
+    with _named(source):
+        if floats is None:
+            with _whole_or_none(output):
+                stored.written = write_pieces(pieces, output, replacement.whole)
+                replacement.put_into_file()
+            return
+        with TemporaryDirectory(prefix=".archmodel-", dir=output.parent) as folder:
+            wide = [piece for piece in pieces if isinstance(piece, Outside) and piece.name in replacement.held]
+            stored.written = write_pieces(wide, Path(folder) / "wide", replacement.whole)
+            replacement.put_into_file()
+            written = stored.written | narrow(model, replacement.held, floats, stored, Path(folder) / "narrow")
+            pieces = pieces_of(model, path.parent, written)
+            _check_size(pieces)
+            with _whole_or_none(output):
+                write_pieces(pieces, output, ())
+
+
+def _check_size(pieces: Iterable[Piece]) -> None:
+    """WorkloadError where a file of these pieces is larger than protobuf can read."""
+    if (num_bytes := sum(map(len, pieces))) > MAX_FILE_BYTES:
+        raise WorkloadError(f"{num_bytes} bytes with all weights inside; a model has at most {MAX_FILE_BYTES}")
+
+
+@contextmanager
+def _named(source: str) -> Iterator[None]:
+    """What is wrong with the model names it; errors of the system stay as they are."""
     try:
-        stored.written = output, write_pieces(pieces, output, replacement.whole)
-        replacement.put_into_file()
-    except BaseException as error:
+        yield
+    except WorkloadError as error:
+        raise WorkloadError(f"{source}: {error}") from None
+
+
+@contextmanager
+def _whole_or_none(output: Path) -> Iterator[None]:
+    """An error while a file is written leaves none."""
+    try:
+        yield
+    except BaseException:
         with suppress(OSError):
             output.unlink()
-        if isinstance(error, WorkloadError):
-            raise WorkloadError(f"{source}: {error}") from None
         raise
 
 
@@ -117,6 +160,11 @@ class _Replacement:
     def whole(self) -> set[str]:
         """Names of tensors all of whose words are replaced by those of one layer."""
         return {places.tensor for places in self.strided.values() if places.is_whole}
+
+    @property
+    def held(self) -> set[str]:
+        """Names of tensors some of whose words are replaced."""
+        return {tensor for tensors in self.tensors.values() for tensor in tensors}
 
     def put_into_model(self) -> None:
         """Replace the words of tensors that are a part of the model."""
@@ -165,8 +213,7 @@ class _Replacement:
 
     def _put_outside(self, name: str, places: Places, values: Array, layer: str) -> None:
         """Replace words of a tensor in the file: all of them some at a time, or some of all."""
-        path, begins = self.stored.written
-        dtype = self.stored.dtype(name)
+        place, dtype = self.stored.written[name], self.stored.dtype(name)
         parts: Iterable[Array]
         if isinstance(places, Strided) and places.is_whole:
             words = places.in_order(values)
@@ -176,8 +223,8 @@ class _Replacement:
             array = self.stored.array(name).reshape(-1)
             self.stored.put(name, array, places, _exact(values, dtype, layer))
             parts = [array]
-        with open(path, "r+b") as file:
-            file.seek(begins[name])
+        with open(place.path, "r+b") as file:
+            file.seek(place.offset)
             for part in parts:
                 file.write(np.ascontiguousarray(part).reshape(-1).view(np.uint8).data)
 

@@ -83,8 +83,8 @@ class Network:
     ``inputs`` are the network's own tensors (C, H, W); the output of a layer is a tensor of the layer's name.
     ``zeros`` describes layers that multiply by name, those with a ``weight_mask`` have it in a file in ``folder``.
     ``published`` are those of the ``totals`` that others give, ``left_out`` what of a file could not be read, as
-    ``name (operator)``, ``weights_note`` what archmodel has done to the weights of the file. Inconsistent graphs raise
-    WorkloadError.
+    ``name (operator)``, ``weights_note`` what archmodel has done to the weights of the file, ``weight_bits`` by layer
+    those of a stored weight where the file has codes or narrow floats. Inconsistent graphs raise WorkloadError.
     """
 
     name: str
@@ -97,6 +97,7 @@ class Network:
     folder: Path = Path()
     left_out: tuple[str, ...] = ()
     weights_note: str = ""
+    weight_bits: Mapping[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         shapes = dict(self.inputs)

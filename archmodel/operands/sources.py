@@ -122,7 +122,7 @@ class OperandSource:
         return self.weights == Source() and self.activations.capture is not None
 
     @property
-    def _weights_note(self) -> str:
+    def weights_note(self) -> str:
         """What archmodel has done to the weights of the run; empty where they are as somebody else made them."""
         if self.weights.path is not None:
             return self.weights.archive.note
@@ -131,7 +131,7 @@ class OperandSource:
     @property
     def _before(self) -> str:
         """What the origin of activations says beside weights that archmodel has changed."""
-        return f", {NOT_CAPTURED_AGAIN}" if self._weights_note else ""
+        return f", {NOT_CAPTURED_AGAIN}" if self.weights_note else ""
 
     def _captured(self, layer: Layer, array: npt.NDArray[Any], origin: str) -> Tensor:
         """An operand from the numbers of a real run, or from its mask where no values are wanted."""
@@ -220,7 +220,7 @@ class OperandSource:
         one_image, captured = layer.multiplied_shape, self.activations.capture
         shape = (self.batch, *one_image)
         if captured is not None:
-            of_these = self._weights_note and self._all_captured
+            of_these = self.weights_note and self._all_captured
             whose = f", with the weights of {self._zeros(layer).source}" if of_these else self._before
             inputs = captured.inputs(layer, only_mask=not self.with_values)
             return self._captured(layer, inputs, f"captured: {captured.description}{whose}")

@@ -15,6 +15,7 @@ from archmodel import config
 from archmodel.config.targets import PathLike, check_target, replaced_file
 from archmodel.errors import ConfigError, ResultError, WorkloadError, one_line, show
 from archmodel.exchange import read_network
+from archmodel.exchange.onnx_narrow import FloatType
 from archmodel.exchange.onnx_reader import Weights, read_model
 from archmodel.exchange.onnx_writer import with_weights
 from archmodel.network import Layer, Network
@@ -148,12 +149,17 @@ class Chosen(Mapping[str, Array]):
 
 
 def change_weights(
-    request: Request, note: str, change_of: Callable[[Arrays], Change[Row]], progress: Progress | None
+    request: Request,
+    note: str,
+    change_of: Callable[[Arrays], Change[Row]],
+    progress: Progress | None,
+    floats: FloatType | None = None,
 ) -> Outcome[Row]:
     """Change the weights of the chosen layers and write the file; an error leaves what was there.
 
     change_of : from the chosen layers to how one of them is changed
     note : what is done, for the file
+    floats : the type of weights in an ONNX file, the one that it has when None
     """
     path, source = config.locate("workloads", request.net)
     is_onnx = path.suffix == ".onnx"
@@ -176,7 +182,7 @@ def change_weights(
         if len(layers) < len(before):
             note += f" in {len(layers)} of {len(before)} layers"
         changed = ChangedLayers(layers, before, change_of(Chosen(before, list(layers))), progress)
-        effect, reason = _written(changed, path, runs, request.output, note, done_before)
+        effect, reason = _written(changed, path, runs, request.output, note, done_before, floats)
         return Outcome(tuple(changed.rows[name] for name in layers), effect, reason)
 
 
@@ -187,6 +193,7 @@ def _written(
     output: PathLike,
     note: str,
     done_before: str,
+    floats: FloatType | None,
 ) -> tuple[Effect | None, str]:
     """Write the file; what it does to the outputs, and why nothing is known of them."""
     effect, reason = None, "the network has no values to compute with" if runs is None else runs.reason
@@ -194,7 +201,7 @@ def _written(
     try:
         with replaced_file(output) as temporary:
             if runs is not None and Path(output).suffix == ".onnx":
-                with_weights(path, changed, Path(temporary), note, run)
+                with_weights(path, changed, Path(temporary), note, run, floats)
                 return runs.effect(Path(temporary)), reason
             write_npz(temporary, changed.arrays(), f"{done_before}; {note}" if done_before else note)
             if runs is not None and run is not None:

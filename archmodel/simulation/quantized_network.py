@@ -1,13 +1,14 @@
 """`archmodel quantize`: a network whose weights are the values of few bits, in a file."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from archmodel.config.targets import PathLike
 from archmodel.errors import WorkloadError, one_line
+from archmodel.exchange.onnx_narrow import FloatType
 from archmodel.network import Layer
 from archmodel.simulation.changed_network import ChangedLayer, ChangedNetwork
 from archmodel.simulation.changed_weights import Array, Arrays, Change, Changed, Request, change_weights, num_nonzeros
@@ -16,6 +17,7 @@ from archmodel.weights.quantization import Quantized
 from archmodel.weights.weight_rules import Quantizer
 
 FACTOR_BYTES = 4  # of a scale, and of a value of a code book
+FLOAT_TYPES: Mapping[str, FloatType] = {"fp16": "FLOAT16", "bf16": "BFLOAT16"}  # in an ONNX file
 CODE_TYPES = (np.int8, np.int16, np.int32)
 
 
@@ -26,6 +28,7 @@ class QuantizedLayer(ChangedLayer):
     signal_to_noise_db : of the values that codes stand for; None without an error, and without any weight but zeros
     zeros_made : weights that are not zero and whose code stands for zero
     distinct_codes : how many different codes there are
+    overflows, underflows : of floats, weights beyond the largest, which became it; tiny ones that lost bits or all
     bits : of a code
     bytes_before : of all weights in the type of the file
     bytes_after : of all codes, their scales and zero points, or their code book
@@ -33,6 +36,8 @@ class QuantizedLayer(ChangedLayer):
 
     signal_to_noise_db: float | None
     zeros_made: int
+    overflows: int
+    underflows: int
     distinct_codes: int
     bits: int
     bytes_before: int
@@ -43,12 +48,26 @@ class QuantizedNetwork(ChangedNetwork[QuantizedLayer]):
     """What `quantize` wrote, and what it does to the outputs."""
 
     described_as = "form"
-    summed = ("weight_words", "nonzeros_before", "nonzeros", "zeros_made", "bytes_before", "bytes_after")
+    summed = (
+        "weight_words",
+        "nonzeros_before",
+        "nonzeros",
+        "zeros_made",
+        "overflows",
+        "underflows",
+        "bytes_before",
+        "bytes_after",
+    )
 
     @property
     def form(self) -> str:
         """What weights became, in words."""
         return self.description
+
+    @property
+    def is_narrow(self) -> bool:
+        """Whether weights are floats of 16 bits."""
+        return self.form in FLOAT_TYPES
 
 
 def quantize(
@@ -71,11 +90,12 @@ def quantize(
     Parameters
     ----------
     net : an ONNX file, or any network with `weights`
-    output : an .onnx file for an ONNX network: floats that only have the values of codes; or an .npz file with the
+    output : an .onnx file for an ONNX network: floats that only have the values of codes, of fp16 and bf16 floats of
+        16 bits with a Cast behind them; or an .npz file with the
         codes as `<layer>.weights`, zero where the weight is, and what they stand for in `<layer>.scale` or
         `<layer>.codebook`
     to : 'int16', 'int8', 'int4', 'ternary', 'binary', 'shared8', 'shared5', 'shared4' (indices of a code book) or
-        'fp16'
+        'fp16', 'bf16'
     per : of the integers 'tensor', or 'channel' for a scale of each output channel
     affine : of the integers, a zero point
     The other parameters are those of `prune`.
@@ -97,7 +117,8 @@ def quantize(
     def change_of(_: Arrays) -> Change[QuantizedLayer]:
         return change
 
-    outcome = change_weights(request, f"quantized: {quantizer.description}", change_of, progress)
+    note, floats = f"quantized: {quantizer.description}", FLOAT_TYPES.get(to)
+    outcome = change_weights(request, note, change_of, progress, floats)
     return QuantizedNetwork.of(request, quantizer.description, outcome)
 
 
@@ -106,9 +127,7 @@ def _in_type(values: Array, before: Array) -> Array:
     return values.astype(before.dtype) if before.dtype.kind == "f" else values
 
 
-def _row(
-    layer: Layer, before: Array, quantized: Quantized, values: Array, quantizer: Quantizer
-) -> QuantizedLayer:
+def _row(layer: Layer, before: Array, quantized: Quantized, values: Array, quantizer: Quantizer) -> QuantizedLayer:
     signal_to_noise_db = quantized.signal_to_noise_db(before)
     codes = quantized.codes.reshape(-1)
     numbers_of_scales = 0 if quantized.codebook is not None else quantized.scale.size
@@ -122,6 +141,8 @@ def _row(
         nonzeros=num_nonzeros(values),
         signal_to_noise_db=signal_to_noise_db if math.isfinite(signal_to_noise_db) else None,
         zeros_made=quantized.num_zeros_made(before),
+        overflows=quantized.overflows,
+        underflows=quantized.underflows,
         distinct_codes=int(np.count_nonzero(np.bincount(codes - codes.min()))) if codes.size else 0,
         bits=quantized.bits,
         bytes_before=before.nbytes,

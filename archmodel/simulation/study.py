@@ -23,6 +23,7 @@ from archmodel.operands.correlated import UNIFORM, CorrelatedZeros, load_zeros
 from archmodel.operands.operands import Densities, Operands
 from archmodel.operands.sources import OperandSource, Source
 from archmodel.simulation.given import Given, check_texts
+from archmodel.simulation.word_bits import words_differ
 
 FIDELITIES: tuple[Fidelity, ...] = get_args(Fidelity)
 MOST_THREADS = 1024
@@ -136,6 +137,7 @@ class Study:
             seeds=None if self.seeds == 1 else SeedRuns.of(self.source.seed, of_seeds),
             provenance=versions(),
             wall_s=wall_s,
+            words=words_differ(machine, self.source, layers),
         )
 
 

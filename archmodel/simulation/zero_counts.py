@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from archmodel.encodings.encoding_sizes import bytes_of_inputs, bytes_of_weights
 from archmodel.network.layer import Layer
 from archmodel.operands.operands import Mask, Operands, effectual_macs, kernels_shape
 from archmodel.operands.sources import TAKEN_AS_DENSE, OperandSource
+from archmodel.simulation.formats import Formats
 
 
 @dataclass(frozen=True)
@@ -47,6 +47,7 @@ class ZeroCounts:
     filter_densities, channel_densities : how evenly weights lie over filters, inputs over channels
     origins : what weights, inputs and outputs rest on
     weight_encodings, input_encodings : bytes in every format of encodings/encoding_sizes.py; None where not asked for
+    weight_stored_bytes, input_stored_bytes : as the machine stores them that was asked for; None of other layers
     """
 
     layer: Layer
@@ -63,10 +64,12 @@ class ZeroCounts:
     origins: dict[str, str]
     weight_encodings: dict[str, int] | None = None
     input_encodings: dict[str, int] | None = None
+    weight_stored_bytes: int | None = None
+    input_stored_bytes: int | None = None
 
     @classmethod
-    def of(cls, layer: Layer, source: OperandSource, word_bits: int, encodings: bool = False) -> "ZeroCounts":
-        """Make the operands of a layer, count and drop them."""
+    def of(cls, layer: Layer, source: OperandSource, word_bits: int, formats: Formats | None = None) -> "ZeroCounts":
+        """Make the operands of a layer, count and drop them; `formats` are those whose bytes are wanted."""
         known = source.known_masks(layer)
         weights, inputs = (known[operand][0] for operand in ("weights", "inputs"))
         output_density: float | None
@@ -88,8 +91,7 @@ class ZeroCounts:
             None if weights is None else Spread.of(weights, axis=0),
             None if inputs is None else Spread.of(inputs, axis=1),
             origins,
-            bytes_of_weights(weights, word_bits) if encodings and weights is not None else None,
-            bytes_of_inputs(inputs, word_bits) if encodings and inputs is not None else None,
+            **({} if formats is None else formats.sizes(layer, weights, inputs, output_density)),
         )
 
     @property
@@ -150,6 +152,7 @@ class ZeroCounts:
             (f"{part}_words", f"{part}_nonzeros", f"{part}_density", f"{part}_bytes") for part in ("weight", "input")
         )
         encodings = {"weight_encodings": self.weight_encodings, "input_encodings": self.input_encodings}
+        stored = ("weight_stored_bytes", "input_stored_bytes")
         spreads = {"filter_densities": self.filter_densities, "channel_densities": self.channel_densities}
         return {
             **{key: getattr(self.layer, key) for key in of_layer},
@@ -157,6 +160,7 @@ class ZeroCounts:
             **{key: getattr(self, key) for key in (*of_weights, *of_inputs, "output_density")},
             **{key: None if spread is None else spread.as_dict() for key, spread in spreads.items()},
             **{key: None if found is None else dict(found) for key, found in encodings.items()},
+            **{key: getattr(self, key) for key in stored},
             "origins": dict(self.origins),
         }
 

@@ -26,6 +26,7 @@ class Quantized:
     scale : float64[] or float64[K], what a step of the codes stands for
     zero_point : int64[] or int64[K], the code of 0
     codebook : float32[number of codes] or None, what each code stands for where steps are not equal
+    overflows, underflows : of floats, weights beyond the largest, and tiny ones that lost bits
     """
 
     codes: npt.NDArray[np.int32]
@@ -33,13 +34,15 @@ class Quantized:
     scale: npt.NDArray[np.float64]
     zero_point: npt.NDArray[np.int64]
     codebook: npt.NDArray[np.float32] | None = None
+    overflows: int = 0
+    underflows: int = 0
 
     def values(self) -> npt.NDArray[np.float32]:
         """What the codes stand for, float32 of their shape."""
         if self.codebook is not None:
             return self.codebook[self.codes]
         made = np.empty(self.codes.shape, np.float32)
-        for rows in _rows(self.codes):
+        for rows in rows_of(self.codes):
             codes = self.codes[rows]
             made[rows] = (codes - _of_rows(self.zero_point, rows, codes)) * _of_rows(self.scale, rows, codes)
         return made
@@ -51,7 +54,7 @@ class Quantized:
     def signal_to_noise_db(self, original: Weights) -> float:
         """10 log10 of the squares of the weights over those of the errors; infinite without an error."""
         values, signal, noise = self.values(), 0.0, 0.0
-        for rows in _rows(original):
+        for rows in rows_of(original):
             weights = original[rows].astype(np.float64)
             signal += float(np.square(weights).sum())
             noise += float(np.square(weights - values[rows]).sum())
@@ -87,7 +90,7 @@ def quantize_linear(weights: Weights, bits: int, *, symmetric: bool = True, per_
         scale = np.where(scale > 0, scale, 1.0)
         zero_point = np.rint(-low / scale).astype(np.int64)
     codes = np.empty(weights.shape, np.int32)
-    for rows in _rows(weights):
+    for rows in rows_of(weights):
         steps = np.rint(weights[rows] / _of_rows(scale, rows, weights)) + _of_rows(zero_point, rows, weights)
         codes[rows] = steps.clip(first, last)
     return Quantized(codes, bits, scale, zero_point)
@@ -99,10 +102,10 @@ def quantize_ternary(weights: Weights) -> Quantized:
     Magnitudes above 0.7 times the mean magnitude are not zero; the scale is their mean.
     """
     finite_range(weights)
-    total = sum(float(np.abs(weights[rows].astype(np.float64)).sum()) for rows in _rows(weights))
+    total = sum(float(np.abs(weights[rows].astype(np.float64)).sum()) for rows in rows_of(weights))
     threshold = TERNARY_THRESHOLD * total / max(weights.size, 1)
     codes, beyond = np.zeros(weights.shape, np.int32), 0.0
-    for rows in _rows(weights):
+    for rows in rows_of(weights):
         magnitudes = np.abs(weights[rows].astype(np.float64))
         codes[rows] = np.where(magnitudes > threshold, np.sign(weights[rows]), 0)
         beyond += float(magnitudes[magnitudes > threshold].sum())
@@ -121,17 +124,6 @@ def quantize_binary(weights: Weights) -> Quantized:
     return Quantized(codes, 1, np.array(means, np.float64), np.zeros(len(means), np.int64))
 
 
-def quantize_half(weights: Weights) -> Quantized:
-    """IEEE 754 half precision, to the nearest: a code is the 16 bits of a value, the code book has all of them."""
-    low, high = finite_range(weights)
-    largest = float(np.finfo(np.float16).max)
-    if max(-low, high) > largest:
-        raise WorkloadError(f"{layer_text('')}{max(-low, high):g}; allowed: magnitudes up to {largest:g}")
-    halves = weights.astype(np.float16) + np.float16(0)  # -0 is 0
-    every = np.arange(2**16, dtype=np.uint16).view(np.float16).astype(np.float32)
-    return Quantized(halves.view(np.uint16).astype(np.int32), 16, np.array(1.0), np.array(0), every)
-
-
 def _ranges(weights: Weights, *, per_channel: bool) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
     """Smallest and largest weight or 0, of the array [] or of each channel [K]."""
     axes = tuple(range(1, weights.ndim)) if per_channel else None
@@ -139,7 +131,7 @@ def _ranges(weights: Weights, *, per_channel: bool) -> tuple[npt.NDArray[np.floa
     return low.astype(np.float64), high.astype(np.float64)
 
 
-def _rows(weights: Weights) -> Iterator[slice | tuple[()]]:
+def rows_of(weights: Weights) -> Iterator[slice | tuple[()]]:
     """Parts of an array along axis 0 that are small beside it."""
     if weights.ndim == 0:
         yield ()

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from archmodel.errors import WorkloadError, did_you_mean, show
 from archmodel.network.network import Network
 from archmodel.weights.magnitude import Keep, Layers, Weights, check_density
+from archmodel.weights.narrow_floats import BF16, FP16, quantize_floats
 from archmodel.weights.pruning import (
     Densities,
     Pruned,
@@ -20,7 +21,6 @@ from archmodel.weights.quantization import (
     LINEAR_BITS,
     Quantized,
     quantize_binary,
-    quantize_half,
     quantize_linear,
     quantize_ternary,
 )
@@ -39,10 +39,18 @@ FORMS: dict[str, Callable[[Weights], Quantized]] = {
     "shared8": lambda weights: share_weights(weights, 8),
     "shared5": lambda weights: share_weights(weights, 5),
     "shared4": lambda weights: share_weights(weights, 4),
-    "fp16": quantize_half,
+    "fp16": lambda weights: quantize_floats(weights, FP16),
+    "bf16": lambda weights: quantize_floats(weights, BF16),
 }
 INTEGERS = {f"int{bits}": bits for bits in reversed(LINEAR_BITS)}
 PER = ("tensor", "channel")
+NARROW_FLOATS = ("fp16", "bf16")
+# Bits of a code of each form.
+FORM_BITS = {
+    **INTEGERS,
+    "ternary": 2, "binary": 1, "shared8": 8, "shared5": 5, "shared4": 4,
+    **dict.fromkeys(NARROW_FLOATS, 16),
+}
 
 
 @dataclass(frozen=True)

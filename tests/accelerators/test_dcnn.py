@@ -52,7 +52,7 @@ def random_case(seed):
         f"buffers.activation_bytes={draw.choice([64, 100, 2**20])}",
         f"buffers.word_bits={draw.choice([5, 16])}",
         f"buffers.index_bits={draw.choice([2, 4])}",
-        f"buffers.compress_dram={draw.choice(['true', 'false'])}",
+        f"encoding.activations={draw.choice(['zero_run', 'dense', 'zero_run', 'bitmask', 'zvc', 'dense'])}",
         f"pe.zero_gating={draw.choice(['true', 'false'])}",
         f"ppu.output_words_per_cycle={draw.choice([0, 1, 3, 4])}",
         f"ppu.overlap={draw.choice(['true', 'false'])}",
@@ -72,6 +72,10 @@ def result_of(seed):
 
 def with_buffers(chosen, **changes):
     return chosen.model_copy(update={"buffers": chosen.buffers.model_copy(update=changes)})
+
+
+def without_compression(chosen):
+    return chosen.model_copy(update={"encoding": chosen.encoding.model_copy(update={"activations": "dense"})})
 
 
 def account(result):
@@ -119,7 +123,7 @@ def test_the_stack_sums_and_nothing_beats_the_multipliers(seed):
 @pytest.mark.parametrize("seed", range(1100, 1130))
 def test_zeros_cost_as_much_time_as_other_values(seed):
     chosen, layer, operands, context = random_case(seed)
-    chosen = with_buffers(chosen, compress_dram=False)
+    chosen = without_compression(chosen)
     dense = dataclasses.replace(
         operands, weights=np.ones_like(operands.weights), inputs=np.ones_like(operands.inputs), output_density=1.0
     )
@@ -133,7 +137,7 @@ def test_zeros_cost_as_much_time_as_other_values(seed):
 @pytest.mark.parametrize("seed", range(1200, 1230))
 def test_every_byte_of_a_tiled_feature_map_is_moved_once(seed):
     chosen, layer, operands, context = random_case(seed)
-    tight = with_buffers(chosen, activation_bytes=64, compress_dram=False)
+    tight = without_compression(with_buffers(chosen, activation_bytes=64))
     result = run_layer(tight, layer, operands, Context(context.memory))
     assert result.dram_bytes_of("input") == tight.stored_bytes(layer.input_words, 1.0) * operands.batch
     assert result.dram_bytes_of("output") == tight.stored_bytes(layer.output_words, 1.0) * operands.batch

@@ -85,7 +85,7 @@ def random_machine(draw, layer):
     conv = unit_stride(layer, tile_plane == "padded")
     least = min(accumulators_per_channel(conv, tiling) for tiling in tilings(conv.plane, rows, cols))
     least *= Kc if isinstance(Kc, int) else 1
-    return {
+    chosen = {
         "pe.rows": rows,
         "pe.cols": cols,
         "pe.F": draw.choice([1, 2, 3, 4, 4, 5]),
@@ -111,6 +111,11 @@ def random_machine(draw, layer):
         "ppu.output_words_per_cycle": draw.choice([0, 1, 4]),
         "ppu.halo_words_per_cycle": draw.choice([0, 1, 4]),
         "ppu.overlap": draw.choice(["true", "false"]),
+    }
+    return chosen | {
+        f"encoding.{operand}": "dense"
+        for operand in ("weights", "activations")
+        if chosen[f"compression.sparse_{operand}"] == "false"
     }
 
 

@@ -20,6 +20,9 @@ LAYERS_A_TEST = 10
 
 
 def load(**values):
+    for operand in ("weights", "activations"):
+        if values.get(f"compression__sparse_{operand}") == "false":
+            values[f"encoding__{operand}"] = "dense"
     assignments = tuple(f"{key.replace('__', '.')}={value}" for key, value in values.items())
     return config.load("accelerators", "scnn", Config, assignments)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from archmodel import simulate
+from archmodel import inspect, simulate
 from archmodel.accelerators.context import Context
 from archmodel.accelerators.plug_in import reason
 from archmodel.accelerators.registry import load_machine
@@ -96,6 +96,15 @@ def test_few_units_are_walked_in_a_sample(toy):
     assert sampled.cycles != exact.cycles  # 125 rounds
     assert sampled.cycles_ci95[0] <= exact.cycles <= sampled.cycles_ci95[1]
     assert exact.config["accelerator"]["pes"] == machine.config.pes
+
+
+def test_a_machine_that_names_no_formats_has_none_to_show(tmp_path):
+    path = write(tmp_path)
+    assert load_machine(str(path)).precisions == {}
+    with pytest.raises(ConfigError) as error:
+        inspect("lenet5", encodings=True, arch=str(path))
+    line = "toy: names no formats of its operands; allowed: machines with [encoding] and stored_tensors"
+    assert str(error.value) == line
 
 
 def test_the_command_runs_it_and_leaves_nothing_beside_it(tmp_path):

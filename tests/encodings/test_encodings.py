@@ -8,9 +8,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from archmodel.encodings.cell_encodings import Bitmask, Coordinate, Dense
+from archmodel.encodings.cell_encodings import Bitmask, Coordinate, Dense, ZeroFreeBricks
 from archmodel.encodings.codec import Cells
-from archmodel.encodings.encoding_sizes import CODECS, encode_shared, sizes, smallest
+from archmodel.encodings.encoding_sizes import CATALOGUE, CODECS, encode_shared, sizes, smallest
 from archmodel.encodings.entropy_codes import Huffman, HuffmanZeroRun, Zlib
 from archmodel.encodings.sparse_encodings import CompressedSparse, InterleavedColumns, ZeroRun
 from archmodel.errors import WorkloadError
@@ -22,7 +22,7 @@ from tests.reference.bit_text import fields_as_bytes
 
 RESTARTS = ("layer", "row", "column", "channel")
 ALL = {
-    **CODECS,
+    **CATALOGUE,
     **{f"zero_run_1_{restart}": ZeroRun(1, restart) for restart in RESTARTS},
     **{f"zero_run_4_{restart}": ZeroRun(4, restart) for restart in RESTARTS},
     "csr_12": CompressedSparse("row", pointer_bits=12),
@@ -30,6 +30,8 @@ ALL = {
     "interleaved_3": InterleavedColumns(num_pes=3, index_bits=1, pointer_bits=None),
     "huffman_columns": HuffmanZeroRun(ZeroRun(2, "column")),
     "zlib_zero_run": Zlib(ZeroRun()),
+    "zlib_windows": Zlib(ZeroRun(), window_bytes=3),
+    "bricks_of_3": ZeroFreeBricks(3, 2),
 }
 MATRIX = np.array([[0, 5, 0, 0], [0, 0, 0, 0], [3, 0, 0, -1]])
 
@@ -134,6 +136,45 @@ def test_zlib_is_of_the_packed_bytes():
     assert packed.parts["mask"] == zlib.compress(zvc.parts["mask"], 6)
 
 
+def test_every_window_of_zlib_is_a_stream_that_can_be_read_alone():
+    values = np.random.default_rng(0).integers(0, 16, 20_000)
+    dense = Dense().encode(values, 4).parts["values"]
+    stored = CODECS["zlib_4k"].encode(values, 4)
+    streams = [zlib.compress(dense[start : start + 4096], 6) for start in (0, 4096, 8192)]
+    assert len(dense) == 10_000
+    assert stored.parts == {"values": b"".join(streams)}
+    assert zlib.decompress(stored.parts["values"][len(streams[0]) :][: len(streams[1])]) == dense[4096:8192]
+    assert Zlib(window_bytes=10_000).encode(values, 4).parts == Zlib().encode(values, 4).parts
+    assert Zlib(window_bytes=1000).size_bytes(values, 4) > stored.num_bytes > Zlib().size_bytes(values, 4)
+
+
+def test_a_window_of_zlib_has_bytes_and_its_streams_end():
+    with pytest.raises(WorkloadError, match=r"windows of 0 bytes; allowed: 1 or more"):
+        Zlib(window_bytes=0)
+    stored = CODECS["zlib_4k"].encode(np.arange(9000), 16)
+    cut = {"values": stored.parts["values"][:-1]}
+    with pytest.raises(WorkloadError, match=r"a zlib stream ends too early"):
+        stored.codec.codes(cut, (9000,), 16)
+
+
+@pytest.mark.parametrize(("bits", "share"), [(32, 1 / 32), (16, 1 / 16)])
+@pytest.mark.parametrize("density", [0, 0.125, 0.5, 0.75, 1])
+def test_zvc_is_smaller_by_what_its_paper_says(bits, share, density):
+    """A word of 4 bytes has a bit of mask: 1 / (density + 1/32) (Rhu et al., HPCA 2018); one of 2 bytes 1/16."""
+    mask = np.tile((np.arange(32) < 32 * density).astype(np.uint8), 1000)
+    found = sizes(mask, bits)
+    assert found["dense"].num_bytes / found["zvc"].num_bytes == pytest.approx(1 / (density + share), rel=1e-12)
+
+
+def test_a_brick_has_its_non_zeros_first_and_the_room_of_all():
+    # rows of 4 in bricks of 3: (0 5 0) (0), (0 0 0) (0), (3 0 0) (-1)
+    stored = parts(ZeroFreeBricks(3, 2), MATRIX, 4)
+    assert stored["values"] == [0x50, 0x00, 0x00, 0x00, 0x30, 0x0F]
+    assert stored["offsets"] == [0b01_00_10_00, 0b00_01_10_00, 0b00_01_10_00]
+    with pytest.raises(WorkloadError, match=r"bricks of 17; allowed with 4 bits of offset: 1 to 16"):
+        ZeroFreeBricks(17, 4)
+
+
 BOOK = np.array([0, -0.5, 0.25], np.float32)
 
 
@@ -207,6 +248,9 @@ def test_every_part_is_that_of_a_walk_over_the_cells(tensor):
         CompressedSparse("row"): twin.compressed_sparse(values, bits, "row"),
         CompressedSparse("column"): twin.compressed_sparse(values, bits, "column"),
         InterleavedColumns(): twin.interleaved(values, bits, 64, 4, 16),
+        ZeroFreeBricks(): twin.bricks(values, bits, 16, 4),
+        ZeroFreeBricks(3, 2): twin.bricks(values, bits, 3, 2),
+        CATALOGUE["step_index"]: twin.zero_run(values, bits, 8, "row"),
         InterleavedColumns(3, 1, None): twin.interleaved(values, bits, 3, 1, None),
         **{ZeroRun(2, restart): twin.zero_run(values, bits, 2, restart) for restart in RESTARTS},
     }

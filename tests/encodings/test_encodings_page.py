@@ -4,7 +4,7 @@ import re
 import runpy
 from pathlib import Path
 
-from archmodel.encodings.encoding_sizes import CODECS
+from archmodel.encodings.encoding_sizes import CATALOGUE
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 PAGE = (DOCS / "encodings.md").read_text("utf-8")
@@ -16,10 +16,10 @@ def test_the_table_of_weights_is_that_of_the_networks():
 
 def test_every_format_is_explained():
     cells = re.findall(r"^\| (`.*?`) \| (`.*?) \|", PAGE.partition("## Weights of some")[0], re.MULTILINE)
-    assert [name for first, _ in cells for name in re.findall("`(.*?)`", first)] == list(CODECS)
+    assert [name for first, _ in cells for name in re.findall("`(.*?)`", first)] == list(CATALOGUE)
     for first, second in cells:
         for name, shown in zip(re.findall("`(.*?)`", first), re.findall(r"`(\w+\(|\()", second), strict=True):
-            assert shown in ("(", f"{type(CODECS[name]).__name__}(")
+            assert shown in ("(", f"{type(CATALOGUE[name]).__name__}(")
 
 
 def test_the_example_runs(capsys):

@@ -224,9 +224,15 @@ def dealt(total, num_parts):
 
 def compressed(config, words, density):
     """Bytes of activations in DRAM."""
-    dense = num_bytes(config, words)
-    entries = words * density * (config.buffers.word_bits + config.buffers.index_bits)
-    return min(dense, math.ceil(entries / 8)) if config.buffers.compress_dram else dense
+    dense, word = num_bytes(config, words), config.buffers.word_bits
+    nonzeros = words * density
+    bits = {
+        "dense": words * word,
+        "zero_run": nonzeros * (word + config.buffers.index_bits),
+        "bitmask": words + nonzeros * word,
+        "zvc": 32 * math.ceil(words / 32) + nonzeros * word,
+    }
+    return min(dense, math.ceil(bits[config.encoding.activations] / 8))
 
 
 def moved(config, layer, num_tiles, batch, densities, context):

@@ -127,3 +127,14 @@ def interleaved(array, bits, num_pes, index_bits, pointer_bits):
         "values": (values, bits),
         "runs": (runs, index_bits),
     }
+
+
+def bricks(array, bits, brick, offset_bits):
+    values, offsets = [], []
+    for row in as_rows(array):
+        for first in range(0, len(row), brick):
+            cells = list(enumerate(row[first : first + brick]))
+            for offset, value in [one for one in cells if one[1]] + [one for one in cells if not one[1]]:
+                values.append(value)
+                offsets.append(offset)
+    return {"values": (values, bits), "offsets": (offsets, offset_bits)}

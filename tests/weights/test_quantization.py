@@ -10,10 +10,10 @@ from hypothesis.extra import numpy as hnp
 
 from archmodel.errors import WorkloadError
 from archmodel.weights import quantization, shared_weights
+from archmodel.weights.narrow_floats import BF16, FP16, quantize_floats
 from archmodel.weights.quantization import (
     Quantized,
     quantize_binary,
-    quantize_half,
     quantize_linear,
     quantize_ternary,
 )
@@ -177,13 +177,63 @@ def test_no_signs_but_those_of_the_weights_have_a_smaller_error(weights):
 def test_half_precision_by_hand():
     """0x3C00 is 1, 0xC000 is -2; 1 + 2^-11 is in the middle of 1 and 1 + 2^-10: to the even one."""
     weights = np.array([1, -2, 1 + 2**-11, 1 + 3 * 2**-11, 1e-9, -0.0, 65504])
-    made = quantize_half(weights)
+    made = half(weights)
     assert made.codes.tolist() == [0x3C00, 0xC000, 0x3C00, 0x3C02, 0, 0, 0x7BFF]
     assert made.values().tolist() == [1, -2, 1, 1 + 2**-9, 0, 0, 65504]
     assert made.num_zeros_made(weights) == 1
     assert (made.bits, made.scale, made.zero_point, len(made.codebook)) == (16, 1, 0, 65536)
-    with pytest.raises(WorkloadError, match="65536; allowed: magnitudes up to 65504"):
-        quantize_half(np.array([-65536.0]))
+
+
+def half(weights):
+    return quantize_floats(weights, FP16)
+
+
+def test_what_is_beyond_half_precision_becomes_the_largest_and_is_counted():
+    """65519 is nearer to 65504, 65520 in the middle between it and 2^16: to the even one, which is beyond."""
+    made = half(np.array([65504.0, 65519, 65520, -65536, 1e300, -1]))
+    assert made.values().tolist() == [65504, 65504, 65504, -65504, 65504, -1]
+    assert (made.overflows, made.underflows) == (3, 0)
+
+
+def test_tiny_numbers_that_lose_bits_are_counted_and_of_them_those_that_become_zero():
+    """Half precision's smallest normal number is 2^-14, its smallest of all 2^-24; half of that is 0, the even one."""
+    weights = np.array([2**-14, 2**-24, 3 * 2**-24, 2**-25, -(2**-25) * 1.01, 2**-14 * (1 - 2**-12), 2.5 * 2**-24, 0])
+    made = half(weights)
+    assert made.values().tolist() == [2**-14, 2**-24, 3 * 2**-24, 0, -(2**-24), 2**-14, 2 * 2**-24, 0]
+    assert (made.overflows, made.underflows, made.num_zeros_made(weights)) == (0, 4, 1)
+
+
+def test_brain_floats_by_hand():
+    """Eight bits of significand: 257 is in the middle of 256 and 258, 259 of 258 and 260; the exponents of float32."""
+    made = quantize_floats(np.array([1, -257, 259, 1e30, 2**-126, 2**-134, -(2**-133), 3.4e38, 1e300]), BF16)
+    assert made.codes[:2].tolist() == [0x3F80, 0xC380]
+    assert made.values()[:3].tolist() == [1, -256, 260]
+    assert made.values()[3] == pytest.approx(1e30, rel=2**-9)
+    assert made.values()[4:7].tolist() == [2**-126, 0, -(2**-133)]
+    assert made.values()[7:].tolist() == [float(np.float32(2**127 * (2 - 2**-7)))] * 2
+    assert (made.overflows, made.underflows, made.bits, len(made.codebook)) == (2, 1, 16, 65536)
+
+
+@given(hnp.arrays(np.float64, st.integers(0, 40), elements=st.floats(-1e5, 1e5, width=64)))
+def test_half_precision_is_that_of_numpy(weights):
+    with np.errstate(over="ignore"):
+        halves = weights.astype(np.float16)
+    made = half(weights)
+    finite = np.isfinite(halves)
+    np.testing.assert_array_equal(made.values()[finite], halves[finite].astype(np.float32))
+    assert made.overflows == np.count_nonzero(~finite)
+
+
+@given(hnp.arrays(np.float32, st.integers(0, 40), elements=st.floats(width=32, allow_nan=False, allow_infinity=False)))
+def test_brain_floats_are_those_of_the_bits_of_float32(weights):
+    """The upper half of a float32, rounded by what the lower half adds: 0x7FFF, and 1 where the last bit is odd."""
+    bits = weights.view(np.uint32).astype(np.uint64)
+    expected = ((bits + 0x7FFF + (bits >> 16 & 1)) >> 16).astype(np.int64)
+    made = quantize_floats(weights, BF16)
+    inside = (expected & 0x7FFF) < 0x7F80
+    positive = np.where(expected == 0x8000, 0, expected)  # -0 is 0
+    np.testing.assert_array_equal(made.codes[inside], positive[inside])
+    assert made.overflows == np.count_nonzero(~inside)
 
 
 def test_signal_to_noise_by_hand():
@@ -263,7 +313,7 @@ def test_the_largest_weight_may_be_negative():
 
 def test_a_part_is_whole_rows_and_a_number_is_one(monkeypatch):
     monkeypatch.setattr(quantization, "CELLS_AT_A_TIME", 12)
-    rows = list(quantization._rows(np.zeros((5, 3, 2))))
+    rows = list(quantization.rows_of(np.zeros((5, 3, 2))))
     assert rows == [slice(0, 2), slice(2, 4), slice(4, 6)]
     assert quantize_linear(np.array(-3.0), 4).values() == -3
     assert quantize_ternary(np.array(-3.0)).values() == -3
@@ -294,7 +344,7 @@ def test_more_weights_than_running_sums_have_room_for_have_larger_steps(monkeypa
         (lambda: quantize_linear(np.array([np.nan]), 8), "NaN or infinity"),
         (lambda: quantize_ternary(np.array([np.inf])), "NaN or infinity"),
         (lambda: quantize_binary(np.array([np.nan])), "NaN or infinity"),
-        (lambda: quantize_half(np.array([np.nan])), "NaN or infinity"),
+        (lambda: quantize_floats(np.array([np.nan]), FP16), "NaN or infinity"),
         (lambda: share_weights(np.array([np.nan]), 4), "NaN or infinity"),
         (lambda: share_weights(np.ones(3), 0), "indices of 0 bits; allowed: 1 to 8"),
         (lambda: share_weights(np.ones(3), 9), "indices of 9 bits"),
@@ -307,6 +357,6 @@ def test_what_cannot_be_is_refused_in_a_line(call, message):
 
 
 def test_arrays_without_weights_have_codes_of_their_shape():
-    for quantize in (quantize_ternary, quantize_binary, quantize_half, lambda w: quantize_linear(w, 8)):
+    for quantize in (quantize_ternary, quantize_binary, half, lambda w: quantize_linear(w, 8)):
         assert quantize(np.zeros((0, 3), np.float32)).values().shape == (0, 3)
     assert share_weights(np.zeros((0, 3), np.float32), 4).values().shape == (0, 3)
