@@ -11,6 +11,7 @@ from archmodel.validation.cambricon_x import measure_cambricon_x
 from archmodel.validation.cnvlutin import cnvlutin_figures, measure_cnvlutin
 from archmodel.validation.dadiannao import measure_dadiannao
 from archmodel.validation.eie import eie_figures, measure_eie
+from archmodel.validation.links import measure_links
 from archmodel.validation.network_totals import measure_network_totals, rows_of_networks
 from archmodel.validation.pruned_totals import measure_pruned_totals
 from archmodel.validation.published import PublishedRow, PublishedTable
@@ -91,6 +92,7 @@ MEASURES: dict[str, Callable[[], Measured]] = {
     "cambricon_x": measure_cambricon_x,
     "dnnsim": measure_dnnsim,
     "eie": measure_eie,
+    "links": measure_links,
     "network_totals": measure_network_totals,
     "pruned_totals": measure_pruned_totals,
     "scnn": measure_scnn,
