@@ -50,7 +50,7 @@ def test_the_screen_of_pcie_has_its_rates_by_payload_and_by_size(archmodel_run):
     for text in (
         "raw 15.75 GB/s each way: 16 x 8 GT/s, 128 of 130 bits",
         "packets 14.21 GB/s: 9.8% go to acknowledgements, credits, ordered sets",
-        "a write 24 + payload, a read request 24, its completion 20 + payload",
+        "write 24 + payload, read request 24, completion 20 + payload",
         "MPS 128 12.08 11.76 11.31",
         "MPS 256 13.18 12.99 12.46",
         "4 KiB 2.543 2.536 2.515",

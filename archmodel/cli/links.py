@@ -66,8 +66,8 @@ def summary(link: "LinkConfig") -> dict[str, str]:
         kept = "" if link.acknowledgements is None else "acknowledgements, credits, "
         lines["packets"] = f"{giga(link.packet_bytes_per_s)} GB/s: {link.overhead:.1%} go to {kept}ordered sets"
         lines["bytes"] = (
-            f"a write {packets.request_bytes} + payload, a read request {packets.request_bytes},"
-            f" its completion {packets.completion_bytes} + payload"
+            f"write {packets.request_bytes} + payload, read request {packets.request_bytes},"
+            f" completion {packets.completion_bytes} + payload"
         )
         lines["payload"] = (
             f"{packets.max_payload_bytes} B at most, requests of {packets.max_read_request_bytes} B,"
