@@ -24,6 +24,7 @@ from archmodel.accelerators.seeds import SeedRuns
 from archmodel.accelerators.summary import layer_quantities
 from archmodel.config.targets import SHOWN_CHARACTERS, PathLike, check_target, replace_file
 from archmodel.errors import ResultError, one_line
+from archmodel.interconnect.batches import HostTransfers
 from archmodel.memory.dram import Stream
 
 SCHEMA_VERSION = 2
@@ -137,6 +138,7 @@ def _attributes(run: RunResult) -> dict[str, Any]:
         "batch": np.int64(run.batch),
         "clock_hz": float(run.clock_hz),
         "wall_s": float(run.wall_s),
+        **({} if run.host_transfers is None else {"host_transfers": _json(run.host_transfers.as_dict())}),
     }
 
 
@@ -229,8 +231,14 @@ def _read(group: h5py.Group) -> RunResult:
         unsupported=tuple(values["unsupported"]),
         area_mm2=dict(zip(values["area_mm2/components"], values["area_mm2/area"], strict=True)),
         seeds=_seeds(values),
+        host_transfers=_host_transfers(group),
         baseline=_read(group["baseline"]) if "baseline" in group else None,
     )
+
+
+def _host_transfers(group: h5py.Group) -> HostTransfers | None:
+    """Transfers over a link, which few runs have."""
+    return HostTransfers(**json.loads(group.attrs["host_transfers"])) if "host_transfers" in group.attrs else None
 
 
 def _seeds(values: Mapping[str, list[Any]]) -> SeedRuns | None:

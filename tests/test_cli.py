@@ -101,7 +101,7 @@ def test_a_kind_without_files_is_not_offered(archmodel_run):
     assert not empty & json.loads(archmodel_run("list", "--json")[1]).keys()
     offered = archmodel_run("list", "--help")[1].partition("[OPTIONS]")[2].partition("]")[0].strip(" [\n")
     assert offered.split("|") == list(listing.KINDS)
-    assert "links" not in offered
+    assert "systems" not in offered
     assert all(config.names(listing.ALL_KINDS[name]) for name in offered.split("|"))
 
 

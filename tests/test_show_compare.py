@@ -155,7 +155,7 @@ def test_a_configuration_of_the_users_own_is_a_path(archmodel_run, tmp_path):
     ("text", "expected"),
     [
         ("model = \n", "line 1, column 9"),
-        ("", "mine.toml: is empty; allowed: the keys of network, accelerator, memory, technology, pattern of zeros"),
+        ("", "mine.toml: is empty; allowed: the keys of network, accelerator, memory, link, technology, pattern of"),
         ("# only a comment\n", "mine.toml: is empty"),
         ("colour = 3\n", "mine.toml: no key that is known; allowed: "),
         ("base = 'scnn'\n[pe]\nrowz = 3\n", "mine.toml: pe.rowz = 3: unknown key"),

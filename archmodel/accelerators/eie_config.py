@@ -170,6 +170,11 @@ class Config(FrozenModel):
             ),
         )
 
+    @property
+    def weight_bits(self) -> int:
+        """Bits of a weight without its index: those of its code."""
+        return self.weights.code_bits
+
     def stored_bytes(self, words: int, density: float) -> int:
         """Bytes of a vector as it is stored: all its words, for zeros are found when they are sent."""
         return math.ceil(words * self.buffers.activation_bits / 8)

@@ -1,5 +1,6 @@
 """From a name to a machine: a configuration and the module that models it."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from importlib import import_module
@@ -108,6 +109,16 @@ class Machine:
         with plug_in.errors_of(self.module, f"{self.model}: layer {show(layer.name)}"):
             stored: Stored = self.module.stored_tensors(self.config, layer, masks, output_density)
         return stored
+
+    def activation_bytes_of(self, words: int) -> int:
+        """Bytes of activations outside the machine, zeros included: its `input_bits` each, or as it stores them."""
+        bits = getattr(self.config, "input_bits", None)
+        return math.ceil(words * bits / 8) if isinstance(bits, int) else self.config.stored_bytes(words, 1.0)
+
+    def weight_bytes_of(self, words: int) -> int:
+        """Bytes of weights outside the machine, zeros included: its `weight_bits` each, or as activations."""
+        bits = getattr(self.config, "weight_bits", None)
+        return math.ceil(words * bits / 8) if isinstance(bits, int) else self.activation_bytes_of(words)
 
     def run_layer(self, layer: Layer, operands: Operands, context: Context) -> LayerResult:
         """Cycles and counts of a layer: all its units when `context.fidelity` is exact, a sample when it is sampled."""

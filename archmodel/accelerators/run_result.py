@@ -10,6 +10,7 @@ from archmodel.accelerators.result import LayerResult
 from archmodel.accelerators.seeds import Interval, SeedRuns
 from archmodel.accelerators.summary import as_dict, cycles_ci95, energy, speedup, totals
 from archmodel.errors import ResultError
+from archmodel.interconnect.batches import HostTransfers
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,7 @@ class RunResult:
     baseline: "RunResult | None" = None
     area_mm2: Mapping[str, float] = field(default_factory=dict)  # by component of the machine, then filler
     seeds: SeedRuns | None = None  # where several placements of the zeros were run
+    host_transfers: HostTransfers | None = None  # where there is a link to a host
     provenance: Mapping[str, str] = field(default_factory=dict)  # versions
     wall_s: float = 0.0
     words: str = field(default="", compare=False)  # how the network's differ from the machine's; not in a file
@@ -83,6 +85,7 @@ class RunResult:
 
     def as_dict(self) -> dict[str, Any]:
         """The object of `sim --json`, of plain dictionaries and lists, the same for the same inputs."""
+        moved = self.host_transfers
         return {
             **{name: getattr(self, name) for name in ("arch", "net", "fidelity", "seed", "batch", "clock_hz")},
             "config": dict(self.config),
@@ -92,7 +95,8 @@ class RunResult:
             "words": self.words,
             "area_mm2": sum(self.area_mm2.values()) if self.area_mm2 else None,
             "area_by_component_mm2": dict(self.area_mm2),
-            "totals": totals(self.layers, self.clock_hz),
+            "totals": totals(self.layers, self.clock_hz) | ({} if moved is None else moved.totals),
+            **({} if moved is None else {"host_transfers": moved.as_dict()}),
             "layers": [as_dict(layer, self.clock_hz) for layer in self.layers],
             "baseline": None if self.baseline is None else self.baseline.as_dict(),
             "speedup": self.speedup,

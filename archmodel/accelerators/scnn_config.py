@@ -204,6 +204,16 @@ class Config(FrozenModel):
         """Bytes of all activation RAMs."""
         return self.pe.num_pes * (self.buffers.iaram_bytes + self.buffers.oaram_bytes)
 
+    @property
+    def weight_bits(self) -> int:
+        """Bits of a weight without its index."""
+        return self.compression.data_bits
+
+    @property
+    def input_bits(self) -> int:
+        """Bits of an activation without its index."""
+        return self.compression.data_bits
+
     def stored_bytes(self, words: int, density: float) -> int:
         """Bytes of a feature map as it is stored: its non-zeros with their zero runs, or all of it."""
         compression = self.compression

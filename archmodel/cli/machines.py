@@ -18,6 +18,7 @@ OF_ONE = {
     "baseline": "name it in --arch beside the others",
     "baseline_assignments": "there is no baseline; a TOML file with 'base' is a changed machine",
 }
+EVERY = "every: from batch to batch over the link, double-buffered"
 MOST_NAMES = 3  # layers that are spelt out
 Row = Mapping[str, Any]
 
@@ -84,6 +85,7 @@ def row(run: "RunResult") -> dict[str, Any]:
     preloaded = [value for key, value in flat(run.config["accelerator"]).items() if key.endswith("preloaded")]
     return {
         **comparison.rates(run),
+        **({} if run.host_transfers is None else run.host_transfers.totals),
         "largest_loss": max(losses, key=lambda cause: losses[cause], default=None),
         "weights_preloaded": True in preloaded,
     }
@@ -97,14 +99,15 @@ class Column(NamedTuple):
     meaning: str = ""
 
 
-def columns() -> list[Column]:
-    """All columns, those that a narrow terminal does without on the right."""
+def columns(linked: bool = False) -> list[Column]:
+    """All columns, those that a narrow terminal does without on the right; `linked`: there is a link to a host."""
     from archmodel.cli.tables import joules, seconds, si
 
     return [
         Column("node", lambda row: row["technology"]),
         Column("layers", lambda row: f"{row['num_layers']}/{row['num_layers'] + len(row['unsupported'])}"),
         Column("time", lambda row: seconds(row["time_s"])),
+        *([Column("every", lambda row: seconds(row["link_interval_s"]), EVERY)] if linked else []),
         Column("energy", lambda row: joules(row["energy_pj"]), "energy: DRAM included"),
         Column("limit", limit, "limit: what takes most slots, and after busy the next"),
         Column("dense", lambda row: si(row["dense_ops_per_s"]), "dense: OP/s of all MACs, two operations each"),
@@ -129,7 +132,7 @@ def print_machines(runs: Sequence["RunResult"], rows: Sequence[Row], without: Se
     from archmodel.cli.compare import print_columns
     from archmodel.cli.tables import captured_lines, word_lines
 
-    out, first, shown = console(), runs[0], columns()
+    out, first, shown = console(), runs[0], columns(runs[0].host_transfers is not None)
     ran_fewer = fewer_layers(rows)
     headings = ["machine", *(column.heading for column in shown)]
     lines = [

@@ -19,6 +19,7 @@ from archmodel.errors import show
 @click.option("--memory", default="ideal", show_default=True, metavar="NAME", help="Memory behind both machines.")
 @click.option("--dram", default="sampled", show_default=True, metavar="EXTENT",
               help="Of a memory of banks: full runs every request, sampled the first of long streams.")
+@click.option("--link", metavar="NAME", help="Link to the host: adds inputs, results and weights that go over it.")
 @click.option("--technology", metavar="NAME",
               help="One node for all: scales energy and area, no clock; each its own by default.")
 @click.option("--precision", metavar="NAME",
@@ -28,7 +29,7 @@ from archmodel.errors import show
 @click.option("--seeds", default=1, show_default=True, metavar="N",
               help="Placements of the zeros; more than one gives mean and 95 % interval.")
 @click.option("--set", "assignments", multiple=True, metavar="SECTION.KEY=VALUE",
-              help="Change the machine, or memory.KEY of the memory, which is all for several machines; repeatable.")
+              help="Change the machine, or memory.KEY, link.KEY, which are all for several machines; repeatable.")
 @click.option("--set-baseline", "baseline_assignments", multiple=True, metavar="SECTION.KEY=VALUE",
               help="Change the baseline; repeatable.")
 @click.option("--threads", type=int, metavar="N", help="Worker threads, all cores by default; numbers do not change.")

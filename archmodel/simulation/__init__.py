@@ -9,12 +9,16 @@ from archmodel.accelerators.context import Fidelity
 from archmodel.accelerators.registry import Machine, load_machine
 from archmodel.accelerators.run_result import RunResult
 from archmodel.errors import SHOWN_CHARACTERS, ConfigError, WorkloadError, did_you_mean, one_line, show
+from archmodel.interconnect.link import load_link
+from archmodel.interconnect.sharing import LinkConfig
 from archmodel.memory.bank_memory import open_memory
 from archmodel.network.layer import Layer
 from archmodel.simulation.given import check_texts, given_network
+from archmodel.simulation.host_link import behind_link
 from archmodel.simulation.study import Progress, Study
 
 MEMORY_PREFIX = "memory."
+LINK_PREFIX = "link."
 ASSIGNMENTS = "'section.key=value', for instance ['pe.rows=4']"
 
 
@@ -26,6 +30,7 @@ def simulate(
     baseline: str | None = None,
     memory: str = "ideal",
     dram: str = "sampled",
+    link: str | None = None,
     technology: str | None = None,
     precision: str | None = None,
     batch: int = 1,
@@ -57,7 +62,8 @@ def simulate(
     seeds : placements of the zeros; with more than one, the result has mean and 95 % interval over seed, seed + 1, ...
     layers : globs of layer names, a list or comma-separated; all when None. Tensors of layers left out go through DRAM,
         so a layer alone can differ from the same layer in its network
-    assignments : 'section.key=value' for the machine, 'memory.key=value' for the memory
+    link : to the host, from `archmodel list` or the path of a TOML file; None for no transfers
+    assignments : 'section.key=value' for the machine, 'memory.key=value' and 'link.key=value' for memory and link
     weights, activations : 'network' for what the network's file states, 'density=0.4', or the path of an npz or
         safetensors file
     zeros : 'uniform', 'correlated' (as measured) or the path of a TOML file; ':key=value,...' behind changes it
@@ -77,7 +83,8 @@ def simulate(
     check_texts("baseline_assignments", baseline_assignments, ASSIGNMENTS)
     if baseline is None and baseline_assignments:
         raise ConfigError(f"--set-baseline {one_line(baseline_assignments[0], SHOWN_CHARACTERS)}: needs --baseline")
-    of_memory, of_machine = split_assignments(assignments)
+    host_link, others = open_link(link, assignments)
+    of_memory, of_machine = split_assignments(others)
     machines = [load_machine(arch, of_machine, technology, precision=precision)]
     if baseline is not None:
         machines.append(load_machine(baseline, tuple(baseline_assignments), technology, "--set-baseline ", precision))
@@ -98,7 +105,7 @@ def simulate(
             check=check,
         )
         chosen = supported_layers(machines, study.layers, skip_unsupported)
-        run, *beside = study.run([(machine, chosen) for machine in machines], progress)
+        run, *beside = linked(study, machines, study.run([(one, chosen) for one in machines], progress), host_link)
     return replace(run, baseline=beside[0]) if beside else run
 
 
@@ -108,6 +115,7 @@ def simulate_machines(
     *,
     memory: str = "ideal",
     dram: str = "sampled",
+    link: str | None = None,
     technology: str | None = None,
     precision: str | None = None,
     assignments: Sequence[str] = (),
@@ -121,8 +129,8 @@ def simulate_machines(
     """A network on several machines, the same zeros for all.
 
     archs : names of `archmodel list` or paths of TOML files, or 'all' alone for every name that has the precision
-    dram : as that of `simulate`
-    assignments : 'memory.key=value' for the memory, which is behind all of them
+    dram, link : as those of `simulate`
+    assignments : 'memory.key=value' and 'link.key=value' for the memory and the link, which all of them have
     skip_unsupported : leave out what of an ONNX file cannot be read
     inputs, preprocess, input_limit, options : as those of `simulate` that do not name a machine
 
@@ -131,10 +139,12 @@ def simulate_machines(
     """
     check_texts("archs", archs, "names of machines, for instance ['scnn', 'dcnn']")
     check_texts("assignments", assignments, ASSIGNMENTS)
-    of_memory, of_machine = split_assignments(assignments)
+    host_link, others = open_link(link, assignments)
+    of_memory, of_machine = split_assignments(others)
     if of_machine:
         raise ConfigError(
             f"--set {one_line(of_machine[0], SHOWN_CHARACTERS)}: several machines; allowed: {MEMORY_PREFIX}KEY=VALUE"
+            f" and {LINK_PREFIX}KEY=VALUE"
         )
     chosen = all_machines(precision) if list(archs) == ["all"] else list(dict.fromkeys(archs))
     machines = [load_machine(arch, technology=technology, precision=precision) for arch in chosen]
@@ -144,7 +154,29 @@ def simulate_machines(
         able = [(machine, layers) for machine, layers in own if layers]
         if not able:
             raise WorkloadError(f"{study.source.network.name}: none of {', '.join(chosen)} runs any of the layers")
-        return tuple(study.run(able, progress))
+        runs = study.run(able, progress)
+        return tuple(linked(study, [machine for machine, _ in able], runs, host_link))
+
+
+def open_link(link: str | None, assignments: Sequence[str]) -> tuple[LinkConfig | None, tuple[str, ...]]:
+    """The link with its assignments, and those of others; ConfigError for assignments to a link that there is not."""
+    of_link = [text for text in assignments if text.startswith(LINK_PREFIX)]
+    others = tuple(text for text in assignments if not text.startswith(LINK_PREFIX))
+    if link is None and of_link:
+        raise ConfigError(f"--set {one_line(of_link[0], SHOWN_CHARACTERS)}: needs --link")
+    if link is None:
+        return None, others
+    return load_link(link, tuple(text.removeprefix(LINK_PREFIX) for text in of_link)), others
+
+
+def linked(
+    study: Study, machines: Sequence[Machine], runs: Sequence[RunResult], link: LinkConfig | None
+) -> list[RunResult]:
+    """The runs of machines, with their transfers where there is a link to the host."""
+    if link is None:
+        return list(runs)
+    network, memory = study.source.network, study.context.memory
+    return [behind_link(run, machine, network, memory, link) for machine, run in zip(machines, runs, strict=True)]
 
 
 def all_machines(precision: str | None) -> list[str]:

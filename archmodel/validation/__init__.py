@@ -12,6 +12,7 @@ from archmodel.validation.cnvlutin import cnvlutin_figures, measure_cnvlutin
 from archmodel.validation.dadiannao import measure_dadiannao
 from archmodel.validation.dram import measure_dram, rows_of_latencies
 from archmodel.validation.eie import eie_figures, measure_eie
+from archmodel.validation.links import measure_links
 from archmodel.validation.network_totals import measure_network_totals, rows_of_networks
 from archmodel.validation.pruned_totals import measure_pruned_totals
 from archmodel.validation.published import PublishedRow, PublishedTable
@@ -93,6 +94,7 @@ MEASURES: dict[str, Callable[[], Measured]] = {
     "dnnsim": measure_dnnsim,
     "dram": measure_dram,
     "eie": measure_eie,
+    "links": measure_links,
     "network_totals": measure_network_totals,
     "pruned_totals": measure_pruned_totals,
     "scnn": measure_scnn,
