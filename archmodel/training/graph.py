@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from archmodel.errors import ConfigError, show
+from archmodel.errors import ConfigError, WorkloadError, show
 from archmodel.network import Layer, Network
 from archmodel.training.backward import Operand, backward_needs, may_overwrite, saved_bytes
 from archmodel.training.choices import TrainingChoices
@@ -12,6 +12,7 @@ from archmodel.training.steps import Operation, Step, Tensor, TensorKind, Traini
 Workspace = Callable[[Layer, Operation, int], int]
 
 MAX_BATCH = 2**20
+MAX_BYTES = 2**62  # of all tensors, so that sums of them fit int64
 DEFAULT_CHOICES = TrainingChoices()
 
 
@@ -37,7 +38,7 @@ def training_graph(
     Of a layer first the gradient of its weights is computed, then that of what it reads, and the latter only where a
     layer above has weights. Where several layers read a map, the first of them in the backward order writes its
     gradient and the others add to it. A step ``loss`` makes the gradient of every output of the network.
-    ConfigError for an impossible batch.
+    ConfigError for an impossible batch, WorkloadError for tensors that no memory will ever hold.
     """
     check_batch(batch)
     builder = GraphBuilder(network, batch, choices, workspace)
@@ -48,6 +49,9 @@ def training_graph(
     if choices.update == "end":
         for layer in network.layers:
             builder.update(layer)
+    total_bytes = sum(tensor.num_bytes for tensor in builder.tensors.values())
+    if total_bytes > MAX_BYTES:
+        raise WorkloadError(f"{network.name}: {total_bytes} bytes with batch = {batch}: must be at most {MAX_BYTES}")
     inputs = tuple(builder.maps[name] for name in network.inputs)
     return TrainingGraph(
         network.name, batch, choices, builder.tensors, tuple(builder.steps), dict(builder.maps), inputs

@@ -5,6 +5,7 @@ from bisect import bisect_left
 from archmodel.errors import ConfigError, show
 
 ALIGNMENT_BYTES = 512  # cudaMalloc aligns to at least 256, the pools of PyTorch and TensorFlow to 512 and 256
+MAX_BYTES = 2**40  # of an alignment and a capacity: a tebibyte
 
 
 class CapacityError(ConfigError):
@@ -20,8 +21,8 @@ class BestFitPool:
 
     def __init__(self, alignment_bytes: int = ALIGNMENT_BYTES, capacity_bytes: int | None = None) -> None:
         for key, value in (("alignment_bytes", alignment_bytes), ("capacity_bytes", capacity_bytes)):
-            if value is not None and (type(value) is not int or value < 1):
-                raise ConfigError(f"{key} = {show(value)}: must be a whole number from 1")
+            if value is not None and (type(value) is not int or not 1 <= value <= MAX_BYTES):
+                raise ConfigError(f"{key} = {show(value)}: must be a whole number from 1 to {MAX_BYTES}")
         self.alignment_bytes, self.capacity_bytes = alignment_bytes, capacity_bytes
         self.reserved_bytes = 0
         self.blocks: dict[str, tuple[int, int]] = {}  # offset and size of what is held

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from archmodel.errors import ConfigError
+from archmodel.errors import ConfigError, WorkloadError
 from archmodel.exchange import read_network
 from archmodel.network import Layer, Network
 from archmodel.training import TrainingChoices, training_graph
@@ -196,11 +196,16 @@ def test_a_max_pool_keeps_values_or_indices():
 
 @pytest.mark.parametrize(
     ("mode", "words"),
-    [("batch", 4), ("layer", 2 * BATCH * 16), ("rms", BATCH * 16), ("instance", BATCH * 4), ("group", BATCH * 4)],
+    [("batch", 2 * 3), ("layer", 2 * BATCH * 20), ("rms", BATCH * 20), ("instance", BATCH * 6), ("group", BATCH * 6)],
 )
 def test_the_statistics_of_a_norm_stay_in_four_bytes(mode, words):
-    graph, _ = written_down(above("norm", mode), precision="mixed")
+    layers = (Layer("a", "conv", ("image",), (2, 4, 5), 3), Layer("x", "norm", ("a",), (3, 4, 5), 3, mode=mode))
+    graph, _ = written_down(net(*layers, image=(2, 4, 5)), precision="mixed")
     assert graph.tensors["saved:x"].num_bytes == 4 * words
+
+
+def test_a_local_normalization_saves_nothing():
+    assert "saved:x" not in written_down(above("norm", "lrn"))[0].tensors
 
 
 @pytest.mark.parametrize(("bits", "num_bytes"), [(32, 4 * 96), (8, 96), (1, 12)])
@@ -347,6 +352,15 @@ def test_the_workspace_of_a_step_is_touched_by_no_other():
 def test_a_batch_is_a_number_of_images(batch):
     with pytest.raises(ConfigError, match=r"^batch = .*: must be a whole number from 1 to 1048576$"):
         training_graph(CHAIN, batch)
+
+
+def test_tensors_beyond_all_memories_are_refused():
+    large = [Layer(f"l{place}", "norm", (f"l{place - 1}" if place else "image",), (2**31, 1, 1), 2**31, mode="lrn")
+             for place in range(600)]  # fmt: skip
+    with pytest.raises(
+        WorkloadError, match=r"^net: \d+ bytes with batch = 1048576: must be at most 4611686018427387904$"
+    ):
+        training_graph(net(*large, image=(2**31, 1, 1)), 2**20)
 
 
 @pytest.mark.parametrize(

@@ -107,7 +107,7 @@ def test_nothing_is_freed_or_allocated_twice():
 
 
 @pytest.mark.parametrize("key", ["alignment_bytes", "capacity_bytes"])
-@pytest.mark.parametrize("value", [0, -1, 1.5, True])
+@pytest.mark.parametrize("value", [0, -1, 1.5, True, 2**40 + 1])
 def test_sizes_are_whole(key, value):
-    with pytest.raises(ConfigError, match=f"^{key} = .*: must be a whole number from 1$"):
+    with pytest.raises(ConfigError, match=f"^{key} = .*: must be a whole number from 1 to 1099511627776$"):
         BestFitPool(**{key: value})
