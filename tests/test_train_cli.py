@@ -75,6 +75,15 @@ def test_the_capacity_is_a_limit_to_the_byte(capsys):
         assert json.loads(found)["allocators"]["best_fit"]["fits"] is fits
 
 
+@pytest.mark.parametrize(("batch", "unit", "size"), [("1", "MiB", 2**20), ("8192", "GiB", 2**30)])
+def test_small_networks_are_shown_in_small_units(capsys, batch, unit, size):
+    peak = best_fit(training_graph(read_network("lenet5"), int(batch))).peak_bytes
+    shown = printed(capsys, "--net", "lenet5", "--batch", batch)
+    assert f"peak {unit} average {unit}" in shown
+    assert re.search(rf"best fit +{peak / size:.2f} ", shown)
+    assert f"\n{unit} of " in shown
+
+
 def test_without_a_capacity_nothing_is_said_to_fit(capsys):
     assert "fits" not in printed(capsys, "--net", "lenet5", "--batch", "4")
 

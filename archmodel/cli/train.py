@@ -9,7 +9,7 @@ from archmodel.cli.common import console, json_option, print_json, print_wrapped
 if TYPE_CHECKING:
     from archmodel.iteration import IterationMemory
 
-GIB = 2**30
+UNITS = {"GiB": 2**30, "MiB": 2**20, "KiB": 2**10}
 INDENT = 13 * " "
 
 
@@ -77,17 +77,20 @@ def print_memory(found: "IterationMemory") -> None:
         f"{found.network.name}, a batch of {graph.batch:,}, {choices.precision}, {choices.optimizer}:"
         f" {len(graph.steps):,} steps",
     )
+    peak = max(curve.peak_bytes for curve in found.curves.values())
+    unit = next((name for name, size in UNITS.items() if peak >= size), "KiB")
+    size = UNITS[unit]
     rows = [
         [
             name.replace("_", " "),
-            f"{curve.peak_bytes / GIB:.2f}",
-            f"{curve.average_bytes() / GIB:.2f}",
+            f"{curve.peak_bytes / size:.2f}",
+            f"{curve.average_bytes() / size:.2f}",
             f"{100 * curve.fragmentation:.1f}",
             *([] if found.capacity_bytes is None else ["yes" if curve.peak_bytes <= found.capacity_bytes else "no"]),
         ]
         for name, curve in found.curves.items()
     ]
-    headings = ["allocator", "peak GiB", "average GiB", "unused %"]
+    headings = ["allocator", f"peak {unit}", f"average {unit}", "unused %"]
     headings += [] if found.capacity_bytes is None else ["fits"]
     print_columns(out, headings, rows, num_texts=1, flexible=(), num_bold=0)
     kinds = {
@@ -97,8 +100,8 @@ def print_memory(found: "IterationMemory") -> None:
         "weight gradients": graph.bytes_of("weight_gradient"),
         "saved": graph.bytes_of("saved"),
     }
-    listed = ", ".join(f"{kind} {num_bytes / GIB:.2f}" for kind, num_bytes in kinds.items())
-    print_wrapped(out, f"{'GiB of':12} {listed}; without workspace", INDENT)
+    listed = ", ".join(f"{kind} {num_bytes / size:.2f}" for kind, num_bytes in kinds.items())
+    print_wrapped(out, f"{f'{unit} of':12} {listed}; without workspace", INDENT)
     if found.caffe_bytes is not None:
         print_wrapped(
             out, f"{'Caffe':12} memory required for data: {found.caffe_bytes:,} bytes ({found.caffe_form})", INDENT

@@ -45,12 +45,21 @@ class MemoryCurve:
         """The mean of ``live_bytes``, each step weighing as long as it takes; without durations all weigh the same."""
         if durations_s is None:
             return float(self.live_bytes.mean())
-        weights = np.asarray(durations_s, np.float64)
-        if weights.shape != self.live_bytes.shape or not np.isfinite(weights).all() or (weights < 0).any():
-            raise ConfigError(f"durations_s: must be {len(self.live_bytes)} times, one a step, none below 0")
+        weights = self._durations(durations_s)
         if not weights.any():
             raise ConfigError("durations_s: must not all be 0")
         return float(self.live_bytes @ (weights / weights.sum()))
+
+    def starts_s(self, durations_s: Sequence[float] | npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        """When each step begins, if one follows the other: the time axis of the curve."""
+        weights = self._durations(durations_s)
+        return np.concatenate([[0.0], weights.cumsum()[:-1]])
+
+    def _durations(self, durations_s: Sequence[float] | npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        weights = np.asarray(durations_s, np.float64)
+        if weights.shape != self.live_bytes.shape or not np.isfinite(weights).all() or (weights < 0).any():
+            raise ConfigError(f"durations_s: must be {len(self.live_bytes)} times, one a step, none below 0")
+        return weights
 
 
 def network_wide(graph: TrainingGraph) -> MemoryCurve:

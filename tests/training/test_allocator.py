@@ -184,12 +184,24 @@ def test_an_average_weighs_steps_by_their_time():
     assert curve.average_bytes() == pytest.approx(sum(map(int, curve.live_bytes)) / len(durations))
 
 
-@pytest.mark.parametrize("durations", [[], [1.0], [-1.0, *[1.0] * 99], [float("nan")] * 29])
-def test_durations_are_one_a_step(durations):
+def test_steps_follow_each_other():
     curve = liveness(training_graph(read_network("lenet5"), 4))
-    padded = (durations * 99)[: len(curve.live_bytes)] if len(durations) > 1 else durations
-    with pytest.raises(ConfigError, match=r"^durations_s: must be"):
-        curve.average_bytes(padded)
+    durations = np.arange(len(curve.live_bytes)) + 0.5
+    starts = curve.starts_s(durations)
+    assert starts[0] == 0
+    assert np.diff(starts).tolist() == durations[:-1].tolist()
+
+
+@pytest.mark.parametrize("wrong", [[], [1.0], [-1.0], [float("nan")], [float("inf")], [1.0, 1.0]])
+def test_durations_are_one_a_step(wrong):
+    curve = liveness(training_graph(read_network("lenet5"), 4))
+    others = [1.0] * (len(curve.live_bytes) - 1)
+    durations = [*others, *wrong] if wrong != [1.0] else wrong
+    for asked in (curve.average_bytes, curve.starts_s):
+        with pytest.raises(
+            ConfigError, match=rf"^durations_s: must be {len(others) + 1} times, one a step, none below 0$"
+        ):
+            asked(durations)
 
 
 def test_durations_are_not_all_zero():
