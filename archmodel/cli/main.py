@@ -31,6 +31,7 @@ VERBS = {
     "prune": Verb("archmodel.cli.prune", "prune", "Write a network with fewer weights, and say what it cost."),
     "quantize": Verb("archmodel.cli.quantize", "quantize", "Write a network with weights of few bits."),
     "memory-trace": Verb("archmodel.cli.memory_trace", "memory_trace", "Send a trace of requests to a memory."),
+    "train": Verb("archmodel.cli.train", "train", "The memory that one training iteration of a network takes."),
     "compare": Verb("archmodel.cli.compare", "compare", "Compare result files layer by layer."),
     "validate": Verb("archmodel.cli.validate", "validate", "Set published tables beside the model's values."),
 }

@@ -20,6 +20,7 @@ from archmodel.validation.scnn import Measured, dnnsim_figures, measure_dnnsim, 
 from archmodel.validation.scnn_energy import measure_scnn_energy
 from archmodel.validation.squeezenet_code import measure_squeezenet_code, rows_of_layers
 from archmodel.validation.tpu import measure_tpu, tpu_figures
+from archmodel.validation.training_memory import measure_training_memory
 from archmodel.views.figure import Drawing, Rows
 
 Verdict = Literal["pass", "FAIL", "outside", "-"]
@@ -101,6 +102,7 @@ MEASURES: dict[str, Callable[[], Measured]] = {
     "scnn_energy": measure_scnn_energy,
     "squeezenet_code": measure_squeezenet_code,
     "tpu_v1": measure_tpu,
+    "training_memory": measure_training_memory,
 }
 # Of tables whose values stand elsewhere: in the files of the networks, in a CSV file.
 ROWS: dict[str, Callable[[], tuple[PublishedRow, ...]]] = {

@@ -1,0 +1,26 @@
+"""One iteration of training: its steps, and the memory they take."""
+
+from archmodel.training.accounting import CaffeForm, caffe_data_bytes
+from archmodel.training.allocator import MemoryCurve, best_fit, lifetimes, liveness, network_wide
+from archmodel.training.choices import STUDY, TrainingChoices
+from archmodel.training.graph import training_graph
+from archmodel.training.pool import BestFitPool, CapacityError
+from archmodel.training.steps import Step, Tensor, TrainingGraph
+
+__all__ = [
+    "STUDY",
+    "BestFitPool",
+    "CaffeForm",
+    "CapacityError",
+    "MemoryCurve",
+    "Step",
+    "Tensor",
+    "TrainingChoices",
+    "TrainingGraph",
+    "best_fit",
+    "caffe_data_bytes",
+    "lifetimes",
+    "liveness",
+    "network_wide",
+    "training_graph",
+]
