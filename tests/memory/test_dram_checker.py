@@ -64,6 +64,13 @@ CASES = [
         140,
     ),
     ("t32AW", {"t32AW": 900, "banks_per_group": 16}, MANY_ACTS, ("ACT", {"bank": 15}), 900),
+    (
+        "t32AW",
+        {"t32AW": 900, "banks_per_group": 16},
+        [*MANY_ACTS, ("ACT", 900, {"bank": 14})],
+        ("ACT", {"bank": 15}),
+        910,
+    ),
     ("tCCD_L", {"tCCD_L": 9}, [*OPEN, ("RD", 50, {})], ("RD", {}), 59),
     ("tCCD_L", {"tCCD_L": 9}, [*TWO_OPEN, ("RD", 50, {})], ("RD", OTHER_BANK), 59),
     ("tCCD_L", {"tCCD_L": 9}, [*TWO_OPEN, ("WR", 50, {})], ("WR", OTHER_BANK), 59),
@@ -98,6 +105,8 @@ CASES = [
         ("RD", OTHER_RANK),
         50 + 10 + 4 + 3 - 8,
     ),
+    # the data would be written before they are read: still out of order
+    ("data bus", {"tRTRS": 1, "CWL": 2}, [*OPEN, ("RD", 50, {})], ("WR", {}), 50 + 10 + 1 - 2 + 1),
     # A column command that closes its page: at the end of tRAS or when the data have moved, whatever is later.
     ("tRP", {"tRP": 9, "tRAS": 70}, [*OPEN, ("RDA", 50, {})], ("ACT", {}), 70 + 9),
     ("tRP", {"tRP": 9, "tRTP": 30}, [*OPEN, ("RDA", 50, {})], ("ACT", {}), 80 + 9),
@@ -177,6 +186,23 @@ def test_what_must_not_happen_at_all(text, commands):
 
 def test_a_part_without_refresh_of_banks_gets_none():
     assert broken(hand_part(**EASY), [command("REFB", 0)]) == ["the part has no tRFCB"]
+
+
+@pytest.mark.parametrize(("first", "second"), [("RD", "WR"), ("WR", "RD")])
+def test_no_burst_overtakes_another(first, second):
+    latencies = {"CL": 10, "CWL": 2} if first == "RD" else {"CL": 2, "CWL": 10}
+    part = hand_part(**EASY | latencies, ranks=2)
+    commands = [command("ACT", 0), command("ACT", 10, rank=1), command(first, 50), command(second, 51, rank=1)]
+    assert broken(part, commands) == ["data bus"]  # though the second moves its data at 53
+
+
+def test_a_burst_that_comes_too_early_is_told_by_its_neighbour():
+    part = hand_part(**EASY | {"burst_cycles": 4}, ranks=2)
+    for name in ("RD", "WR"):
+        commands = [command("ACT", 0), command("ACT", 10, rank=1), command(name, 50), command(name, 53, rank=1)]
+        word = {"RD": "read", "WR": "write"}[name]
+        told = f"data bus: from 63 on, the {word} of 50 and a gap need it to 64"
+        assert violations(part, commands) == [f"{name} at 53 to channel 0 rank 1 bank group 0 bank 0: {told}"]
 
 
 def test_a_sentence_names_command_cycle_place_and_rule():

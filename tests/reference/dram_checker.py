@@ -44,7 +44,7 @@ class Channel:
         self.groups = defaultdict(Group)
         self.banks = defaultdict(Bank)
         self.bank_refresh = None
-        self.bursts = deque()  # (first cycle, cycle after the last, rank, is a write, command's cycle) on the data bus
+        self.bursts = deque()  # (cycle after the last on the data bus, rank, is a write, cycle of the command)
         self.on_bus = {}
         self.latest = 0
 
@@ -112,8 +112,8 @@ class Channel:
             self.gap("tRRD_S", acts[-1], timing["tRRD_S"])
         if len(acts) >= 4:
             self.gap("tFAW", acts[-4], timing["tFAW"])
-        if len(acts) == 32 and "t32AW" in timing:
-            self.gap("t32AW", acts[0], timing["t32AW"])
+        if len(acts) >= 32 and "t32AW" in timing:
+            self.gap("t32AW", acts[-32], timing["t32AW"])
         acts.append(cycle)
         bank.row, bank.act, group.act = row, cycle, cycle
 
@@ -197,21 +197,22 @@ class Channel:
             rank.precharged = max(bank.precharge, rank.precharged or 0)
 
     def data_bus(self, cycle, rank, is_write):
-        """Bursts do not overlap; tRTRS between those of two ranks and from reads to writes, but not between writes."""
+        """Bursts in the order of their commands; tRTRS from reads to writes and between ranks, but not of writes."""
         begin = cycle + (self.WL if is_write else self.RL)
-        end = begin + self.burst
         turnaround, soonest = self.timing["tRTRS"], cycle + min(self.RL, self.WL)
-        while self.bursts and self.bursts[0][1] + turnaround <= soonest:
+        while self.bursts and self.bursts[0][0] + turnaround <= soonest:
             self.bursts.popleft()
-        for other_begin, other_end, other_rank, other_writes, other_cycle in self.bursts:
+        for other_end, other_rank, other_writes, other_cycle in self.bursts:
             if rank == other_rank:
                 gap = turnaround if is_write and not other_writes else 0  # tWTR holds the rank's own reads back
             else:
                 gap = 0 if is_write and other_writes else turnaround
-            if begin < other_end + gap and other_begin < end + gap:
+            if begin < other_end + gap:
                 other = "write" if other_writes else "read"
-                self.blame(f"data bus: {begin} to {end} meets the {other} of {other_cycle} at {other_begin}, gap {gap}")
-        self.bursts.append((begin, end, rank, is_write, cycle))
+                self.blame(
+                    f"data bus: from {begin} on, the {other} of {other_cycle} and a gap need it to {other_end + gap}"
+                )
+        self.bursts.append((begin + self.burst, rank, is_write, cycle))
 
 
 def refresh_allowance(part):
