@@ -235,6 +235,15 @@ def test_every_rank_is_refreshed_in_time():
     assert late(*good[:3], (2531, 0), until=None) == [f"channel 0 rank 1: {told}"]
 
 
+def test_ranks_are_due_one_after_the_other():
+    part = hand_part(**EASY, ranks=4, refresh="all_bank", tREFI=1001)
+    commands = [command("REF", due, rank=rank) for rank, due in enumerate((1001, 1251, 1501, 1751))]
+    assert violations(part, commands, until=1800, allowance=0) == []
+    for rank in range(4):
+        later = [(one[0] + (one[2] == rank), *one[1:]) for one in commands]
+        assert len(violations(part, later, until=1800, allowance=0)) == 1
+
+
 def test_every_bank_is_refreshed_in_time():
     small = {"ranks": 2, "bank_groups": 2, "banks_per_group": 1, "tRFCB": 5, "tREFIB": 100}
     part = hand_part(**EASY, **small, refresh="per_bank")
@@ -282,6 +291,13 @@ def test_every_request_has_its_column_command():
     assert told(request=(4, address, READ)) == ["enters at 3 and arrives at 4"]
     assert told(entered=9) == []
     assert told(entered=10) == ["its command goes at 9, before it enters at 10"]
+
+
+@pytest.mark.parametrize("kind", [READ, WRITE])
+def test_a_command_that_closes_its_page_serves_a_request_too(kind):
+    commands = [command("ACT", 3), command("WRA" if kind else "RDA", 9)]
+    assert broken(hand_part(**EASY), commands, requests=[(0, 0, kind)], entered=[0], completed=[20]) == []
+    assert broken(hand_part(**EASY), commands, requests=[(0, 0, not kind)], entered=[0], completed=[20]) != []
 
 
 def test_a_read_may_be_answered_by_a_write_that_waits():
