@@ -70,6 +70,69 @@ def test_32_activations_share_a_window():
     assert acts[32] == 1000
 
 
+# Cycles between commands: banks A and B are opened first, then two requests come, the second as soon as it may
+
+BANK, GROUP, RANK = {"bank": 1}, {"bank_group": 1}, {"rank": 1}
+TURN = 17 + 4 - 12 + 1  # CL, burst, CWL, tRTRS
+
+
+@pytest.mark.parametrize(
+    ("changes", "place", "kinds", "gap"),
+    [
+        ({}, {"column": 1}, (READ, READ), 6),
+        ({}, BANK, (READ, READ), 6),
+        ({}, GROUP, (READ, READ), 4),
+        ({"tCCD_S": 5}, GROUP, (READ, READ), 5),
+        ({}, BANK, (WRITE, WRITE), 6),
+        ({}, GROUP, (WRITE, WRITE), 4),
+        ({"tCCD_S": 5}, GROUP, (WRITE, WRITE), 5),
+        ({"burst_cycles": 8}, BANK, (READ, READ), 8),
+        ({"burst_cycles": 8}, GROUP, (READ, READ), 8),
+        ({"burst_cycles": 8}, BANK, (WRITE, WRITE), 8),
+        ({"burst_cycles": 8}, GROUP, (WRITE, WRITE), 8),
+        ({}, BANK, (READ, WRITE), TURN),
+        ({}, GROUP, (READ, WRITE), TURN),
+        ({}, BANK, (WRITE, READ), 12 + 4 + 9),
+        ({}, GROUP, (WRITE, READ), 12 + 4 + 3),
+        ({}, RANK, (READ, READ), 4 + 1),
+        ({}, RANK, (WRITE, WRITE), 4),
+        ({}, RANK, (READ, WRITE), TURN),
+        ({}, RANK, (WRITE, READ), 1),  # CWL + burst + tRTRS = CL
+        ({"CL": 10}, RANK, (WRITE, READ), 12 + 4 + 1 - 10),
+    ],
+)
+def test_the_second_access_goes_when_rules_allow(changes, place, kinds, gap):
+    part = hand_part(ranks=2, **changes)
+    opened = [(0, {}, READ), (0, place, READ)]
+    first, second = kinds
+    sent = commands(part, *opened, (LATER, {}, first), (LATER + 1, place | {"column": 2}, second))
+    assert [cycle - LATER for cycle, _ in sent[-2:]] == [0, gap]
+
+
+@pytest.mark.parametrize(("kind", "gap"), [(READ, 9), (WRITE, 12 + 4 + 18)])
+def test_a_bank_precharges_when_its_data_have_moved(kind, gap):
+    sent = commands(hand_part(), (0, {}, READ), (LATER, {}, kind), (LATER + 1, {"row": 1}, kind))
+    assert [(cycle - LATER, name) for cycle, name in sent[3:5]] == [(gap, "PRE"), (gap + 17, "ACT")]
+
+
+@pytest.mark.parametrize(("tPPD", "gap"), [(None, 1), (7, 7)])
+def test_precharges_of_a_rank_keep_their_distance(tPPD, gap):
+    part = hand_part(ranks=2) if tPPD is None else hand_part(ranks=2, tPPD=tPPD)
+    places = [{}, BANK, RANK]
+    reads = [*[(0, place, READ) for place in places], *[(LATER, place | {"row": 1}, READ) for place in places]]
+    sent = [cycle - LATER for cycle, name in commands(part, *reads) if name == "PRE"]
+    assert sorted(sent) == sorted([0, gap, 1 + (gap == 1)])
+
+
+@pytest.mark.parametrize(("place", "gap"), [(BANK, 6), (GROUP, 4), (RANK, 1)])
+def test_activations_keep_their_distance(place, gap):
+    assert commands(hand_part(ranks=2), (0, {}, READ), (0, place, READ))[1] == (gap, "ACT")
+
+
+def test_activations_of_a_bank_keep_their_distance():
+    assert commands(hand_part(tRC=70), (0, {}, READ), (0, {"row": 1}, READ))[2:4] == [(39, "PRE"), (70, "ACT")]
+
+
 # Address mapping
 
 LAST = {"rank": 1, "bank_group": 3, "bank": 3, "channel": 3, "column": 127}
@@ -148,6 +211,19 @@ def test_banks_are_refreshed_one_after_the_other():
         (2517, 0, 0, 0, 0),
     ]
     assert served["completed"] == [38, 517 + 30 + 38, 2600 + 38]
+
+
+def test_a_bank_is_refreshed_after_the_one_before():
+    part = hand_part(refresh="per_bank", tREFIB=20, tRFCB=30)
+    sent = commands(part, (80, {"bank": 3}, READ))
+    assert [cycle for cycle, name in sent if name == "REFB"] == [
+        20,
+        50,
+        80,
+        110,
+        140,
+        170,
+    ]  # until its read at 140 + 38
 
 
 # Queues
