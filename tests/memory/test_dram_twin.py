@@ -347,6 +347,21 @@ def test_a_refresh_goes_before_all_others():
     assert both == [(1000, "REF"), (1500, "REF"), (1501, "ACT"), (1518, "RD")]
 
 
+def test_a_command_names_what_it_goes_to():
+    part = hand_part(refresh="all_bank", tREFI=1000, channels=2, ranks=2)
+    place = {"channel": 1, "rank": 1, "bank_group": 2, "bank": 3}
+    reads = [(0, address_of(part, row=5, **place), READ), (100, address_of(part, row=6, **place), WRITE)]
+    sent = [command for command in serve(part, [*reads, (1600, 0, READ)])["commands"] if command[1:3] == (1, 1)]
+    assert sent[:-2] == [
+        (0, 1, 1, 2, 3, "ACT", 5),
+        (17, 1, 1, 2, 3, "RD", 5),
+        (100, 1, 1, 2, 3, "PRE", -1),
+        (117, 1, 1, 2, 3, "ACT", 6),
+        (134, 1, 1, 2, 3, "WR", 6),
+    ]
+    assert sent[-2:] == [(1500, 1, 1, -1, -1, "PREA", -1), (1517, 1, 1, -1, -1, "REF", -1)]
+
+
 def test_row_hits_are_column_commands_that_found_their_row_open():
     part = hand_part()
     reads = [(0, address_of(part, column=column), READ) for column in range(3)]

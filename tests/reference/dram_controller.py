@@ -274,7 +274,6 @@ class Channel:
             self.last[name, key] = cycle
         place = bank_name[1:] if bank_name else (-1, -1)
         self.commands.append((cycle, self.number, rank, *place, name, command.get("row", -1)))
-        self.counts[name] += 1
         if name == "ACT":
             self.acts[rank].append(cycle)
             self.banks[bank_name].update(row=command["row"], acted=cycle, passed=0, columns=0)
