@@ -14,6 +14,7 @@ from archmodel.accelerators import summary
 from archmodel.accelerators.comparison import compare
 from archmodel.cli import configurations, main
 from archmodel.exchange import read_network
+from archmodel.memory.dram import load_memory
 from tests.test_results import a_layer, a_run
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -72,7 +73,8 @@ def assert_numbers_line_up(rows: list[str], heading: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("kind", "name"), [(kind, name) for kind in ("accelerators", "memory") for name in config.names(kind)]
+    ("kind", "name"),
+    [("memory", "ideal"), *(("accelerators", name) for name in config.names("accelerators"))],
 )
 def test_a_configuration_is_shown_as_it_is_written(archmodel_run, kind, name):
     output = output_of(archmodel_run, "show", name)
@@ -84,6 +86,60 @@ def test_a_configuration_is_shown_as_it_is_written(archmodel_run, kind, name):
     assert document["values"] == config.read(kind, name)[0]
     assert document["kind"] == config.SINGULAR.get(kind, kind.removesuffix("s"))
     assert document["file"] == f"configs/{kind}/{name}.toml"
+
+
+@pytest.mark.parametrize("width", [80, 120, 200])
+@pytest.mark.parametrize("name", [name for name in config.names("memory") if name != "ideal"])
+def test_a_dram_part_is_shown_on_one_screen(archmodel_run, name, width):
+    output, document = output_of(archmodel_run, "show", name, width=width), object_of(archmodel_run, "show", name)
+    lines = output.splitlines()
+    assert len(lines) <= 30
+    assert 3 * width / 4 < max(map(len, lines[:-1])) <= width or width == 200  # the last has the paths
+    assert lines[0] == f"# configs/memory/{name}.toml"
+    assert lines[2] == document["values"]["name"]
+    assert (document["kind"], document["file"]) == ("memory", f"configs/memory/{name}.toml")
+    assert document["values"] == config.read("memory", name)[0]
+    for timing, cycles in document["values"]["timing"].items():
+        assert timing == "tCK_ns" or f"{timing} {cycles} (" in output
+    memory = load_memory(name)
+    for key, value in document["derived"].items():
+        assert value == getattr(memory, key)
+    own = config.written("memory", name)[0]
+    for file in (name, own.get("base", name)):
+        assert str(config.folder("memory") / f"{file}.toml") in lines[-1]
+
+
+def test_the_screen_of_a_dram_part_says_what_follows_from_it(archmodel_run):
+    hbm, cube = (output_of(archmodel_run, "show", name, width=120) for name in ("hbm2", "hmc1"))
+    hbm, cube = " ".join(hbm.split()), " ".join(cube.split())  # as on one long line
+    for text in (
+        "1 stack x 8 channels x 1 rank x 4 bank groups x 4 banks, 32768 rows of 2048 B, accesses of 64 B",
+        "8 GiB",
+        "256.0 GB/s on 8 data buses",
+        "ro 26-12, bg 11-10, ba 9-8, ch 7-5, co 4-0 of address / 64",
+        "row hit 16.0 ns, closed bank 30.0 ns, row conflict 44.0 ns",
+        "ACT 828.0, RD 804.0, WR 1068.0, REF 60840.0 pJ; a rank 66.0 pJ a cycle, 48.0 with all banks closed",
+        "at least 1.94 pJ/bit read; I/O 0.8 pJ/bit more",
+    ):
+        assert text in hbm
+    assert "links" not in hbm
+    assert "charged" not in hbm  # a cycle of 1 ns, charged as 1 ns
+    assert "a cycle is charged as 1 ns" in cube
+    assert "on 1 data bus\n" in output_of(archmodel_run, "show", "gddr5")
+    assert "4 of 16 lanes at 15 Gb/s each way: at most 96.0 GB/s of read data; 512 requests each" in cube
+    assert "CL 17 (13.6)" in cube
+    assert "tREFIB" not in cube
+
+
+def test_a_dram_part_of_the_users_own_is_checked_and_shown(archmodel_run, tmp_path):
+    path = tmp_path / "mine.toml"
+    path.write_text("base = 'hbm2'\nname = 'mine'\n[organization]\nranks = 2\n[mapping]\norder = 'rorabgbachco'\n")
+    output = output_of(archmodel_run, "show", path)
+    assert "mine" in output.splitlines()
+    assert "ro 27-13, ra 12, bg 11-10" in output
+    assert object_of(archmodel_run, "show", path)["derived"]["capacity_bytes"] == 16 * 2**30
+    path.write_text("base = 'hbm2'\nname = 'mine'\n[timing]\ntRC = 3\n")
+    assert_refused(archmodel_run, "mine.toml: [timing]: tRC = 3: must be at least tRAS + tRP - 1 = 47", "show", path)
 
 
 def test_a_configuration_of_the_users_own_is_a_path(archmodel_run, tmp_path):

@@ -259,7 +259,7 @@ def test_progress_reports_every_layer_when_it_is_done():
         ({"arch": "scn"}, f"'scn': unknown accelerator; allowed: {', '.join(config.names('accelerators'))} or"),
         ({"net": "lenet"}, "'lenet': unknown network"),
         ({"baseline": "dcn"}, "'dcn': unknown accelerator"),
-        ({"memory": "idael"}, "'idael': unknown memory; allowed: ideal"),
+        ({"memory": "idael"}, "'idael': unknown memory; allowed: "),
         ({"fidelity": "exac"}, "--fidelity 'exac': allowed: exact, sampled, statistical; did you mean 'exact'?"),
         ({"fidelity": ""}, "--fidelity '': allowed: exact"),
         ({"batch": 0}, "--batch 0: must be at least 1"),

@@ -54,20 +54,25 @@ def show_file(kind: str, name: str, as_json: bool) -> None:
     A file of the user's own is checked as a run does it.
     """
     own, text, source = config.written(kind, name)
-    values, _ = config.read(kind, name)
     if name not in config.names(kind):
         check(kind, name)
-    below = None if "base" not in own else config.written(kind, own["base"])
     if as_json:
-        singular = config.SINGULAR.get(kind, kind.removesuffix("s"))
-        base = {} if below is None else {"base": below[2]}
-        sets = {config.VARIANTS[kind]: config.variants(kind, name)} if kind in config.VARIANTS else {}
-        print_json({"kind": singular, "file": source, **base, "values": values, **sets})
+        print_json(document(kind, name))
         return
+    below = None if "base" not in own else config.written(kind, own["base"])
     click.echo(f"# {source}\n\n{text.rstrip()}")
     if below is not None:
         base_data, base_text, base_source = below
         click.echo(f"\n# From its base, {base_source}:\n\n{still_holds(base_text, base_data, own)}")
+
+
+def document(kind: str, name: str) -> dict[str, Any]:
+    """A configuration as `show --json` prints it."""
+    own, _, source = config.written(kind, name)
+    base = {} if "base" not in own else {"base": config.written(kind, own["base"])[2]}
+    sets = {config.VARIANTS[kind]: config.variants(kind, name)} if kind in config.VARIANTS else {}
+    singular = config.SINGULAR.get(kind, kind.removesuffix("s"))
+    return {"kind": singular, "file": source, **base, "values": config.read(kind, name)[0], **sets}
 
 
 def check(kind: str, path: str) -> None:

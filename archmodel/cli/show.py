@@ -9,6 +9,7 @@ import click
 from archmodel import config, errors
 from archmodel.cli.common import WIDE, console, json_option, print_json
 from archmodel.cli.configurations import KINDS, kind_of_file, show_file
+from archmodel.cli.memories import show_memory
 from archmodel.network.layer import WORD_BITS
 
 if TYPE_CHECKING:
@@ -28,13 +29,15 @@ def show(name: str, *, as_json: bool) -> None:
     """Describe a machine, a network, a memory, or the result in a file.
 
     NAME is a name of `archmodel list`, or the path of a .h5, .onnx, .csv or .toml file. A file with a base is shown
-    with the lines of the base that still hold; a file of your own is checked.
+    with the lines of the base that still hold, a DRAM part with what follows from it; a file of your own is checked.
     """
     kind = kind_of(name)
     if kind == "result":
         show_result(name, as_json)
     elif kind == "workloads":
         show_network(name, as_json)
+    elif kind == "memory":
+        show_memory(name, as_json)
     else:
         show_file(kind, name, as_json)
 

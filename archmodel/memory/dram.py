@@ -8,6 +8,8 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from archmodel import config
+from archmodel.errors import ConfigError, did_you_mean, show
+from archmodel.memory.part import BankMemoryConfig
 
 StreamKind = Literal["weight", "input", "output", "psum"]
 
@@ -45,8 +47,35 @@ class IdealMemoryConfig(config.FrozenModel):
         return math.ceil(Fraction(str(self.latency_s)) * Fraction(clock_hz))
 
 
+MODELS: dict[str, type[IdealMemoryConfig] | type[BankMemoryConfig]] = {
+    "ideal": IdealMemoryConfig,
+    "banks": BankMemoryConfig,
+}
+
+
 def load_memory(
     name_or_path: str, assignments: tuple[str, ...] = (), option: str = "--set memory."
+) -> IdealMemoryConfig | BankMemoryConfig:
+    """Read and check a memory of configs/memory/ or a TOML file by its key `model`; `option` as in `config.load`."""
+    data, source = config.read("memory", name_or_path)
+    model = data.get("model")
+    if not isinstance(model, str) or model not in MODELS:
+        allowed = " or ".join(map(repr, MODELS))
+        if "model" not in data:
+            raise ConfigError(f"{source}: model: required key is missing; allowed: {allowed}")
+        raise ConfigError(f"{source}: model = {show(model)}: must be {allowed}{did_you_mean(str(model), MODELS)}")
+    return config.checked(data, source, MODELS[model], assignments, option)
+
+
+def load_ideal(
+    name_or_path: str, assignments: tuple[str, ...] = (), option: str = "--set memory."
 ) -> IdealMemoryConfig:
-    """Read and check a memory of configs/memory/ or a TOML file; `option` as in `config.load`."""
-    return config.load("memory", name_or_path, IdealMemoryConfig, assignments, option)
+    """A memory of fixed bandwidth, or a ConfigError where another is meant."""
+    memory = load_memory(name_or_path, assignments, option)
+    if not isinstance(memory, IdealMemoryConfig):
+        fixed = [name for name in config.names("memory") if config.read("memory", name)[0]["model"] == "ideal"]
+        raise ConfigError(
+            f"{show(name_or_path)}: model = {show(memory.model)}: a machine takes model = 'ideal' only:"
+            f" {', '.join(fixed)}"
+        )
+    return memory

@@ -120,8 +120,7 @@ def _sram(technology: Technology, component: Component) -> Cost:
     table = technology.sram.two_port if component.two_port else technology.sram.one_port
     rows, row_bits = component.words / component.words_per_row, component.bits * component.words_per_row
     read, write, area, leakage = (
-        table.at(rows, row_bits, values)
-        for values in (table.read_pj, table.write_pj, table.area_um2, table.leakage_mw)
+        table.at(rows, row_bits, values) for values in (table.read_pj, table.write_pj, table.area_um2, table.leakage_mw)
     )
     of_a_row = _cost(read / component.words_per_row, area, leakage)
     return replace(of_a_row, write_pj=write / component.words_per_row)

@@ -9,7 +9,7 @@ from archmodel.accelerators.context import Fidelity
 from archmodel.accelerators.registry import Machine, load_machine
 from archmodel.accelerators.run_result import RunResult
 from archmodel.errors import SHOWN_CHARACTERS, ConfigError, WorkloadError, did_you_mean, one_line, show
-from archmodel.memory.dram import load_memory
+from archmodel.memory.dram import load_ideal
 from archmodel.network.layer import Layer
 from archmodel.simulation.given import check_texts, given_network
 from archmodel.simulation.study import Progress, Study
@@ -83,7 +83,7 @@ def simulate(
         study = Study.of(
             net,
             network,
-            load_memory(memory, of_memory),
+            load_ideal(memory, of_memory),
             fidelity=fidelity,
             batch=batch,
             seed=seed,
@@ -135,7 +135,7 @@ def simulate_machines(
     chosen = all_machines(precision) if list(archs) == ["all"] else list(dict.fromkeys(archs))
     machines = [load_machine(arch, technology=technology, precision=precision) for arch in chosen]
     with given_network(net, inputs, preprocess, input_limit, skip_unsupported, bool(options.get("check"))) as network:
-        study = Study.of(net, network, load_memory(memory, of_memory), **options)
+        study = Study.of(net, network, load_ideal(memory, of_memory), **options)
         own = [(machine, tuple(layer for layer in study.layers if machine.runs(layer))) for machine in machines]
         able = [(machine, layers) for machine, layers in own if layers]
         if not able:
