@@ -293,6 +293,13 @@ def test_every_request_has_its_column_command():
     assert told(entered=10) == ["its command goes at 9, before it enters at 10"]
 
 
+@pytest.mark.parametrize(("opened", "rules"), [(0, 0), (1, 2)])
+def test_a_column_command_may_leave_its_row_to_the_bank(opened, rules):
+    commands = [command("ACT", 3, row=opened), command("RD", 9, row=-1)]
+    found = violations(hand_part(**EASY), commands, requests=[(0, 0, READ)], entered=[0], completed=[20])
+    assert len(found) == rules
+
+
 @pytest.mark.parametrize("kind", [READ, WRITE])
 def test_a_command_that_closes_its_page_serves_a_request_too(kind):
     commands = [command("ACT", 3), command("WRA" if kind else "RDA", 9)]

@@ -1,9 +1,9 @@
 """Proof that a list of DRAM commands breaks no rule of its part, from the list alone: every command looks back.
 
 A part is a dict with the tables `organization`, `timing`, `mapping`, `controller` of a file of configs/memory; a
-command is (cycle, channel, rank, bank group, bank, command, row). RDA and WRA, or RD and WR of a part with closed
-pages, precharge their bank by themselves. A violation is a sentence. Per scope only what can still matter is kept: of
-the earlier commands of one kind in one place the latest asks for most.
+command is (cycle, channel, rank, bank group, bank, command, row), where a RD or WR may say -1 for the row that is open.
+RDA and WRA, or RD and WR of a part with closed pages, precharge their bank by themselves. A violation is a sentence.
+Per scope only what can still matter is kept: of the earlier commands of one kind in one place the latest asks for most.
 """
 
 from collections import defaultdict, deque
@@ -173,7 +173,7 @@ class Channel:
         is_write = name in ("WR", "WRA")
         if bank.row is None:
             self.blame("no row is open")
-        elif bank.row != row:
+        elif row not in (bank.row, -1):
             self.blame(f"row {bank.row} is open, not {row}")
         if is_write:
             self.gap("tRCDWR", bank.act, timing["tRCDWR"])
@@ -282,8 +282,12 @@ def misplaced_requests(part, commands, requests, entered, completed):
     delays = {True: part["timing"]["CWL"] + burst, False: part["timing"]["CL"] + burst}
     separate = part["controller"]["queue"] == "separate"
     columns = {}  # (channel, cycle, is a write) -> place of the command
+    opened = {}
     for cycle, channel, rank, group, bank, name, row in commands:
-        if name in ("RD", "WR", "RDA", "WRA"):
+        if name == "ACT":
+            opened[channel, rank, group, bank] = row
+        elif name in ("RD", "WR", "RDA", "WRA"):
+            row = opened.get((channel, rank, group, bank), -1) if row == -1 else row
             columns[channel, cycle, name[:2] == "WR"] = (channel, rank, group, bank, row)
     before = defaultdict(list)  # granule -> (entered, served, is a write) of the requests before this one
     in_order = part["controller"]["feed"] == "in_order"
