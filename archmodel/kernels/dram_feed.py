@@ -1,5 +1,6 @@
 """Requests into the channels of a memory, and its commands one after another, from event to event."""
 
+import numpy as np
 from numba import njit
 
 from archmodel.kernels.dram_bank import activate, choose, choose_refresh, move_data, next_refresh, precharge, refresh
@@ -55,24 +56,28 @@ def step(part, state, c, until):
 
 
 @njit(nogil=True)
-def finds(state, b, writes, access):
-    """Whether bank `b` has a read, or a write, of this access in its list or waiting."""
+def finds(state, b, ring, kind, access):
+    """Whether bank `b` has a read or a write of this access, in its list or waiting in `ring`."""
     bank = state.bank[b]
-    for ring in (writes, LIST):
-        for place in range(bank.length[ring]):
-            entry = state.entry[b, ring, (bank.head[ring] + place) & (PLACES - 1)]
-            if entry.access == access and entry.writes == writes:
+    for searched in (ring, LIST):
+        for place in range(bank.length[searched]):
+            entry = state.entry[b, searched, (bank.head[searched] + place) & (PLACES - 1)]
+            if entry.access == access and entry.writes == kind:
                 return True
     return False
 
 
 @njit(nogil=True)
 def has_place(part, state, b, c, writes, access):
-    """Whether the buffer of a channel takes a request of bank `b`; a write waits for reads of the same data."""
-    kind = WRITES if writes and not part.unified else READS
-    if state.channel[c].waiting[kind] >= part.buffer:
-        return False
-    return kind == READS or not finds(state, b, 0, access)
+    """Whether the buffer of a channel takes a request of bank `b`.
+
+    A write waits for the reads of the same data; with one buffer for both, a read for the writes too.
+    """
+    if part.unified:
+        return state.channel[c].waiting[READS] < part.buffer and not finds(state, b, READS, 1 - writes, access)
+    if writes:
+        return state.channel[c].waiting[WRITES] < part.buffer and not finds(state, b, READS, READS, access)
+    return state.channel[c].waiting[READS] < part.buffer
 
 
 @njit(nogil=True)
@@ -93,9 +98,38 @@ def put_in(part, state, b, c, writes, access, turn, cycle):
     channel.next = cycle
 
 
+@njit(nogil=True)
+def where(part, access):
+    """Channel and bank of an access."""
+    c = (access >> part.channel_at) & (part.channels - 1)
+    rank = c * part.ranks + ((access >> part.rank_at) & (part.ranks - 1))
+    group = (rank << part.bits_of_groups) + ((access >> part.group_at) & ((1 << part.bits_of_groups) - 1))
+    return c, (group << part.bits_of_banks) + ((access >> part.bank_at) & ((1 << part.bits_of_banks) - 1))
+
+
+@njit(nogil=True)
+def flush(part, state, c):
+    """No more requests come: what waits goes to the lists; until when there is something to do."""
+    channel = state.channel[c]
+    if channel.entered:
+        settle(part, state, c)
+    if not part.unified:
+        drain(part, state, c, True)
+    return NEVER if channel.listed else 0
+
+
+@njit(nogil=True)
+def write_down(log, cycle, command, index, row):
+    """A command into the log."""
+    used = log.used[0]
+    log.commands[used, 0], log.commands[used, 1] = cycle, command
+    log.commands[used, 2], log.commands[used, 3] = index, row
+    log.used[0] = used + 1
+
+
 @njit(cache=True, nogil=True)
 def serve(part, state, trace, log, closing):
-    """Feed requests to the memory; the number of requests that entered (fewer if the log of commands is full).
+    """Feed requests to the memory.
 
     Parameters
     ----------
@@ -104,66 +138,48 @@ def serve(part, state, trace, log, closing):
 
     Returns
     -------
-    int
+    int   requests that entered; if closing, and the channels that are done. Fewer: the log of commands is full
     """
-    room = log.commands.shape[0]
-    turn, cycle = 0, 0
-    while turn < trace.cycles.size or closing:
-        feeds = turn < trace.cycles.size
+    turn, num, room = 0, trace.cycles.size, log.commands.shape[0]
+    while turn < num or (closing and turn < num + part.channels):
+        feeds, placed = turn < num, False
+        c, b, cycle, access, writes = turn - num, 0, 0, 0, 0
         if feeds:
-            access = trace.addresses[turn] >> part.access_bits
-            writes = trace.writes[turn]
-            c = (access >> part.channel_at) & (part.channels - 1)
-            rank = c * part.ranks + ((access >> part.rank_at) & (part.ranks - 1))
-            group = (rank << part.bits_of_groups) + ((access >> part.group_at) & ((1 << part.bits_of_groups) - 1))
-            b = (group << part.bits_of_banks) + ((access >> part.bank_at) & ((1 << part.bits_of_banks) - 1))
-            feed = 0 if part.in_order else c
-            cycle = max(trace.cycles[turn], state.fed[feed])
-        else:
-            c = turn - trace.cycles.size
-            if c == part.channels:
-                break
+            access = (trace.addresses[turn] >> part.access_bits) & part.access_mask
+            writes = np.int64(trace.writes[turn])
+            c, b = where(part, access)
+            cycle = max(trace.cycles[turn], state.fed[0 if part.in_order else c])
         channel = state.channel[c]
-        placed = False
-        while True:
+        while not (room and log.used[0] + LOG_MARGIN > room):
             if feeds:
                 placed = placed or has_place(part, state, b, c, writes, access)
                 if not placed and channel.entered:
                     settle(part, state, c)
                     cycle = max(cycle, channel.clock + 1)
                     continue
-                limit = cycle if placed else NEVER
+                until = cycle if placed else NEVER
             else:
-                if channel.entered:
-                    settle(part, state, c)
-                if not part.unified:
-                    drain(part, state, c, True)
-                limit = closing if closing > 1 else NEVER if channel.listed else 0
-            if limit <= channel.next:
+                until = flush(part, state, c) if closing == 1 else closing
+            if until <= channel.next:
                 break
-            if room and log.used[0] + LOG_MARGIN > room:
-                break
-            issued, command, index, what = step(part, state, c, limit)
+            issued, command, index, what = step(part, state, c, until)
             if issued == NOTHING:
                 break
-            if feeds and not placed:
+            if not placed:
                 cycle = max(cycle, issued + 1)
             if command in (RD, WR):
                 trace.completed[what - trace.first] = channel.data_end
                 what = state.bank[index].row
             if room:
-                used = log.used[0]
-                log.commands[used, 0], log.commands[used, 1] = issued, command
-                log.commands[used, 2], log.commands[used, 3] = index, what
-                log.used[0] = used + 1
+                write_down(log, issued, command, index, what)
         if feeds:
-            state.fed[feed] = cycle
+            state.fed[0 if part.in_order else c] = cycle
         if room and log.used[0] + LOG_MARGIN > room:
             break
         if feeds:
             trace.entered[turn] = cycle
             channel.clock = max(channel.clock, cycle)
-            if not writes and not part.unified and finds(state, b, 1, access):
+            if not writes and not part.unified and finds(state, b, WRITES, WRITES, access):
                 trace.completed[trace.next + turn - trace.first] = cycle + 1
                 channel.forwarded += 1
             else:

@@ -33,6 +33,7 @@ PART = _record(
     ("bits_of_banks",),  # log2 of the banks of a group
     ("bits_of_groups",),  # log2 of the groups of a rank
     ("access_bits",),  # log2 of the bytes of an access
+    ("access_mask",),  # of the numbers of accesses; addresses beyond the memory wrap
     ("row_at",),  # first bit of each field in the number of an access
     ("rank_at",),
     ("group_at",),

@@ -1,7 +1,9 @@
 """What a memory of banks does with requests: when each is served, by which commands, at what energy."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from fractions import Fraction
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,14 +11,17 @@ from numpy.typing import NDArray
 from archmodel.kernels import dram_state
 from archmodel.kernels.dram_feed import serve as feed
 from archmodel.kernels.dram_state import Log, Trace
+from archmodel.kernels.packet_links import HOST, serve_over_links
 from archmodel.memory.constraints import limits, windows
 from archmodel.memory.part import BankMemoryConfig
+from archmodel.memory.part_sections import Links
 
 Int64 = NDArray[np.int64]
 
 BUS = ("data", "turnaround", "refresh", "latency", "idle")
 WHERE = ("channel", "rank", "bank_group", "bank")
 COMMAND = np.dtype([("cycle", "i8"), *((name, "i8") for name in WHERE), ("command", "U4"), ("row", "i8")])
+MOST_TICKS = 1000  # of a cycle, in which times on links are counted
 LOGGED = 1 << 16  # commands that are logged before they are looked at
 
 
@@ -24,8 +29,8 @@ LOGGED = 1 << 16  # commands that are logged before they are looked at
 class Served:
     """What became of n requests; cycles are those of the memory's clock.
 
-    entered : Int64[n]   cycle in which each request found a place
-    completed : Int64[n]   cycle after the last data of each
+    entered : Int64[n]   cycle in which each request found a place, or left the host for a link
+    completed : Int64[n]   cycle after the last data of each, which a link has brought back
     counts : commands by name, and `forwarded`: reads that found their data among the waiting writes
     row_hits : column commands to a row that was open already
     cycles : up to the last data of all
@@ -58,6 +63,7 @@ def serve(
     """
     numbers, num = as_numbers(part), cycles.size
     state = dram_state.fresh_state(numbers)
+    host = None if part.links is None else as_host(part, part.links)
     log = Log(np.zeros((LOGGED if commands else 0, 4), np.int64), np.zeros(1, np.int64))
     logged: list[Int64] = []
     entered, completed = np.full(num, -1, np.int64), np.full(num, -1, np.int64)
@@ -65,7 +71,10 @@ def serve(
     def run(begin: int, closing: int) -> None:
         while True:
             trace = Trace(begin, cycles[begin:], addresses[begin:], writes[begin:], entered[begin:], 0, completed)
-            done = feed(numbers, state, trace, log, closing)
+            if host is None:
+                done = feed(numbers, state, trace, log, closing)
+            else:
+                done = serve_over_links(numbers, host, state, trace, writes, log, closing)
             logged.append(log.commands[: log.used[0]].copy())
             log.used[0] = 0
             if done == num - begin + int(numbers.channels):
@@ -101,6 +110,7 @@ def as_numbers(part: BankMemoryConfig) -> np.record:
         "bits_of_banks": widths["ba"],
         "bits_of_groups": widths["bg"],
         "access_bits": part.access_bytes.bit_length() - 1,
+        "access_mask": part.capacity_bytes // part.access_bytes - 1,
         "row_at": positions["ro"],
         "rank_at": positions["ra"],
         "group_at": positions["bg"],
@@ -128,6 +138,20 @@ def as_numbers(part: BankMemoryConfig) -> np.record:
     for name in values:
         numbers[name] = values[name]
     return numbers
+
+
+def as_host(part: BankMemoryConfig, links: Links) -> np.record:
+    """The links of a part as the kernel reads them, with nothing on them."""
+    flit_cycles = Fraction(8 * links.flit_bytes) / links.lanes / Fraction(links.lane_bits_per_s)
+    flit_cycles = (flit_cycles * 10**9 / Fraction(str(part.timing.tCK_ns))).limit_denominator(MOST_TICKS)
+    crossbar_cycles = Fraction(str(links.crossbar_s)) * 10**9 / Fraction(str(part.timing.tCK_ns))
+    host = np.zeros(1, HOST).view(np.recarray)[0]
+    host.num_links, host.ticks = links.num_links, flit_cycles.denominator
+    host.flit_ticks, host.crossbar_ticks = flit_cycles.numerator, math.ceil(crossbar_cycles * flit_cycles.denominator)
+    host.request_flits[:] = links.flits(0), links.flits(part.access_bytes)
+    host.response_flits[:] = links.flits(part.access_bytes), links.flits(0)
+    host.max_outstanding = links.max_outstanding
+    return host
 
 
 def active_cycles(ranks: np.ndarray, end: int) -> int:

@@ -55,7 +55,11 @@ def constraints(part: BankMemoryConfig) -> tuple[Constraint, ...]:
 def _of_refresh(part: BankMemoryConfig) -> list[Constraint]:
     t = part.timing
     if part.controller.refresh == "all_bank":
-        return [Constraint("rank", "PRE", "REF", t.tRP), Constraint("rank", "REF", "ACT", t.tRFC)]
+        return [
+            Constraint("rank", "PRE", "REF", t.tRP),
+            Constraint("rank", "REF", "ACT", t.tRFC),
+            Constraint("rank", "REF", "REF", t.tRFC),
+        ]
     if part.controller.refresh == "per_bank":
         assert t.tRFCB is not None  # the class sees to it
         return [

@@ -197,13 +197,13 @@ class Links(FrozenModel):
     header_and_tail_bytes : of every packet; a read request and a write response have nothing else
     """
 
-    num_links: Annotated[int, Field(ge=1, le=64)]
+    num_links: Annotated[int, Field(ge=1, le=16)]
     lanes: Annotated[int, Field(ge=1, le=256)]
     lane_bits_per_s: Annotated[float, Field(ge=1e6, le=1e13)]
     flit_bytes: Annotated[int, Field(ge=1, le=4096)]
     header_and_tail_bytes: Annotated[int, Field(ge=1, le=4096)]
     crossbar_s: Annotated[float, Field(ge=0, le=1e-3)]
-    max_outstanding: Annotated[int, Field(ge=1, le=2**20)]
+    max_outstanding: Annotated[int, Field(ge=1, le=1024)]
 
     @property
     def bytes_per_s(self) -> float:
