@@ -23,13 +23,14 @@ class Verb(NamedTuple):
 
 
 VERBS = {
-    "sim": Verb("archmodel.cli.sim", "sim", "Run a network on a machine: cycles, stalls and traffic per layer."),
+    "sim": Verb("archmodel.cli.sim", "sim", "Run a network on a machine: cycles, stalls, traffic per layer."),
     "inspect": Verb("archmodel.cli.inspect", "inspect", "What a network is made of: densities, MACs left, bytes."),
     "list": Verb("archmodel.cli.listing", "list_names", "Names of machines, networks, memories, nodes and zeros."),
     "show": Verb("archmodel.cli.show", "show", "Describe a machine, a network or a result file."),
     "export": Verb("archmodel.cli.export", "export", "Write a network for SCALE-Sim or Sparseloop, or as TOML."),
     "prune": Verb("archmodel.cli.prune", "prune", "Write a network with fewer weights, and say what it cost."),
     "quantize": Verb("archmodel.cli.quantize", "quantize", "Write a network with weights of few bits."),
+    "memory-trace": Verb("archmodel.cli.memory_trace", "memory_trace", "Send a trace of requests to a memory."),
     "compare": Verb("archmodel.cli.compare", "compare", "Compare result files layer by layer."),
     "validate": Verb("archmodel.cli.validate", "validate", "Set published tables beside the model's values."),
 }

@@ -63,6 +63,8 @@ def choose(part, state, c):
     last_bank = (part.ranks << (part.bits_of_groups + part.bits_of_banks)) - 1  # banks are a power of two
     best, best_bank, best_command, best_place, best_distance = NEVER, NOTHING, NOTHING, NOTHING, NEVER
     for index in range(channel.busy):
+        if state.own[c, index] > best:
+            continue
         b = state.busy[c, index]
         bank = state.bank[b]
         group = GROUPS_AT + (b >> part.bits_of_banks)
@@ -135,7 +137,7 @@ def count_bus_cycles(part, state, b, c, command, came, cycle):
         idle = min(max(came - could, 0), gap)
         refresh = max(min(cycle, bank.refresh_until) - max(could + idle, bank.refresh_from), 0)
         turn = 0
-        if command != channel.direction:
+        if channel.direction != NOTHING and command != channel.direction:
             ahead = part.write_cycles - part.read_cycles
             least = part.limits[RANK, RD, WR] + ahead if command == WR else part.limits[RANK, WR, RD] - ahead
             turn = min(gap - idle - refresh, max(least - part.burst_cycles, 0))
@@ -230,3 +232,5 @@ def refresh(part, state, c, index, command, cycle):
         state.rank[index].due += part.refresh_cycles
     for b in range(first, last):
         state.bank[b].refresh_from, state.bank[b].refresh_until = due, until
+    if part.by_bank:
+        want(part, state, index, c)

@@ -9,7 +9,9 @@ from archmodel.kernels.dram_state import (
     NOTHING,
     PLACES,
     PRE,
+    RD,
     READS,
+    WR,
     WRITES,
 )
 
@@ -34,6 +36,7 @@ def want(part, state, b, c):
             channel.busy -= 1
             moved = state.busy[c, channel.busy]
             state.busy[c, bank.index] = moved
+            state.own[c, bank.index] = state.own[c, channel.busy]
             state.bank[moved].index = bank.index
             bank.index = NOTHING
         return
@@ -55,6 +58,12 @@ def want(part, state, b, c):
         hit = max(bank.read_place, bank.write_place) >= 0
         first = bank.read_place == 0 or bank.write_place == 0
         bank.row_command = PRE if not first and (not hit or bank.columns >= part.hits) else NOTHING
+    own = NEVER if bank.row_command < 0 else state.ready[b, bank.row_command]
+    if bank.read_place >= 0:
+        own = min(own, state.ready[b, RD])
+    if bank.write_place >= 0:
+        own = min(own, state.ready[b, WR])
+    state.own[c, bank.index] = own
 
 
 @njit(nogil=True)

@@ -115,6 +115,7 @@ STATE = np.dtype(
             ("rank", RANK_STATE, (RANKS,)),
             ("channel", CHANNEL_STATE, (CHANNELS,)),
             ("busy", "i8", (CHANNELS, OF_CHANNEL)),  # the banks whose list is not empty
+            ("own", "i8", (CHANNELS, OF_CHANNEL)),  # no command of each of them comes before, for its own constraints
             ("fed", "i8", (CHANNELS,)),  # when the last request entered; [0] of all channels if fed in order
         ],
     )
