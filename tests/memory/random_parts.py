@@ -55,7 +55,7 @@ HAND_PART = {
         "buffer_depth": 32,
         "row_hit_cap": 4,
         "write_high": 26,
-        "write_low": 6,
+        "write_idle": 6,
         "feed": "in_order",
         "refresh": "none",
     },
@@ -70,6 +70,15 @@ HAND_PART = {
         "charged_ns_per_cycle": 1.0,
         "io_pj_per_bit": 0.0,
     },
+    "layout": {
+        "base_alignment_bytes": 4096,
+        "weight_offset_bytes": 0,
+        "input_offset_bytes": 0,
+        "output_offset_bytes": 0,
+        "psum_offset_bytes": 0,
+        "chunk_bytes": 256,
+    },
+    "sampling": {"refresh_intervals": 4},
 }
 
 
@@ -106,14 +115,17 @@ def address_of(part, *, row=0, rank=0, bank_group=0, bank=0, channel=0, column=0
 
 
 def random_part(rng):
-    """A part as its file would state it; every policy and every optional rule comes up."""
+    """A part as its file would state it; every policy and every optional rule comes up, and 64 banks of a channel."""
     burst_length = rng.choice([2, 4, 8])
+    ranks, bank_groups, banks_per_group = rng.choice(
+        [(1, 1, 1), (1, 1, 16), (1, 2, 2), (1, 4, 4), (2, 1, 4), (2, 2, 1), (2, 4, 2), (4, 1, 2), (4, 2, 4), (4, 4, 4)]
+    )
     organization = {
         "stacks": rng.choice([1, 1, 2]),
         "channels": rng.choice([1, 1, 1, 2, 4]),
-        "ranks": rng.choice([1, 1, 2, 4]),
-        "bank_groups": rng.choice([1, 2, 4]),
-        "banks_per_group": rng.choice([1, 2, 4]),
+        "ranks": ranks,
+        "bank_groups": bank_groups,
+        "banks_per_group": banks_per_group,
         "rows": rng.choice([4, 16, 64]),
         "columns": burst_length * rng.choice([1, 4, 16]),
         "bus_bits": rng.choice([32, 64, 128]),
@@ -125,7 +137,7 @@ def random_part(rng):
     timing = random_timing(rng, organization)
     order = rng.sample(FIELDS, len(FIELDS))
     buffer_depth = rng.choice([2, 4, 8, 16])
-    write_low = rng.randrange(buffer_depth - 1)
+    write_idle = rng.randrange(buffer_depth)
     controller = {
         "page_policy": rng.choice(["open", "open", "closed"]),
         "queue": rng.choice(["separate", "separate", "unified"]),
@@ -137,10 +149,12 @@ def random_part(rng):
     if controller["page_policy"] == "open":
         controller["row_hit_cap"] = rng.choice([1, 2, 4])
     if controller["queue"] == "separate":
-        controller |= {"write_high": rng.randint(write_low + 1, buffer_depth), "write_low": write_low}
+        controller |= {"write_high": rng.randint(write_idle + 1, buffer_depth), "write_idle": write_idle}
     if controller["refresh"] == "per_bank" or rng.random() < 0.1:
         timing["tRFCB"] = rng.randint(1, 30)
-        timing["tREFIB"] = timing["tRFCB"] + access_cycles(timing, organization) + rng.randint(8, 120)
+        banks = organization["ranks"] * organization["bank_groups"] * organization["banks_per_group"]
+        turn = timing["tRFCB"] + access_cycles(timing, organization)  # of each bank, at least
+        timing["tREFIB"] = max(timing["tRFCB"] + 1, -(-turn // banks)) + rng.randint(0, 60)
     return HAND_PART | {
         "name": "random",
         "organization": organization,
@@ -148,6 +162,18 @@ def random_part(rng):
         "mapping": {"order": "".join(order)},
         "controller": controller,
     }
+
+
+def as_written(rng, part):
+    """The part as a file with a base may state it: optional keys that it does not have are "none", or not there."""
+    optional = {
+        "timing": ("t32AW", "tPPD", "tRFCB", "tREFIB"),
+        "controller": ("row_hit_cap", "write_high", "write_idle"),
+    }
+    written = copy.deepcopy(part)
+    for table, keys in optional.items():
+        written[table] |= {key: "none" for key in keys if key not in part[table] and rng.random() < 0.3}
+    return written
 
 
 def access_cycles(timing, organization):
@@ -231,9 +257,27 @@ def random_case(seed, num_requests):
     return part, random_trace(rng, part, num_requests)
 
 
-def random_links(rng):
-    """Links in front of a part whose queue is unified and whose pages are closed."""
-    return {
+def crowded_case(seed, num_requests):
+    """Many more requests than there is room for, half of them writes, so that one drain follows another."""
+    rng = random.Random(seed)
+    part = random_part(rng)
+    part["controller"] |= {"queue": "separate", "bank_queue_depth": rng.choice([1, 2, 8])}
+    part["controller"] |= {"buffer_depth": rng.choice([8, 16]), "write_high": rng.randint(3, 6)}
+    part["controller"]["write_idle"] = rng.randint(0, 2)
+    num_addresses = rng.choice([30, 300])
+    access_bytes = part["organization"]["bus_bits"] // 8 * part["organization"]["burst_length"]
+    few = [rng.randrange(2**20) * access_bytes for _ in range(num_addresses)]
+    cycles = sorted(rng.randrange(3 * num_requests) for _ in range(num_requests))
+    return part, [(cycle, rng.choice(few), rng.random() < 0.5) for cycle in cycles]
+
+
+def random_cube(rng):
+    """A part behind links, where requests leave the host in order and a vault has one buffer."""
+    part = copy.deepcopy(random_part(rng))
+    for key in ("write_high", "write_idle"):
+        part["controller"].pop(key, None)
+    part["controller"] |= {"queue": "unified", "feed": "in_order"}
+    part["links"] = {
         "num_links": rng.choice([1, 2, 4]),
         "lanes": rng.choice([8, 16]),
         "lane_bits_per_s": rng.choice([8e9, 15e9, 25e9]),
@@ -242,8 +286,15 @@ def random_links(rng):
         "crossbar_s": rng.choice([0.0, 2e-9, 5.3e-9]),
         "max_outstanding": rng.choice([1, 2, 8, 64]),
     }
+    return part
 
 
-def cases(max_requests=150):
+def random_cube_case(seed, num_requests):
+    rng = random.Random(seed)
+    part = random_cube(rng)
+    return part, random_trace(rng, part, num_requests)
+
+
+def cases(max_requests=150, case=random_case):
     """Hypothesis strategy of (part, trace); a failing trace is cut to its shortest failing prefix."""
-    return st.builds(random_case, st.integers(0, 2**32 - 1), st.integers(1, max_requests))
+    return st.builds(case, st.integers(0, 2**32 - 1), st.integers(1, max_requests))

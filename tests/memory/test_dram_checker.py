@@ -320,7 +320,7 @@ def test_a_read_may_be_answered_by_a_write_that_waits():
     answered_by_none = "but no write waits that could answer it"
     assert told(entered=10, completed=11) == [f"completes at 11, {answered_by_none}"]
     assert told(read_address=64) == [f"completes at 6, {answered_by_none}"]
-    assert told(hand_part(**EASY, queue="unified", write_high=None, write_low=None)) == [
+    assert told(hand_part(**EASY, queue="unified", write_high=None, write_idle=None)) == [
         "completes at 6, but no command of -5 moves its data",
         "goes at -5, before an older request of the same address",
         "its command goes at -5, before it enters at 5",

@@ -1,8 +1,9 @@
 """DRAM controller that looks at every cycle: what each bank wants, what is allowed now, one command, look again.
 
-A part is a dict with the tables `organization`, `timing`, `mapping`, `controller` of a file of configs/memory. Cycles
-are those of the memory clock. In a cycle requests enter first, then commands go out. The run ends with the last
-completion: commands of later cycles, and of that cycle, are not in the list.
+A part is a dict with the tables `organization`, `timing`, `mapping`, `controller`, `energy` of a file of
+configs/memory, without the optional keys that it does not have. Cycles are those of the memory clock. In a cycle
+requests enter first, then waiting ones go to the lists of their banks, then commands go out. The run ends with the last
+completion; refreshes that come later are not in the list.
 """
 
 from collections import Counter
@@ -10,7 +11,8 @@ from math import prod
 
 FIELDS = {"ro": "row", "ra": "rank", "bg": "bank_group", "ba": "bank", "ch": "channel", "co": "column"}
 COLUMN_COMMANDS = ("RD", "WR")
-REFRESH, COLUMN, ROW = range(3)  # order of commands that could go in the same cycle
+REST = ("RD", "WR", "REF", "REFB")
+REFRESH, REQUEST = range(2)  # order of commands that could go in the same cycle
 
 
 def counts_of(organization):
@@ -66,6 +68,7 @@ def gaps_of(part):
         ("rank", "RD", "WR", turn),
         ("rank", "PRE", "PRE", timing.get("tPPD", 0)),
         ("rank", "REF", "ACT", timing["tRFC"]),
+        ("rank", "REF", "REF", timing["tRFC"]),
         ("other rank", "RD", "RD", burst + timing["tRTRS"]),
         ("other rank", "WR", "WR", burst),
         ("other rank", "RD", "WR", turn),
@@ -84,98 +87,124 @@ class Channel:
         self.ranks = range(organization["ranks"])
         groups, banks = range(organization["bank_groups"]), range(organization["banks_per_group"])
         self.bank_names = [(rank, group, bank) for rank in self.ranks for group in groups for bank in banks]
-        self.banks = {
-            name: {"row": None, "acted": None, "precharged": None, "passed": 0, "columns": 0}
-            for name in self.bank_names
-        }
+        self.banks = {name: {"row": None, "acted": None, "precharged": None, "columns": 0} for name in self.bank_names}
         self.separate = self.controller["queue"] == "separate"
-        self.lists = {side: {name: [] for name in self.bank_names} for side in ("read", "write", "both")}
-        self.mode = "read"
-        self.gaps = gaps_of(part)
+        self.waiting = {"read": [], "write": []}  # the buffers; one buffer for both is that of reads
+        self.lists = {name: [] for name in self.bank_names}
+        self.draining = 0  # writes that go to the lists before reads do
+        self.num_to_come = 0  # requests that have not entered
+        self.gaps = {name: [gap for gap in gaps_of(part) if gap[2] == name] for name in ("ACT", "PRE", *REST)}
         self.last = {}  # (command, scope): cycle of the last one
         self.acts = {rank: [] for rank in self.ranks}
         self.last_on_bus = {}
+        self.last_served = -1  # place in bank_names
         self.num_refreshed = Counter()  # by rank; per bank: by bank
         self.commands = []
+        self.open_cycles = {rank: set() for rank in self.ranks}
         self.counts = Counter()
 
     # Requests
 
-    def side(self, request):
-        if not self.separate:
-            return "both"
-        return "write" if request["is_write"] else "read"
+    def kind(self, request):
+        return "write" if self.separate and request["is_write"] else "read"
 
-    def same_address(self, request, side):
-        waiting = self.lists[side][request["bank_name"]]
-        return [entry for entry in waiting if (entry["row"], entry["column"]) == (request["row"], request["column"])]
-
-    def is_forwarded(self, request):
-        return self.separate and not request["is_write"] and bool(self.same_address(request, "write"))
-
-    def has_place(self, request):
-        depth = self.controller["bank_queue_depth"]
-        lists = self.lists[self.side(request)]
-        if self.separate and request["is_write"]:
-            if self.same_address(request, "read"):
-                return False
-            return sum(len(entries) for entries in lists.values()) < self.controller["buffer_depth"]
-        if len(lists[request["bank_name"]]) < depth:
-            return True
-        in_buffer = sum(len(entries[depth:]) for entries in lists.values())
-        return in_buffer < self.controller["buffer_depth"]
+    def same_access(self, request):
+        """Those of the channel that are for the same bank, row and column."""
+        all_here = [*self.waiting["read"], *self.waiting["write"], *self.lists[request["bank_name"]]]
+        return [one for one in all_here if all(one[key] == request[key] for key in ("bank_name", "row", "column"))]
 
     def enter(self, request, cycle):
         """Whether the request enters in this cycle."""
-        if self.is_forwarded(request):
-            request["entered"], request["completed"] = cycle, cycle + 1
-            self.counts["forwarded"] += 1
-            return True
-        if not self.has_place(request):
+        waiting = self.waiting[self.kind(request)]
+        if len(waiting) >= self.controller["buffer_depth"]:
+            return False
+        other_kind = any(one["is_write"] != request["is_write"] for one in self.same_access(request))
+        if other_kind and (request["is_write"] or not self.separate):
             return False
         request["entered"] = cycle
-        self.lists[self.side(request)][request["bank_name"]].append(request)
+        self.num_to_come -= 1
+        if other_kind:
+            request["completed"] = cycle + 1
+            self.counts["forwarded"] += 1
+        else:
+            waiting.append(request)
         return True
 
-    def look_at_mode(self):
-        if not self.separate:
-            self.mode = "both"
-            return
-        num_reads = sum(len(entries) for entries in self.lists["read"].values())
-        num_writes = sum(len(entries) for entries in self.lists["write"].values())
-        if self.mode == "read":
-            if num_writes >= self.controller["write_high"] or (num_reads == 0 and num_writes > 0):
-                self.mode = "write"
-        elif num_reads > 0 and num_writes <= self.controller["write_low"]:
-            self.mode = "read"
+    # From the buffers to the lists
+
+    def has_room(self, bank_name):
+        return len(self.lists[bank_name]) < self.controller["bank_queue_depth"]
+
+    def to_list(self, kind, request):
+        self.waiting[kind].remove(request)
+        self.lists[request["bank_name"]].append(request)
+        if kind == "write":
+            self.draining -= 1
+
+    def fill_lists(self):
+        for kind in ("write", "read"):
+            for request in list(self.waiting[kind]):
+                turn = self.draining > 0 if kind == "write" else self.draining == 0
+                if turn and self.has_room(request["bank_name"]):
+                    self.to_list(kind, request)
+
+    def begins_to_drain(self):
+        num_writes = len(self.waiting["write"])
+        if self.draining > 0 or num_writes == 0:
+            return False
+        if num_writes >= self.controller["write_high"]:
+            return True
+        return num_writes > self.controller["write_idle"] and not any(self.lists.values())
+
+    def drain(self):
+        """Look whether writes are to go; then those and the reads that may do so go to the lists."""
+        if self.begins_to_drain():
+            self.draining = len(self.waiting["write"])
+            self.fill_lists()
+
+    def settle(self):
+        self.drain()
+        self.fill_lists()
+        self.drain_the_rest()
+
+    def drain_the_rest(self):
+        """Few writes that nothing follows: they go when nothing else is to do."""
+        if self.num_to_come == 0 and not any(self.lists.values()):
+            self.draining = len(self.waiting["write"])
+            self.fill_lists()
+
+    def follow(self, bank_name):
+        """An entry has left the list of the bank: one of those that wait takes its room."""
+        kind = "write" if self.draining > 0 else "read"
+        for request in self.waiting[kind]:
+            if request["bank_name"] == bank_name:
+                self.to_list(kind, request)
+                break
+        if self.draining == 0:
+            self.fill_lists()
 
     # What could be done
 
     def wanted(self, name):
-        """Command that the requests of a bank want, or None."""
-        entries, bank = self.lists[self.mode][name], self.banks[name]
+        """Commands that the requests of a bank want."""
+        entries, bank = self.lists[name], self.banks[name]
         if not entries:
-            return None
-        first = entries[0]
-        order = (ROW, first["index"])
+            return
+        round_robin = (self.bank_names.index(name) - self.last_served - 1) % len(self.bank_names)
+        command = {"rank": name[0], "bank": name}
         if bank["row"] is None:
-            return {"name": "ACT", "rank": name[0], "bank": name, "row": first["row"], "order": order}
-        for entry in entries[: self.controller["bank_queue_depth"]]:
-            if entry["row"] == bank["row"]:
-                # a closed page has one column command in any case
-                if entry is not first and bank["passed"] >= self.controller.get("row_hit_cap", 1):
-                    break
-                column = "WR" if entry["is_write"] else "RD"
-                order = (COLUMN, entry["index"])
-                return {
-                    "name": column,
-                    "rank": name[0],
-                    "bank": name,
-                    "row": bank["row"],
-                    "order": order,
-                    "request": entry,
-                }
-        return {"name": "PRE", "rank": name[0], "bank": name, "order": order}
+            yield command | {"name": "ACT", "row": entries[0]["row"], "order": (REQUEST, round_robin)}
+            return
+        for column in ("RD", "WR"):
+            of_kind = [i for i, one in enumerate(entries) if one["is_write"] == (column == "WR")]
+            hits = [i for i in of_kind if entries[i]["row"] == bank["row"]]
+            if hits:
+                order, request = (REQUEST, round_robin, 1, hits[0]), entries[hits[0]]
+                yield command | {"name": column, "row": bank["row"], "order": order, "request": request}
+        if entries[0]["row"] != bank["row"]:
+            none_left = all(one["row"] != bank["row"] for one in entries)
+            if none_left or bank["columns"] >= self.controller["row_hit_cap"]:
+                yield command | {"name": "PRE", "order": (REQUEST, round_robin, 0)}
 
     def due_ranks(self, cycle):
         if self.controller["refresh"] != "all_bank":
@@ -191,8 +220,9 @@ class Channel:
         due = {
             name: (self.num_refreshed[name] * num_banks + position + 1) * every
             for position, name in enumerate(self.bank_names)
+            if cycle >= every
         }
-        return [name for name in self.bank_names if due[name] <= cycle]
+        return [name for name in due if due[name] <= cycle]
 
     def candidates(self, cycle):
         due_ranks, due_banks = self.due_ranks(cycle), self.due_banks(cycle)
@@ -201,13 +231,10 @@ class Channel:
             yield {"name": "PREA" if is_open else "REF", "rank": rank, "order": (REFRESH, rank)}
         for name in due_banks:
             refresh = "REFB" if self.banks[name]["row"] is None else "PRE"
-            order = (REFRESH, name[0], refresh == "REFB", name)
-            yield {"name": refresh, "rank": name[0], "bank": name, "order": order}
-        for name in self.bank_names:
-            if name[0] not in due_ranks and name not in due_banks:
-                command = self.wanted(name)
-                if command:
-                    yield command
+            yield {"name": refresh, "rank": name[0], "bank": name, "order": (REFRESH, *name)}
+        for name, entries in self.lists.items():
+            if entries and name[0] not in due_ranks and name not in due_banks:
+                yield from self.wanted(name)
 
     def bus(self, command):
         two_buses = self.part["organization"]["command_buses"] == 2
@@ -236,7 +263,9 @@ class Channel:
         if name in ("ACT", "REFB") and not self.is_precharged(command["bank"], cycle):
             return False
         if name == "REF":
-            return all(self.is_precharged(bank_name, cycle) for bank_name in self.bank_names if bank_name[0] == rank)
+            of_rank = [bank_name for bank_name in self.bank_names if bank_name[0] == rank]
+            if not all(self.is_precharged(bank_name, cycle) for bank_name in of_rank):
+                return False
         if name == "ACT":
             for num_acts, window in ((4, self.timing["tFAW"]), (32, self.timing.get("t32AW", 0))):
                 acts = self.acts[rank][-num_acts:]
@@ -249,22 +278,22 @@ class Channel:
         return precharged is None or cycle >= precharged + self.timing["tRP"]
 
     def gaps_hold(self, command, cycle):
-        for scope, before, after, gap in self.gaps:
-            if after == command["name"]:
-                for key in self.scopes(scope, command):
-                    if (before, key) in self.last and cycle < self.last[before, key] + gap:
-                        return False
+        for scope, before, _, gap in self.gaps[command["name"]]:
+            for key in self.scopes(scope, command):
+                if (before, key) in self.last and cycle < self.last[before, key] + gap:
+                    return False
         return True
 
     # What is done
 
     def tick(self, cycle):
         while True:
-            self.look_at_mode()
             allowed = [command for command in self.candidates(cycle) if self.is_allowed(command, cycle)]
             if not allowed:
                 return
             self.issue(min(allowed, key=lambda command: command["order"]), cycle)
+            self.drain()
+            self.drain_the_rest()
 
     def issue(self, command, cycle):
         name, rank = command["name"], command["rank"]
@@ -274,26 +303,31 @@ class Channel:
             self.last[name, key] = cycle
         place = bank_name[1:] if bank_name else (-1, -1)
         self.commands.append((cycle, self.number, rank, *place, name, command.get("row", -1)))
+        if command["order"][0] != REFRESH:
+            self.last_served = self.bank_names.index(bank_name)
         if name == "ACT":
             self.acts[rank].append(cycle)
-            self.banks[bank_name].update(row=command["row"], acted=cycle, passed=0, columns=0)
+            self.banks[bank_name].update(row=command["row"], acted=cycle, columns=0)
         elif name == "PRE":
-            self.banks[bank_name].update(row=None, precharged=cycle)
+            self.close(bank_name, cycle)
         elif name == "PREA":
             for other, bank in self.banks.items():
                 if other[0] == rank and bank["row"] is not None:
-                    bank.update(row=None, precharged=cycle)
+                    self.close(other, cycle)
         elif name in ("REF", "REFB"):
             self.num_refreshed[rank if name == "REF" else bank_name] += 1
         else:
             self.move_data(command["request"], cycle)
 
+    def close(self, bank_name, cycle):
+        bank = self.banks[bank_name]
+        bank.update(row=None, precharged=cycle)
+        self.open_cycles[bank_name[0]].update(range(bank["acted"], cycle))
+
     def move_data(self, request, cycle):
         burst = self.part["organization"]["burst_cycles"]
-        entries, bank = self.lists[self.side(request)][request["bank_name"]], self.banks[request["bank_name"]]
-        if entries[0] is not request:
-            bank["passed"] += 1
-        entries.remove(request)
+        bank_name = request["bank_name"]
+        bank = self.banks[bank_name]
         if bank["columns"] > 0:
             self.counts["row_hits"] += 1
         bank["columns"] += 1
@@ -301,7 +335,20 @@ class Channel:
         request["completed"] = cycle + delay + burst
         if self.controller["page_policy"] == "closed":
             until = cycle + delay + burst + self.timing["tWR"] if request["is_write"] else cycle + self.timing["tRTP"]
-            bank.update(row=None, precharged=max(bank["acted"] + self.timing["tRAS"], until))
+            self.close(bank_name, max(bank["acted"] + self.timing["tRAS"], until))
+        self.lists[bank_name].remove(request)
+        self.follow(bank_name)
+
+    def cycles_with_an_open_bank(self, until):
+        """Summed over ranks."""
+        total = 0
+        for rank in self.ranks:
+            cycles = set(self.open_cycles[rank])
+            for name, bank in self.banks.items():
+                if name[0] == rank and bank["row"] is not None:
+                    cycles.update(range(bank["acted"], until))
+            total += sum(cycle < until for cycle in cycles)
+        return total
 
 
 class Memory:
@@ -310,53 +357,82 @@ class Memory:
     def __init__(self, part):
         self.part = part
         self.channels = [Channel(part, number) for number in range(counts_of(part["organization"])["channel"])]
-        self.in_order = part["controller"]["feed"] == "in_order"
-        self.feeds = {}
 
-    def offer(self, index, cycle, address, is_write):
-        """Put a request at the end of its feed; returns the dict in which `entered` and `completed` will stand."""
+    def request(self, index, cycle, address, is_write):
+        """A request as the channels take it; `entered` and `completed` will stand in it."""
         request = {"index": index, "cycle": cycle, "is_write": bool(is_write), **decode(self.part, address)}
         request["bank_name"] = (request["rank"], request["bank_group"], request["bank"])
-        self.feeds.setdefault("all" if self.in_order else request["channel"], []).append(request)
+        self.channels[request["channel"]].num_to_come += 1
         return request
 
-    def tick(self, cycle):
-        for feed in self.feeds.values():
+    def tick(self, cycle, feeds):
+        """One cycle; `feeds` are lists of requests of which each waits for the one before, and are shortened."""
+        entered_to = set()
+        for feed in feeds:
             while feed and feed[0]["cycle"] <= cycle and self.channels[feed[0]["channel"]].enter(feed[0], cycle):
-                feed.pop(0)
+                entered_to.add(feed.pop(0)["channel"])
+        self.work(cycle, entered_to)
+
+    def work(self, cycle, entered_to):
+        for number in entered_to:
+            self.channels[number].settle()
         for channel in self.channels:
             channel.tick(cycle)
 
     def outcome(self, requests, until):
-        commands = [command for channel in self.channels for command in channel.commands if command[0] < until]
+        commands = [command for channel in self.channels for command in channel.commands if command[0] <= until]
         counts = Counter(command[5] for command in commands)
         for cause in ("forwarded", "row_hits"):
             counts[cause] = sum(channel.counts[cause] for channel in self.channels)
+        active = sum(channel.cycles_with_an_open_bank(until) for channel in self.channels)
         return {
             "entered": [request["entered"] for request in requests],
             "completed": [request["completed"] for request in requests],
             "commands": sorted(commands, key=lambda command: command[:2]),  # stable: as issued within a channel
             "counts": dict(counts),
             "cycles": until,
+            "active_cycles": active,
+            "energy_pj": energy_pj(self.part, counts, active, until),
         }
+
+
+def energy_pj(part, counts, active_cycles, cycles):
+    """Of commands, above standby, and of standby: supply x current x cycles of all devices of a rank."""
+    organization, timing, of_device = part["organization"], part["timing"], part["energy"]
+    banks = organization["bank_groups"] * organization["banks_per_group"]
+    idle, active = of_device["IDD2N_mA"], of_device["IDD3N_mA"]
+    burst = organization["burst_cycles"]
+    rank_cycles = cycles * organization["stacks"] * organization["channels"] * organization["ranks"]
+    charge = active_cycles * active + (rank_cycles - active_cycles) * idle
+    charge += counts["ACT"] * (of_device["IDD0_mA"] * timing["tRC"] - active * timing["tRAS"] - idle * timing["tRP"])
+    charge += counts["RD"] * burst * (of_device["IDD4R_mA"] - active)
+    charge += counts["WR"] * burst * (of_device["IDD4W_mA"] - active)
+    charge += (counts["REF"] + counts["REFB"] / banks) * timing["tRFC"] * (of_device["IDD5AB_mA"] - active)
+    devices = organization["bus_bits"] // organization["device_bits"]
+    return charge * devices * of_device["supply_v"] * of_device["charged_ns_per_cycle"]
 
 
 def serve(part, requests):
     """Serve (cycle, address, is_write) in this order.
 
     Returns `entered` and `completed` (a cycle for each request), `commands` (cycle, channel, rank, bank group, bank,
-    command, row; -1 for what a command does not name), `counts` (by command, and `row_hits`, `forwarded`) and `cycles`.
+    command, row; -1 for what a command does not name), `counts` (by command, and `row_hits`, `forwarded`), `cycles`,
+    `active_cycles` (with a bank open, summed over ranks) and `energy_pj`, without I/O.
     """
     memory = Memory(part)
-    waiting = [memory.offer(index, *request) for index, request in enumerate(requests)]
+    offered = [memory.request(index, *request) for index, request in enumerate(requests)]
+    in_order = part["controller"]["feed"] == "in_order"
+    feeds = {}
+    for request in offered:
+        feeds.setdefault("all" if in_order else request["channel"], []).append(request)
     cycle, num_done = 0, 0
-    while num_done < len(waiting):
-        memory.tick(cycle)
+    while num_done < len(offered):
+        memory.tick(cycle, feeds.values())
         cycle += 1
-        while num_done < len(waiting) and "completed" in waiting[num_done]:
+        while num_done < len(offered) and "completed" in offered[num_done]:
             num_done += 1
-    until = max((request["completed"] for request in waiting), default=0)
-    while cycle < until:  # refreshes of banks that nobody uses any more
-        memory.tick(cycle)
+    until = max((request["completed"] for request in offered), default=0)
+    while cycle <= until:  # refreshes of banks that nobody uses any more
+        memory.tick(cycle, feeds.values())
         cycle += 1
-    return memory.outcome(waiting, until)
+    return memory.outcome(offered, until)

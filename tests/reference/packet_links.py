@@ -1,10 +1,10 @@
-"""Memory cube behind packet links: every flit has its place in time, exact fractions of a second, vaults tick by tick.
+"""Memory cube behind packet links: every flit has its place in time, vaults cycle by cycle.
 
 The part is that of dram_controller with a table `links` as in a file of configs/memory. Request i goes over link
-i mod num_links, in order; a link sends one packet at a time in each direction. A request is on the way from its first
-flit to the last flit of its response. A packet is whole before the crossbar takes it. A vault sees a request in the
-first memory cycle that begins when it is there or later, and requests come to the vaults in the order in which they
-leave the crossbar, then by their number.
+i mod num_links, and none leaves the host before the one before it; a link sends one packet at a time in each direction.
+A packet is whole before the crossbar takes it. Times on links are ticks, of which a cycle has so many that a flit takes
+a whole number; the crossbar takes the next whole number. A vault sees a request in the first cycle that begins when it
+is there or later.
 """
 
 from fractions import Fraction
@@ -15,10 +15,10 @@ from tests.reference.dram_controller import Memory
 
 class Link:
     def __init__(self):
-        self.to_send = []  # requests of the host
-        self.to_return = []  # (ready, number of the request, flits)
-        self.busy_out = self.busy_back = Fraction(0)  # until when
-        self.sent = []  # numbers
+        self.num_sent = 0
+        self.busy_out = self.busy_back = 0  # until which tick
+        self.to_return = []  # (tick when it is ready, number of the request)
+        self.done = []  # ticks of the ends of responses
 
 
 def flits_of(part):
@@ -30,93 +30,108 @@ def flits_of(part):
 
 class Cube:
     def __init__(self, part, requests):
-        self.links_table = part["links"]
+        self.table = part["links"]
         self.memory = Memory(part)
         # as the file writes it: 0.8 is eight tenths
-        self.cycle_s = Fraction(str(part["timing"]["tCK_ns"])) / 10**9
-        self.crossbar_s = Fraction(str(self.links_table["crossbar_s"]))
-        bits_per_s = self.links_table["lanes"] * Fraction(str(self.links_table["lane_bits_per_s"]))
-        self.flit_s = self.links_table["flit_bytes"] * 8 / bits_per_s
-        self.with_data, self.without_data = flits_of(part)
-        self.links = [Link() for _ in range(self.links_table["num_links"])]
-        self.requests = requests
-        for number in range(len(requests)):
-            self.links[number % len(self.links)].to_send.append(number)
-        self.in_crossbar = []  # (when it leaves, number)
-        self.at_vault = {}  # number -> request of the memory
-        self.answered = set()
-        self.sent, self.done = {}, {}  # number -> time of the first flit out, of the last flit back
+        cycle_s = Fraction(str(part["timing"]["tCK_ns"])) / 10**9
+        bits_per_s = self.table["lanes"] * Fraction(str(self.table["lane_bits_per_s"]))
+        flit_cycles = self.table["flit_bytes"] * 8 / bits_per_s / cycle_s
+        self.ticks = flit_cycles.denominator
+        self.crossbar = ceil(Fraction(str(self.table["crossbar_s"])) / cycle_s * self.ticks)
+        with_data, without_data = (flits * flit_cycles.numerator for flits in flits_of(part))
+        self.request_ticks = {True: with_data, False: without_data}
+        self.response_ticks = {True: without_data, False: with_data}
+        self.links = [Link() for _ in range(self.table["num_links"])]
+        self.requests = [self.memory.request(number, *request) for number, request in enumerate(requests)]
+        self.at_host = list(self.requests)
+        self.to_enter, self.in_vaults = [], []
+        self.last_left = 0
 
-    def send(self, link, now):
+    def link(self, request):
+        return self.links[request["index"] % len(self.links)]
+
+    def leave_host(self, now):
         """Requests whose first flit goes out by now."""
-        while link.to_send:
-            number = link.to_send[0]
-            cycle, _, is_write = self.requests[number]
-            start = max(cycle * self.cycle_s, link.busy_out, self.free_slot(link, now))
-            if start > now:
+        while self.at_host:
+            request = self.at_host[0]
+            link = self.link(request)
+            soonest = (request["cycle"] * self.ticks, self.last_left, link.busy_out, self.free_slot(link, now))
+            if max(soonest) > now:
                 return
-            link.to_send.pop(0)
-            link.busy_out = start + self.flit_s * (self.with_data if is_write else self.without_data)
-            link.sent.append(number)
-            self.sent[number] = start
-            self.in_crossbar.append((link.busy_out + self.crossbar_s, number))
+            self.at_host.pop(0)
+            request["left"] = self.last_left = max(soonest)
+            link.num_sent += 1
+            link.busy_out = request["left"] + self.request_ticks[request["is_write"]]
+            request["there"] = ceil(Fraction(link.busy_out + self.crossbar, self.ticks))
+            self.to_enter.append(request)
 
     def free_slot(self, link, now):
         """When fewer than max_outstanding requests are on the way; after now, if that is not known yet."""
-        known = sorted(self.done[number] for number in link.sent if number in self.done)
-        num_waits = len(link.sent) + 1 - self.links_table["max_outstanding"]
+        num_waits = link.num_sent + 1 - self.table["max_outstanding"]
         if num_waits <= 0:
-            return Fraction(0)
-        return known[num_waits - 1] if len(known) >= num_waits else now + 1
+            return 0
+        return sorted(link.done)[num_waits - 1] if len(link.done) >= num_waits else now + 1
 
     def give_back(self, link, now):
-        """Responses whose first flit goes back by now: of those that are ready, the one that was ready first."""
-        while link.to_return:
-            ready, number, flits = min(link.to_return)
-            start = max(ready, link.busy_back)
-            if start > now:
-                return
-            link.to_return.remove((ready, number, flits))
-            link.busy_back = start + self.flit_s * flits
-            self.done[number] = link.busy_back
+        """Responses that are ready by now, one after the other."""
+        for ready, number in sorted(link.to_return):
+            if ready <= now:
+                link.to_return.remove((ready, number))
+                request = self.requests[number]
+                link.busy_back = max(ready, link.busy_back) + self.response_ticks[request["is_write"]]
+                request["done"] = link.busy_back
+                link.done.append(link.busy_back)
+
+    def enter_vaults(self, cycle):
+        """Numbers of the vaults that a request enters; none passes another of its link or of its vault."""
+        held_up, entered_to = set(), set()
+        for request in list(self.to_enter):
+            ways = {("link", request["index"] % len(self.links)), ("vault", request["channel"])}
+            vault = self.memory.channels[request["channel"]]
+            if not ways & held_up and request["there"] <= cycle and vault.enter(request, cycle):
+                self.to_enter.remove(request)
+                self.in_vaults.append(request)
+                entered_to.add(request["channel"])
+            else:
+                held_up |= ways
+        return entered_to
 
     def tick(self, cycle):
-        now = cycle * self.cycle_s
+        now = cycle * self.ticks
         for link in self.links:
             self.give_back(link, now)
-            self.send(link, now)
-        for leaves, number in sorted(self.in_crossbar):
-            if leaves <= now:
-                self.in_crossbar.remove((leaves, number))
-                _, address, is_write = self.requests[number]
-                self.at_vault[number] = self.memory.offer(number, cycle, address, is_write)
-        self.memory.tick(cycle)
-        for number, request in self.at_vault.items():
-            if "completed" in request and number not in self.answered:
-                self.answered.add(number)
-                ready = request["completed"] * self.cycle_s + self.crossbar_s
-                flits = self.without_data if request["is_write"] else self.with_data
-                self.links[number % len(self.links)].to_return.append((ready, number, flits))
+        self.leave_host(now)
+        entered_to = self.enter_vaults(cycle)
+        self.memory.work(cycle, entered_to)
+        for request in list(self.in_vaults):
+            if "completed" in request:
+                self.in_vaults.remove(request)
+                ready = request["completed"] * self.ticks + self.crossbar
+                self.link(request).to_return.append((ready, request["index"]))
 
 
 def serve(part, requests):
     """Serve (cycle, address, is_write) over links.
 
-    As dram_controller.serve, where `entered` is the cycle in which a request enters its vault and `completed` the cycle
-    in which the last flit of the response is there (rounded up); further `sent_s` and `completed_s`, exact.
+    As dram_controller.serve, where `entered` is the cycle in which a request leaves the host and `completed` that in
+    which the last flit of its response is there (rounded up); further the same as exact cycles, `left` and `done`, and
+    `at_vault`, the cycle in which it enters its vault.
     """
     cube = Cube(part, requests)
     cycle = 0
-    while len(cube.done) < len(requests):
+    while not all("done" in request for request in cube.requests):
         cube.tick(cycle)
         cycle += 1
-    completed = [ceil(cube.done[number] / cube.cycle_s) for number in range(len(requests))]
-    until = max(completed, default=0)
-    while cycle < until:
+    until = max((ceil(Fraction(request["done"], cube.ticks)) for request in cube.requests), default=0)
+    while cycle <= until:
         cube.tick(cycle)
         cycle += 1
-    outcome = cube.memory.outcome([cube.at_vault[number] for number in range(len(requests))], until)
-    outcome["completed"] = completed
-    outcome["sent_s"] = [cube.sent[number] for number in range(len(requests))]
-    outcome["completed_s"] = [cube.done[number] for number in range(len(requests))]
+    at_vault = [request["entered"] for request in cube.requests]
+    for request in cube.requests:
+        request["entered"] = request["left"] // cube.ticks
+        request["completed"] = ceil(Fraction(request["done"], cube.ticks))
+    outcome = cube.memory.outcome(cube.requests, until)
+    outcome["at_vault"] = at_vault
+    outcome["left"] = [Fraction(request["left"], cube.ticks) for request in cube.requests]
+    outcome["done"] = [Fraction(request["done"], cube.ticks) for request in cube.requests]
     return outcome
