@@ -71,15 +71,14 @@ def issue(part, host, state, trace, log, c, until):
     """One command of vault `c` before `until`, written down; its cycle or NOTHING. Its data leave for the crossbar."""
     if until <= state.channel[c].next:
         return NOTHING
-    cycle, command, index, what = step(part, state, c, until)
+    cycle, command, index, row, turn = step(part, state, c, until)
     if cycle == NOTHING:
         return NOTHING
     if command in (RD, WR):
-        trace.completed[what - trace.first] = state.channel[c].data_end
-        make_ready(host, trace, what)
-        what = state.bank[index].row
+        trace.completed[turn - trace.first] = state.channel[c].data_end
+        make_ready(host, trace, turn)
     if log.commands.shape[0]:
-        write_down(log, cycle, command, index, what)
+        write_down(log, cycle, command, index, row)
     return cycle
 
 
