@@ -116,8 +116,25 @@ def activate(part, state, b, row, cycle):
 
 @njit(nogil=True)
 def precharge(part, state, b, cycle):
-    """A PRE, or the precharge of a column command: the bank is closed."""
+    """A PRE."""
     hold_up(part, state, b, PRE, cycle)
+    close(part, state, b, cycle)
+
+
+@njit(nogil=True)
+def precharge_by_itself(part, state, b):
+    """The precharge that belongs to a column command. No PRE waits for it (tPPD), for it is none."""
+    ready, cycle = state.ready, state.ready[b, PRE]
+    rank = RANKS_AT + (b >> (part.bits_of_groups + part.bits_of_banks))
+    ready[b, ACT] = max(ready[b, ACT], cycle + part.limits[BANK, PRE, ACT])
+    ready[b, REF] = max(ready[b, REF], cycle + part.limits[BANK, PRE, REF])
+    ready[rank, REF] = max(ready[rank, REF], cycle + part.limits[RANK, PRE, REF])
+    close(part, state, b, cycle)
+
+
+@njit(nogil=True)
+def close(part, state, b, cycle):
+    """The row is closed from `cycle` on; time with a bank open."""
     state.bank[b].row = NOTHING
     rank = state.rank[(b >> (part.bits_of_groups + part.bits_of_banks))]
     rank.open -= 1
@@ -162,7 +179,7 @@ def move_data(part, state, b, c, command, place, cycle):
     hold_up(part, state, b, command, cycle)
     channel.column_bus = cycle + 1
     if part.closes:
-        precharge(part, state, b, state.ready[b, PRE])
+        precharge_by_itself(part, state, b)
     take_out(part, state, b, c, place)
     return turn
 
