@@ -157,7 +157,8 @@ def as_host(part: BankMemoryConfig, links: Links) -> np.record:
 def active_cycles(ranks: np.ndarray, end: int) -> int:
     """Cycles before `end` in which a rank had a bank open, summed over ranks."""
     still = (ranks["open"] > 0) * np.maximum(end - ranks["open_since"], 0)
-    return int(ranks["active_cycles"].sum() + still.sum())
+    after = (ranks["open"] == 0) * np.maximum(ranks["open_until"] - end, 0)  # pages that close themselves late
+    return int(ranks["active_cycles"].sum() + still.sum() - after.sum())
 
 
 def energy_pj(part: BankMemoryConfig, counts: Mapping[str, int], active: int, cycles: int) -> float:
