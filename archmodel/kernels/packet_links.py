@@ -129,13 +129,14 @@ def departure(part, host, state, trace, writes, log, link, tick):
             return tick
         if link.num_ends > 0:
             tick = link.ends[link.first_end]
-        elif link.num_ready > 0:
-            tick = max(tick + 1, link.ready[0])
-        else:
-            following = NEVER
-            for c in range(part.channels):
-                following = min(following, state.channel[c].next)
-            tick = max((tick // host.ticks + 1) * host.ticks, (following + 1) * host.ticks)
+            continue
+        following = NEVER
+        for c in range(part.channels):
+            following = min(following, state.channel[c].next)
+        following = max((tick // host.ticks + 1) * host.ticks, (following + 1) * host.ticks)
+        if link.num_ready > 0:  # a command that is still to come may be ready before it
+            following = min(following, max(tick + 1, link.ready[0]))
+        tick = following
 
 
 @njit(nogil=True)
