@@ -94,6 +94,13 @@ def put_in(part, state, b, c, writes, access, turn, cycle):
     entry.writes = writes
     bank.length[kind] += 1
     channel.waiting[kind] += 1
+    come(state, b, c, cycle)
+
+
+@njit(nogil=True)
+def come(state, b, c, cycle):
+    """A request for bank `b` is there: the channel settles before its next command."""
+    channel = state.channel[c]
     channel.entered += 1
     channel.entered_bank = b
     channel.next = cycle
@@ -182,6 +189,7 @@ def serve(part, state, trace, log, closing):
             if not writes and not part.unified and finds(state, b, WRITES, WRITES, access):
                 trace.completed[trace.next + turn - trace.first] = cycle + 1
                 channel.forwarded += 1
+                come(state, b, c, cycle)
             else:
                 put_in(part, state, b, c, writes, access, trace.next + turn, cycle)
         turn += 1
