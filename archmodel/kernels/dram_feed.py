@@ -121,7 +121,7 @@ def flush(part, state, c):
     channel = state.channel[c]
     if channel.entered:
         settle(part, state, c)
-    if not part.unified:
+    if not part.unified and channel.listed == 0:
         drain(part, state, c, True)
     return NEVER if channel.listed else 0
 
