@@ -59,7 +59,6 @@ def choose(part, state, c):
     """
     ready, channel = state.ready, state.channel[c]
     column_from, row_from = max(channel.clock, channel.column_bus), max(channel.clock, channel.row_bus)
-    refreshed = channel.refresh_bank if part.by_bank else NOTHING
     last_bank = (part.ranks << (part.bits_of_groups + part.bits_of_banks)) - 1  # banks are a power of two
     best, best_bank, best_command, best_place, best_distance = NEVER, NOTHING, NOTHING, NOTHING, NEVER
     for index in range(channel.busy):
@@ -83,9 +82,7 @@ def choose(part, state, c):
                 asked = max(max(column_from, ready[b, WR]), max(ready[group, WR], ready[rank, WR]))
                 if asked < cycle or (asked == cycle and command == RD and bank.write_place < place):
                     cycle, command, place = asked, WR, bank.write_place
-        if cycle > best or cycle >= state.rank[r].due:
-            continue
-        if b == refreshed and cycle >= channel.refresh_due:
+        if cycle > best or cycle >= state.rank[r].due or cycle >= bank.due:
             continue
         distance = (b - channel.served - 1) & last_bank  # from the one after the bank that was served last
         if cycle == best and distance > best_distance:
@@ -116,8 +113,25 @@ def activate(part, state, b, row, cycle):
 
 @njit(nogil=True)
 def precharge(part, state, b, cycle):
-    """A PRE, or the precharge of a column command: the bank is closed."""
+    """A PRE."""
     hold_up(part, state, b, PRE, cycle)
+    close(part, state, b, cycle)
+
+
+@njit(nogil=True)
+def precharge_by_itself(part, state, b):
+    """The precharge that belongs to a column command. No PRE waits for it (tPPD), for it is none."""
+    ready, cycle = state.ready, state.ready[b, PRE]
+    rank = RANKS_AT + (b >> (part.bits_of_groups + part.bits_of_banks))
+    ready[b, ACT] = max(ready[b, ACT], cycle + part.limits[BANK, PRE, ACT])
+    ready[b, REF] = max(ready[b, REF], cycle + part.limits[BANK, PRE, REF])
+    ready[rank, REF] = max(ready[rank, REF], cycle + part.limits[RANK, PRE, REF])
+    close(part, state, b, cycle)
+
+
+@njit(nogil=True)
+def close(part, state, b, cycle):
+    """The row is closed from `cycle` on; time with a bank open."""
     state.bank[b].row = NOTHING
     rank = state.rank[(b >> (part.bits_of_groups + part.bits_of_banks))]
     rank.open -= 1
@@ -162,7 +176,7 @@ def move_data(part, state, b, c, command, place, cycle):
     hold_up(part, state, b, command, cycle)
     channel.column_bus = cycle + 1
     if part.closes:
-        precharge(part, state, b, state.ready[b, PRE])
+        precharge_by_itself(part, state, b)
     take_out(part, state, b, c, place)
     return turn
 
@@ -174,13 +188,16 @@ def choose_refresh(part, state, c, until):
     row_from = max(channel.clock, channel.row_bus)
     best, best_index, best_command = NEVER, NOTHING, NOTHING
     if part.by_bank:
-        if channel.refresh_due <= until:
-            b = channel.refresh_bank
+        banks = part.ranks << (part.bits_of_groups + part.bits_of_banks)
+        for b in range(c * banks, (c + 1) * banks if channel.refresh_due <= until else 0):
+            bank = state.bank[b]
+            if bank.due > until:
+                continue
             rank = RANKS_AT + (b >> (part.bits_of_groups + part.bits_of_banks))
-            best_index = b
-            best_command = PRE if state.bank[b].row >= 0 else REFB
-            asked = PRE if best_command == PRE else REF
-            best = max(max(channel.refresh_due, row_from), max(ready[b, asked], ready[rank, asked]))
+            command, asked = (PRE, PRE) if bank.row >= 0 else (REFB, REF)
+            cycle = max(max(bank.due, row_from), max(ready[b, asked], ready[rank, asked]))
+            if cycle < best:
+                best, best_index, best_command = cycle, b, command
         return best, best_index, best_command
     for r in range(c * part.ranks, (c + 1) * part.ranks):
         rank = state.rank[r]
@@ -223,10 +240,12 @@ def refresh(part, state, c, index, command, cycle):
         return
     hold_up(part, state, first, REF, cycle)
     if part.by_bank:
-        due, until = channel.refresh_due, state.ready[first, ACT]
-        channel.refresh_due += part.refresh_cycles
+        due, until = state.bank[index].due, state.ready[first, ACT]
         of_channel = banks * part.ranks
-        channel.refresh_bank = c * of_channel + (index + 1 - c * of_channel) % of_channel
+        state.bank[index].due += part.refresh_cycles * of_channel
+        channel.refresh_due = NEVER
+        for b in range(c * of_channel, (c + 1) * of_channel):
+            channel.refresh_due = min(channel.refresh_due, state.bank[b].due)
     else:
         due, until = state.rank[index].due, state.ready[RANKS_AT + index, ACT]
         state.rank[index].due += part.refresh_cycles

@@ -14,11 +14,11 @@ LOG_MARGIN = 64  # commands that one request can add to the log before its room 
 def step(part, state, c, until):
     """Issue the next command of channel `c` if it comes before `until`.
 
-    Returns its cycle (NOTHING: none), the command, its bank or rank, and the row of an ACT or the turn of a RD or WR.
+    Returns its cycle (NOTHING: none), the command, its bank or rank, its row and the turn of a RD or WR.
     """
     channel = state.channel[c]
     if until <= channel.clock:
-        return NOTHING, NOTHING, NOTHING, NOTHING
+        return NOTHING, NOTHING, NOTHING, NOTHING, NOTHING
     if channel.entered:
         settle(part, state, c)
     cycle, index, command, place = choose(part, state, c)
@@ -27,8 +27,8 @@ def step(part, state, c, until):
     cycle = min(cycle, refresh_cycle)
     if cycle >= until:
         channel.next = min(cycle, next_refresh(part, state, c))
-        return NOTHING, NOTHING, NOTHING, NOTHING
-    what = NOTHING
+        return NOTHING, NOTHING, NOTHING, NOTHING, NOTHING
+    row, turn = NOTHING, NOTHING
     if refreshes:
         index, command = refresh_index, refresh_command
         refresh(part, state, c, index, command, cycle)
@@ -36,14 +36,15 @@ def step(part, state, c, until):
     else:
         channel.served = index
         if command == ACT:
-            what = state.entry[index, LIST, state.bank[index].head[LIST]].row
-            activate(part, state, index, what, cycle)
+            row = state.entry[index, LIST, state.bank[index].head[LIST]].row
+            activate(part, state, index, row, cycle)
             channel.row_bus = cycle + 1
         elif command == PRE:
             precharge(part, state, index, cycle)
             channel.row_bus = cycle + 1
         else:
-            what = move_data(part, state, index, c, command, place, cycle)
+            row = state.bank[index].row
+            turn = move_data(part, state, index, c, command, place, cycle)
         want(part, state, index, c)
     if not part.two_buses:
         channel.row_bus = channel.column_bus = cycle + 1
@@ -52,7 +53,7 @@ def step(part, state, c, until):
     channel.commands[command] += 1
     if not part.unified:
         drain(part, state, c, False)
-    return cycle, command, index, what
+    return cycle, command, index, row, turn
 
 
 @njit(nogil=True)
@@ -93,6 +94,13 @@ def put_in(part, state, b, c, writes, access, turn, cycle):
     entry.writes = writes
     bank.length[kind] += 1
     channel.waiting[kind] += 1
+    come(state, b, c, cycle)
+
+
+@njit(nogil=True)
+def come(state, b, c, cycle):
+    """A request for bank `b` is there: the channel settles before its next command."""
+    channel = state.channel[c]
     channel.entered += 1
     channel.entered_bank = b
     channel.next = cycle
@@ -113,7 +121,7 @@ def flush(part, state, c):
     channel = state.channel[c]
     if channel.entered:
         settle(part, state, c)
-    if not part.unified:
+    if not part.unified and channel.listed == 0:
         drain(part, state, c, True)
     return NEVER if channel.listed else 0
 
@@ -162,16 +170,15 @@ def serve(part, state, trace, log, closing):
                 until = flush(part, state, c) if closing == 1 else closing
             if until <= channel.next:
                 break
-            issued, command, index, what = step(part, state, c, until)
+            issued, command, index, row, served = step(part, state, c, until)
             if issued == NOTHING:
                 break
             if not placed:
                 cycle = max(cycle, issued + 1)
             if command in (RD, WR):
-                trace.completed[what - trace.first] = channel.data_end
-                what = state.bank[index].row
+                trace.completed[served - trace.first] = channel.data_end
             if room:
-                write_down(log, issued, command, index, what)
+                write_down(log, issued, command, index, row)
         if feeds:
             state.fed[0 if part.in_order else c] = cycle
         if room and log.used[0] + LOG_MARGIN > room:
@@ -182,6 +189,7 @@ def serve(part, state, trace, log, closing):
             if not writes and not part.unified and finds(state, b, WRITES, WRITES, access):
                 trace.completed[trace.next + turn - trace.first] = cycle + 1
                 channel.forwarded += 1
+                come(state, b, c, cycle)
             else:
                 put_in(part, state, b, c, writes, access, trace.next + turn, cycle)
         turn += 1

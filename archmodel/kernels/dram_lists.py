@@ -84,12 +84,32 @@ def list_waiting(part, state, b, c, kind, most):
 
 
 @njit(nogil=True)
+def list_oldest(part, state, c, kind, most):
+    """Move up to `most` waiting entries of a kind to the lists of banks that have room, in the order they came in."""
+    banks, moved, found = part.ranks << (part.bits_of_groups + part.bits_of_banks), 0, 0
+    while moved < most and found >= 0:
+        found, oldest = NOTHING, NEVER
+        for b in range(c * banks, (c + 1) * banks):
+            bank = state.bank[b]
+            if bank.length[kind] > 0 and bank.length[LIST] < part.listed:
+                turn = state.entry[b, kind, bank.head[kind]].turn
+                if turn < oldest:
+                    found, oldest = b, turn
+        if found >= 0:
+            moved += list_waiting(part, state, found, c, kind, 1)
+            want(part, state, found, c)
+    return moved
+
+
+@njit(nogil=True)
 def list_all(part, state, c, kind, most):
     """Move waiting entries of a kind to the lists of all banks that have room."""
+    if most < state.channel[c].waiting[kind]:
+        return list_oldest(part, state, c, kind, most)
     banks, moved = part.ranks << (part.bits_of_groups + part.bits_of_banks), 0
     for b in range(c * banks, (c + 1) * banks):
         if state.bank[b].length[kind] > 0:
-            of_bank = list_waiting(part, state, b, c, kind, most - moved)
+            of_bank = list_waiting(part, state, b, c, kind, most)
             moved += of_bank
             if of_bank > 0:
                 want(part, state, b, c)

@@ -67,6 +67,7 @@ BANK_STATE = _record(
     ("write_place",),  # of the first write
     ("row_command",),  # ACT or PRE, where the bank wants one, or NOTHING
     ("columns",),  # commands since the last ACT
+    ("due",),  # next refresh, by bank
     ("refresh_from",),  # the last refresh, from when it was due
     ("refresh_until",),
     ("length", (3,)),  # of its rings
@@ -94,8 +95,7 @@ CHANNEL_STATE = _record(
     ("entered_bank",),  # of the last of them
     ("listed",),  # entries in the lists
     ("busy",),  # banks with a list that is not empty
-    ("refresh_bank",),  # next in turn, by bank
-    ("refresh_due",),
+    ("refresh_due",),  # of the first of its banks, by bank
     ("data_end",),
     ("direction",),  # of the last data: RD or WR
     ("next",),  # no command comes before
@@ -149,12 +149,13 @@ def fresh_state(part: np.record) -> np.record:
     for name in ("row", "index", "refresh_until"):
         state.bank[name] = NOTHING
     state.rank["window"] = ALWAYS
-    state.rank["due"] = NEVER
+    state.rank["due"] = state.bank["due"] = NEVER
     state.channel["refresh_due"] = NEVER
     state.channel["direction"] = NOTHING
-    state.channel["refresh_bank"] = np.arange(CHANNELS) * (part.ranks << (part.bits_of_groups + part.bits_of_banks))
-    state.channel["served"] = state.channel["refresh_bank"] - 1
+    banks = part.ranks << (part.bits_of_groups + part.bits_of_banks)
+    state.channel["served"] = np.arange(CHANNELS) * banks - 1
     if part.refresh_cycles and part.by_bank:
+        state.bank["due"] = (np.arange(BANKS) % banks + 1) * part.refresh_cycles
         state.channel["refresh_due"] = part.refresh_cycles
     elif part.refresh_cycles:
         state.rank["due"] = part.refresh_cycles + np.arange(RANKS) % part.ranks * part.refresh_cycles // part.ranks

@@ -71,15 +71,14 @@ def issue(part, host, state, trace, log, c, until):
     """One command of vault `c` before `until`, written down; its cycle or NOTHING. Its data leave for the crossbar."""
     if until <= state.channel[c].next:
         return NOTHING
-    cycle, command, index, what = step(part, state, c, until)
+    cycle, command, index, row, turn = step(part, state, c, until)
     if cycle == NOTHING:
         return NOTHING
     if command in (RD, WR):
-        trace.completed[what - trace.first] = state.channel[c].data_end
-        make_ready(host, trace, what)
-        what = state.bank[index].row
+        trace.completed[turn - trace.first] = state.channel[c].data_end
+        make_ready(host, trace, turn)
     if log.commands.shape[0]:
-        write_down(log, cycle, command, index, what)
+        write_down(log, cycle, command, index, row)
     return cycle
 
 
@@ -130,13 +129,14 @@ def departure(part, host, state, trace, writes, log, link, tick):
             return tick
         if link.num_ends > 0:
             tick = link.ends[link.first_end]
-        elif link.num_ready > 0:
-            tick = max(tick + 1, link.ready[0])
-        else:
-            following = NEVER
-            for c in range(part.channels):
-                following = min(following, state.channel[c].next)
-            tick = max((tick // host.ticks + 1) * host.ticks, (following + 1) * host.ticks)
+            continue
+        following = NEVER
+        for c in range(part.channels):
+            following = min(following, state.channel[c].next)
+        following = max((tick // host.ticks + 1) * host.ticks, (following + 1) * host.ticks)
+        if link.num_ready > 0:  # a command that is still to come may be ready before it
+            following = min(following, max(tick + 1, link.ready[0]))
+        tick = following
 
 
 @njit(nogil=True)

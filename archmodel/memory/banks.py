@@ -36,7 +36,7 @@ class Served:
     cycles : up to the last data of all
     energy_pj : of the commands and of standby in these cycles, I/O apart
     bus : cycles of all data buses by cause: data, turnaround, refresh, latency of rows and banks, idle (nothing to do)
-    commands : COMMAND[...] in order of time; row -1 where a command has none, group and bank -1 where it is of a rank
+    commands : COMMAND[...] in order of time; row -1 where a command names none, group and bank -1 where it is of a rank
     """
 
     entered: Int64
@@ -157,7 +157,8 @@ def as_host(part: BankMemoryConfig, links: Links) -> np.record:
 def active_cycles(ranks: np.ndarray, end: int) -> int:
     """Cycles before `end` in which a rank had a bank open, summed over ranks."""
     still = (ranks["open"] > 0) * np.maximum(end - ranks["open_since"], 0)
-    return int(ranks["active_cycles"].sum() + still.sum())
+    after = (ranks["open"] == 0) * np.maximum(ranks["open_until"] - end, 0)  # pages that close themselves late
+    return int(ranks["active_cycles"].sum() + still.sum() - after.sum())
 
 
 def energy_pj(part: BankMemoryConfig, counts: Mapping[str, int], active: int, cycles: int) -> float:
@@ -183,11 +184,10 @@ def as_table(part: BankMemoryConfig, logged: Int64) -> np.ndarray:
     cycle, command, index, row = logged.T
     of_rank = (command == dram_state.REF) | (command == dram_state.PREA)
     rank = np.where(of_rank, index, index // organization.banks)
-    table["cycle"], table["row"] = cycle, np.where(command == dram_state.ACT, row, -1)
+    table["cycle"], table["row"] = cycle, row
     table["channel"], table["rank"] = rank // organization.ranks, rank % organization.ranks
     in_rank = index % organization.banks
     table["bank_group"] = np.where(of_rank, -1, in_rank // organization.banks_per_group)
     table["bank"] = np.where(of_rank, -1, in_rank % organization.banks_per_group)
     table["command"] = np.array(dram_state.COMMANDS)[command]
-    table["row"] = np.where(of_rank | (command == dram_state.PRE), -1, row)
     return table[np.argsort(cycle, kind="stable")]

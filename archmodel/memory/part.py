@@ -47,6 +47,11 @@ class BankMemoryConfig(FrozenModel):
                     raise ValueError(f"timing.{name}_L = {long}: must be {name}_S = {short} with one bank group")
         if self.controller.refresh == "per_bank" and timing.tRFCB is None:
             raise ValueError("controller.refresh = 'per_bank': needs timing.tRFCB and timing.tREFIB")
+        if self.links is not None:
+            for name, only in (("queue", "unified"), ("feed", "in_order")):
+                chosen = getattr(self.controller, name)
+                if chosen != only:
+                    raise ValueError(f"controller.{name} = {chosen!r}: must be {only!r} with [links]")
         self._refresh_leaves_time()
         return self
 
