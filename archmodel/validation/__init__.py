@@ -17,6 +17,7 @@ from archmodel.validation.published import PublishedRow, PublishedTable
 from archmodel.validation.scnn import Measured, dnnsim_figures, measure_dnnsim, measure_scnn, scnn_figures
 from archmodel.validation.scnn_energy import measure_scnn_energy
 from archmodel.validation.squeezenet_code import measure_squeezenet_code, rows_of_layers
+from archmodel.validation.titanx_times import measure_titanx_times, rows_of_titanx_layers
 from archmodel.validation.tpu import measure_tpu, tpu_figures
 from archmodel.views.figure import Drawing, Rows
 
@@ -96,12 +97,14 @@ MEASURES: dict[str, Callable[[], Measured]] = {
     "scnn": measure_scnn,
     "scnn_energy": measure_scnn_energy,
     "squeezenet_code": measure_squeezenet_code,
+    "titanx_times": measure_titanx_times,
     "tpu_v1": measure_tpu,
 }
 # Of tables whose values stand elsewhere: in the files of the networks, in a CSV file.
 ROWS: dict[str, Callable[[], tuple[PublishedRow, ...]]] = {
     "network_totals": rows_of_networks,
     "squeezenet_code": rows_of_layers,
+    "titanx_times": rows_of_titanx_layers,
 }
 
 # Figures of the field beside the one that every table has, by the name of the file.
