@@ -144,7 +144,13 @@ def test_a_dram_part_of_the_users_own_is_checked_and_shown(archmodel_run, tmp_pa
 
 def test_a_configuration_of_the_users_own_is_a_path(archmodel_run, tmp_path):
     path = tmp_path / "mine.toml"
-    for kind, name in (("accelerators", "scnn"), ("memory", "ideal"), ("technology", "45nm"), ("zeros", "correlated")):
+    for kind, name in (
+        ("accelerators", "scnn"),
+        ("memory", "ideal"),
+        ("devices", "v100"),
+        ("technology", "45nm"),
+        ("zeros", "correlated"),
+    ):
         text = "# größer\n" + (config.folder(kind) / f"{name}.toml").read_text("utf-8").rstrip()
         path.write_text(text + "\n", "utf-8")
         assert output_of(archmodel_run, "show", path) == f"# {path}\n\n{text}\n"
@@ -155,7 +161,10 @@ def test_a_configuration_of_the_users_own_is_a_path(archmodel_run, tmp_path):
     ("text", "expected"),
     [
         ("model = \n", "line 1, column 9"),
-        ("", "mine.toml: is empty; allowed: the keys of network, accelerator, memory, link, technology, pattern of"),
+        (
+            "",
+            "is empty; allowed: the keys of network, accelerator, memory, link, device, technology, pattern of zeros",
+        ),
         ("# only a comment\n", "mine.toml: is empty"),
         ("colour = 3\n", "mine.toml: no key that is known; allowed: "),
         ("base = 'scnn'\n[pe]\nrowz = 3\n", "mine.toml: pe.rowz = 3: unknown key"),

@@ -17,6 +17,7 @@ ALL_KINDS = {
     "memory": "memory",
     "technology": "technology",
     "links": "links",
+    "devices": "devices",
     "systems": "systems",
     "zeros": "zeros",
 }

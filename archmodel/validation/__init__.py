@@ -19,6 +19,7 @@ from archmodel.validation.published import PublishedRow, PublishedTable
 from archmodel.validation.scnn import Measured, dnnsim_figures, measure_dnnsim, measure_scnn, scnn_figures
 from archmodel.validation.scnn_energy import measure_scnn_energy
 from archmodel.validation.squeezenet_code import measure_squeezenet_code, rows_of_layers
+from archmodel.validation.titanx_times import measure_titanx_times, rows_of_titanx_layers
 from archmodel.validation.tpu import measure_tpu, tpu_figures
 from archmodel.validation.training_memory import measure_training_memory
 from archmodel.views.figure import Drawing, Rows
@@ -101,6 +102,7 @@ MEASURES: dict[str, Callable[[], Measured]] = {
     "scnn": measure_scnn,
     "scnn_energy": measure_scnn_energy,
     "squeezenet_code": measure_squeezenet_code,
+    "titanx_times": measure_titanx_times,
     "tpu_v1": measure_tpu,
     "training_memory": measure_training_memory,
 }
@@ -109,6 +111,7 @@ ROWS: dict[str, Callable[[], tuple[PublishedRow, ...]]] = {
     "dram": rows_of_latencies,
     "network_totals": rows_of_networks,
     "squeezenet_code": rows_of_layers,
+    "titanx_times": rows_of_titanx_layers,
 }
 
 # Figures of the field beside the one that every table has, by the name of the file.
