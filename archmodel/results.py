@@ -46,7 +46,9 @@ MATRICES = {
     "words_written": ("components", "words", "int64", "words"),
     "operations": ("components", "actions", "int64", "actions"),
     "energy_pj": ("components", "energy", "float64", "pJ"),
+    "memory_stack": ("reasons", "slots", "int64", "multiplier-slots"),
 }
+OPTIONAL = ("memory_stack/",)  # groups of files in which a layer has one
 SCHEMA: dict[str, Column] = {
     "skipped": Column("text", "text", "layers of the network that were not simulated"),
     "unsupported": Column("text", "text", "of these, what a machine does not run, or what of ONNX was not read"),
@@ -168,7 +170,9 @@ def _arrays(run: RunResult) -> dict[str, Array]:
     values["streams/layer"] = [index for index, _ in streams]
     for name in STREAM_FIELDS:
         values[f"streams/{name}"] = [getattr(stream, name) for _, stream in streams]
-    arrays = {path: _array(values[path], column) for path, column in SCHEMA.items()}
+    known = any(layer.memory_stack for layer in run.layers)
+    paths = [path for path in SCHEMA if known or not path.startswith(OPTIONAL)]
+    arrays = {path: _array(values[path], SCHEMA[path]) for path in paths}
     for index, layer in enumerate(run.layers):
         if layer.cycle_map is not None:
             arrays[f"cycle_map/{index}"] = np.asarray(layer.cycle_map, np.int64)
@@ -212,7 +216,9 @@ def _check_header(path: PathLike) -> None:
 def _read(group: h5py.Group) -> RunResult:
     """A run with its baseline."""
     attributes = {name: convert(group.attrs[name]) for name, convert in ATTRIBUTES.items()}
-    values = {path: _values(_dataset(group, path), column) for path, column in SCHEMA.items()}
+    absent = tuple(name for name in OPTIONAL if name not in group)
+    paths = [path for path in SCHEMA if not path.startswith(absent)]
+    values = {path: _values(_dataset(group, path), SCHEMA[path]) for path in paths}
     maps = [f"cycle_map/{index}" for index in range(len(values["layers/name"]))]
     cycle_maps = [np.asarray(_dataset(group, path)[()], np.int64) if path in group else None for path in maps]
     return RunResult(
@@ -254,6 +260,8 @@ def _layers(values: Mapping[str, list[Any]], cycle_maps: list[Array | None], fid
     for name in LAYER_COLUMNS.keys() & LayerResult.__dataclass_fields__.keys():
         fields[name] = values[f"layers/{name}"]
     for group, (names, cells, _, _) in MATRICES.items():
+        if f"{group}/{names}" not in values:
+            continue
         columns = values[f"{group}/{names}"]
         fields[group] = [
             {key: count for key, count, has in zip(columns, counts, reported, strict=True) if has}

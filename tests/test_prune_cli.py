@@ -373,6 +373,8 @@ def test_json_is_one_object_and_the_warning_is_beside_it(archmodel_run, model, t
         "archmodel: warning: cosine 0.97 to the network of before, below 0.99: it needs retraining\n",
     )
     made = json.loads(output)
+    assert made["net"] == "model"
+    assert made["output"] == str(tmp_path / "o.onnx")
     assert list(made) == ["net", "output", "rule", "totals", "effect", "reason", "layers"]
     assert list(made["effect"]) == ["inputs", "num_runs", "outputs", "least_cosine", "warning"]
     assert made["layers"][0]["nonzeros"] == 6

@@ -187,8 +187,37 @@ def datasets(file: h5py.File) -> dict[str, h5py.Dataset]:
     return found
 
 
+def waiting(run: RunResult, **reasons: int) -> RunResult:
+    """The run with a layer in front that waited for its memory."""
+    slots = sum(reasons.values())
+    first = a_layer(0, "waits", num_multipliers=1, cycles=slots, stack={"memory": slots}, memory_stack=reasons)
+    return dataclasses.replace(run, layers=(first, *run.layers))
+
+
+def test_only_layers_that_know_why_they_waited_have_reasons(tmp_path):
+    known = waiting(a_run(3), latency=3, bandwidth=4)
+    for run in (known, dataclasses.replace(known, layers=(a_layer(3, memory_stack={}),))):
+        path = saved(tmp_path, run)
+        assert results.load(path).layers == run.layers
+        with h5py.File(path) as file:
+            assert ("memory_stack" in file) == (run is known)
+
+
+def test_reasons_sum_to_the_slots_of_memory():
+    with pytest.raises(ValueError, match="does not sum to the slots of memory"):
+        a_layer(0, num_multipliers=1, cycles=7, stack={"memory": 7}, memory_stack={"latency": 6})
+
+
+def test_cycles_of_memory_by_reason_are_in_totals_and_layers():
+    document = waiting(a_run(3), latency=3, bandwidth=4).as_dict()
+    assert document["totals"].keys() == TOTALS | {"memory_stalls", "dram_error_cycles"}
+    assert document["totals"]["memory_stalls"] == {"bandwidth": 4.0, "latency": 3.0, "turnaround": 0.0, "refresh": 0.0}
+    assert document["layers"][0]["memory_stalls"] == document["totals"]["memory_stalls"]
+    assert all("memory_stalls" not in layer for layer in document["layers"][1:])
+
+
 def test_every_dataset_explains_itself_and_stands_in_the_document(tmp_path):
-    path = saved(tmp_path, a_run(5, num_layers=5, baseline=a_run(6)))
+    path = saved(tmp_path, waiting(a_run(5, num_layers=5, baseline=waiting(a_run(6), refresh=2)), latency=1))
     with h5py.File(path) as file:
         found = datasets(file)
         assert {f"baseline/{name}" for name in results.SCHEMA} | set(results.SCHEMA) < set(found)
@@ -319,7 +348,7 @@ def test_a_file_that_was_changed_says_so(tmp_path):
 
 @pytest.mark.parametrize("name", [*results.SCHEMA, "baseline/layers/cycles"])
 def test_a_missing_dataset_is_named(tmp_path, name):
-    path = saved(tmp_path, a_run(baseline=a_run(1)))
+    path = saved(tmp_path, waiting(a_run(baseline=a_run(1)), latency=1))
 
     def remove(file):
         del file[name]

@@ -1,7 +1,7 @@
 """What a run tells a machine besides the layer: the memory behind it, where activations wait, how to execute."""
 
 import zlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
@@ -10,7 +10,8 @@ from typing import Literal, TypeVar
 import numpy as np
 
 from archmodel.accelerators.sampling import Expectation, Walk, Walked, walk_all, walk_sample
-from archmodel.memory.dram import IdealMemoryConfig, Stream
+from archmodel.memory.dram import STREAM_ORDER, Stream
+from archmodel.memory.transfers import Memory, Phases, Transfers
 
 Task = TypeVar("Task")
 Outcome = TypeVar("Outcome")
@@ -30,7 +31,7 @@ class Context:
     check : compute real outputs through the modelled dataflow and compare them with a reference
     """
 
-    memory: IdealMemoryConfig
+    memory: Memory
     input_on_chip: bool = False
     output_on_chip: bool = False
     threads: int = 1
@@ -72,22 +73,24 @@ def _pool(threads: int) -> ThreadPoolExecutor:
     return ThreadPoolExecutor(threads)
 
 
-def layer_cycles(compute: list[int], streams: tuple[Stream, ...], context: Context, clock_hz: float) -> int:
+def layer_phases(num_tiles: int, streams: Sequence[Stream]) -> Phases:
+    """What moves before a layer, which is the first tile's inputs, then what else moves in each temporal tile."""
+    kinds = sorted({(stream.kind, stream.direction) for stream in streams}, key=STREAM_ORDER.index)
+    column = {kind: index for index, kind in enumerate(kinds)}
+    num_bytes = [[0] * len(kinds) for _ in range(num_tiles + 1)]
+    for stream in streams:
+        before = stream.kind == "input" and stream.tile == 0
+        num_bytes[0 if before else stream.tile + 1][column[stream.kind, stream.direction]] += stream.num_bytes
+    return Phases(tuple(kinds), np.array(num_bytes, np.int64))
+
+
+def layer_cycles(compute: Sequence[int], moved: Transfers) -> int:
     """First fill + sum over tiles of max(compute, memory); `compute` holds the cycles of each temporal tile.
 
     The fill is the latency of the first request and the first tile's inputs, which must be on chip before they are
     multiplied; everything else moves while the machine computes (double buffering).
+
+    moved : of `layer_phases`
     """
-    memory = context.memory
-    num_bytes, first_inputs = [0] * len(compute), 0
-    for stream in streams:
-        if stream.kind == "input" and stream.tile == 0:
-            first_inputs += stream.num_bytes
-        else:
-            num_bytes[stream.tile] += stream.num_bytes
-    fill = memory.transfer_cycles(first_inputs, clock_hz)
-    if streams:
-        fill += memory.latency_cycles(clock_hz)
-    return fill + sum(
-        max(cycles, memory.transfer_cycles(moved, clock_hz)) for cycles, moved in zip(compute, num_bytes, strict=True)
-    )
+    fill, *transfers = moved.cycles.tolist()
+    return int(moved.latency_cycles + fill + sum(map(max, zip(compute, transfers, strict=True))))

@@ -7,17 +7,20 @@ positions are dealt to the rows and columns of a PE array as the most square pla
 """
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Protocol, TypeVar
 
-from archmodel.accelerators.context import Context
+from archmodel.accelerators.account import DRAM_PREFIX, dram_details, in_slots
+from archmodel.accelerators.context import Context, layer_phases
 from archmodel.accelerators.result import LayerResult
 from archmodel.memory.dram import Stream
 from archmodel.network.layer import GATES, Layer
 from archmodel.operands.operands import Densities, Operands
 
 LOWERED = {**dict.fromkeys(GATES, "fc"), "matmul": "conv"}
+
+SUMMED = ("stack", "memory_stack", "words_read", "words_written", "operations", "energy_pj")  # of parts
 
 Known = TypeVar("Known", Operands, Densities)
 Run = Callable[[Layer, Known, Context], LayerResult]
@@ -135,11 +138,10 @@ def joined(layer: Layer, known: Operands | Densities, parts: Sequence[tuple[Laye
     def total(name: str) -> int:
         return sum(getattr(part, name) * times for part, times in parts)
 
-    def totals(name: str) -> dict[str, int]:
-        sums: dict[str, int] = {}
-        for part, times in parts:
-            for key, count in getattr(part, name).items():
-                sums[key] = sums.get(key, 0) + count * times
+    def totals(mappings: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+        sums: dict[str, Any] = {}
+        for mapping, (_, times) in zip(mappings, parts, strict=True):
+            sums = added(sums, mapping, times)
         return sums
 
     first, num_parts = parts[0][0], sum(times for _, times in parts)
@@ -148,9 +150,10 @@ def joined(layer: Layer, known: Operands | Densities, parts: Sequence[tuple[Laye
     details = {**first.details, "lowered_to": first.kind, "parts": num_parts}
     if "compute_cycles" in details:
         details["compute_cycles"] = sum(int(part.details["compute_cycles"]) * times for part, times in parts)
+    details |= totals(dram_counts(part.details) for part, _ in parts)
     summed: dict[str, Any] = {
         **{name: total(name) for name in ("cycles", "macs_dense", "macs_effectual", "macs_issued")},
-        **{name: totals(name) for name in ("stack", "words_read", "words_written", "operations")},
+        **{name: totals(getattr(part, name) for part, _ in parts) for name in SUMMED},
     }
     return replace(
         first,
@@ -192,13 +195,27 @@ def with_sequences(
         words, last = known.batch * layer.output_words, max((stream.tile for stream in result.streams), default=0)
         moved.append(Stream("output", "write", config.stored_bytes(words, known.output_density), last))
     moved = [stream for stream in moved if stream.num_bytes]
-    cycles = sum(context.memory.transfer_cycles(stream.num_bytes, config.clock_hz) for stream in moved)
-    interval = result.cycles_ci95
-    memory = result.stack.get("memory", 0) + cycles * result.num_multipliers
+    alone = layer_phases(1, [replace(stream, tile=0) for stream in moved])  # inputs, then outputs
+    transfers = context.memory.transfers(alone, config.clock_hz)
+    cycles, interval = int(transfers.cycles.sum()), result.cycles_ci95
+    waited = in_slots(transfers.waited(cycles), result.num_multipliers)
     return replace(
         result,
         cycles=result.cycles + cycles,
         cycles_ci95=None if interval is None else (interval[0] + cycles, interval[1] + cycles),
-        stack={**result.stack, "memory": memory},
+        stack=added(result.stack, {"memory": cycles * result.num_multipliers}),
+        memory_stack=added(result.memory_stack, waited),
+        energy_pj=added(result.energy_pj, {} if transfers.energy_pj is None else {"dram": transfers.energy_pj}),
         streams=(*result.streams, *moved),
+        details={**result.details, **added(dram_counts(result.details), dram_details(transfers))},
     )
+
+
+def added(counts: Mapping[str, Any], others: Mapping[str, Any], times: int = 1) -> dict[str, Any]:
+    """Counts, and so many times others."""
+    return {key: counts.get(key, 0) + others.get(key, 0) * times for key in dict.fromkeys((*counts, *others))}
+
+
+def dram_counts(details: Mapping[str, Any]) -> dict[str, Any]:
+    """Of the details those that a memory counts."""
+    return {key: count for key, count in details.items() if key.startswith(DRAM_PREFIX)}

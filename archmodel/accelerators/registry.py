@@ -111,7 +111,9 @@ class Machine:
 
     def _with_energy(self, result: LayerResult, context: Context) -> LayerResult:
         counts = Counts(result.words_read, result.words_written, result.operations)
-        time_s, dram_pj = result.cycles / self.config.clock_hz, context.memory.transfer_pj(result.dram_bytes)
+        time_s, dram_pj = result.cycles / self.config.clock_hz, result.energy_pj.get("dram")
+        if dram_pj is None:
+            dram_pj = context.memory.transfer_pj(result.dram_bytes)
         energy = energy_pj(self.technology, self.config.components, counts, time_s, dram_pj)
         return replace(result, energy_pj=energy)
 

@@ -32,6 +32,7 @@ class LayerResult:
     words_written: Mapping[str, int]
     operations: Mapping[str, int]  # arithmetic and transfers by component; what is gated is not counted
     streams: tuple[Stream, ...] = ()
+    memory_stack: Mapping[str, int] = field(default_factory=dict)  # slots of `memory` by reason, where it knows them
     cycle_map: npt.NDArray[np.int64] | None = None  # [units, PEs] cycles of work
     details: Mapping[str, int | float | str] = field(default_factory=dict)  # what the machine chose: Kc, tiles
     origins: Mapping[str, str] = field(default_factory=dict)
@@ -45,6 +46,8 @@ class LayerResult:
             raise ValueError(f"{self.name}: unknown causes {sorted(unknown)}; allowed: {', '.join(CAUSES)}")
         if sum(self.stack.values()) != self.slots or min(self.stack.values()) < 0:
             raise ValueError(f"{self.name}: the stack {dict(self.stack)} does not sum to {self.slots} slots")
+        if self.memory_stack and sum(self.memory_stack.values()) != self.stack.get("memory", 0):
+            raise ValueError(f"{self.name}: {dict(self.memory_stack)} does not sum to the slots of memory")
         low, high = self.cycles_ci95 or (self.cycles, self.cycles)
         if not low <= self.cycles <= high:
             raise ValueError(f"{self.name}: {self.cycles} cycles are not within their interval {low} to {high}")
@@ -87,6 +90,11 @@ class LayerResult:
     def stall_cycles(self) -> dict[str, float]:
         """Cycles by cause: slots / multipliers; they sum to the cycles."""
         return {cause: slots / self.num_multipliers for cause, slots in self.stack.items()}
+
+    @property
+    def memory_stall_cycles(self) -> dict[str, float]:
+        """Those of `memory` by reason."""
+        return {reason: slots / self.num_multipliers for reason, slots in self.memory_stack.items()}
 
     @property
     def dram_bytes(self) -> int:

@@ -8,6 +8,7 @@ from archmodel.accelerators.columns import CAUSES, DRAM_KINDS, LAYER_COLUMNS, MA
 from archmodel.accelerators.result import LayerResult
 from archmodel.accelerators.sampling import PILOT_UNITS, STUDENT_T
 from archmodel.accelerators.seeds import student_t
+from archmodel.memory.transfers import REASONS
 
 
 def layer_quantities(layer: LayerResult, clock_hz: float) -> dict[str, Any]:
@@ -36,7 +37,20 @@ def totals(layers: Sequence[LayerResult], clock_hz: float) -> dict[str, Any]:
         "multiplier_utilization": sums["macs_effectual"] / slots if slots else 0.0,
         **energy(layers),
         "stalls": {cause: sum(layer.stall_cycles.get(cause, 0.0) for layer in layers) for cause in causes},
+        **memory_stalls(layers),
     }
+
+
+def memory_stalls(layers: Sequence[LayerResult]) -> dict[str, Any]:
+    """The keys that layers have behind a memory which knows its reasons.
+
+    Cycles of `memory` by reason; half-width of the 95 % interval of their cycles where not all requests were run.
+    """
+    if not any(layer.memory_stack for layer in layers):
+        return {}
+    cycles = {reason: sum(layer.memory_stall_cycles.get(reason, 0.0) for layer in layers) for reason in REASONS}
+    error = sum(int(layer.details.get("dram_error_cycles", 0)) for layer in layers)  # layers share rates, and so errors
+    return {"memory_stalls": cycles, "dram_error_cycles": error}
 
 
 def cycles_ci95(layers: Sequence[LayerResult]) -> tuple[int, int] | None:
@@ -93,4 +107,5 @@ def as_dict(layer: LayerResult, clock_hz: float) -> dict[str, Any]:
         **{name: dict(getattr(layer, name)) for name in MAPPINGS},
         **energy([layer]),
         "stalls": {cause: layer.stall_cycles[cause] for cause in CAUSES if cause in layer.stack},
+        **memory_stalls([layer]),
     }

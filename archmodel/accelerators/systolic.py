@@ -11,13 +11,14 @@ import numpy as np
 import numpy.typing as npt
 
 from archmodel.accelerators.account import layer_account
-from archmodel.accelerators.context import Context, layer_cycles
+from archmodel.accelerators.context import Context, layer_cycles, layer_phases
 from archmodel.accelerators.result import LayerResult
 from archmodel.accelerators.systolic_check import check
 from archmodel.accelerators.systolic_config import BytesPerS, Config
 from archmodel.accelerators.systolic_tiles import Tiling
 from archmodel.kernels.tile_pipeline import tile_pipeline
-from archmodel.memory.dram import IdealMemoryConfig, Stream
+from archmodel.memory.dram import Stream
+from archmodel.memory.transfers import Memory, Phases, Transfers
 from archmodel.network.layer import Layer
 from archmodel.operands.operands import Densities, Operands, effectual_macs
 
@@ -52,8 +53,15 @@ class ArrayTime:
     drain: int
 
 
-def array_time(config: Config, tiling: Tiling, memory: IdealMemoryConfig) -> ArrayTime:
-    """Time of all tiles behind a memory that brings weights."""
+def weight_arrivals(config: Config, tiling: Tiling, memory: Memory) -> Transfers:
+    """When the weights of every tile arrive, in ticks."""
+    fetched = np.concatenate([num_bytes for _, num_bytes in tiling.streams_and_fetches])
+    phases = Phases((("weight", "read"),), fetched[:, np.newaxis])
+    return memory.transfers(phases, TICKS * config.clock_hz, rate_of(config.weights.memory_bytes_per_s))
+
+
+def array_time(config: Config, tiling: Tiling, arrivals: Transfers) -> ArrayTime:
+    """Time of all tiles, with their weights arriving one behind the other."""
     array, known = config.array, tiling.streams_and_fetches
     stream = np.concatenate([cycles for cycles, _ in known])
     fetched = np.concatenate([num_bytes for _, num_bytes in known])
@@ -65,7 +73,7 @@ def array_time(config: Config, tiling: Tiling, memory: IdealMemoryConfig) -> Arr
     hold = array.rows - lead
     shift_start, start = tile_pipeline(
         stream,
-        ticks_of(memory, fetched, config.clock_hz),
+        arrivals.cycles,
         TICKS,
         max(2, config.weights.buffer_bytes // int(fetched.max())),
         lead,
@@ -90,30 +98,9 @@ def array_time(config: Config, tiling: Tiling, memory: IdealMemoryConfig) -> Arr
     )
 
 
-def ticks_of(memory: IdealMemoryConfig, num_bytes: Int64, clock_hz: float) -> Int64:
-    """Time in which each of many transfers arrives, in ticks."""
-    sizes = np.unique(num_bytes)  # few
-    ticks = np.array([memory.transfer_cycles(int(size), TICKS * clock_hz) for size in sizes], np.int64)
-    return ticks[np.searchsorted(sizes, num_bytes)]
-
-
-def behind(memory: IdealMemoryConfig, bytes_per_s: BytesPerS) -> IdealMemoryConfig:
-    """The memory of the run as it is seen through a port of its own."""
-    if bytes_per_s == "memory":
-        return memory
-    return memory.model_copy(update={"bytes_per_s": min(memory.bytes_per_s, bytes_per_s)})
-
-
-def behind_dram(config: Config, blocks: list[int], streams: tuple[Stream, ...], memory: IdealMemoryConfig) -> list[int]:
-    """Cycles of each block where its weights and activations share the run's DRAM; inputs of the first come before."""
-    if config.weights.memory_bytes_per_s != "memory":
-        return blocks
-    moved = [0] * len(blocks)
-    for stream in streams:
-        if stream.kind != "input" or stream.tile > 0:
-            moved[stream.tile] += stream.num_bytes
-    transfers = [memory.transfer_cycles(num_bytes, config.clock_hz) for num_bytes in moved]
-    return list(map(max, blocks, transfers))
+def rate_of(bytes_per_s: BytesPerS) -> float | None:
+    """The rate of a port of its own; None where there is only the memory of the run."""
+    return None if bytes_per_s == "memory" else bytes_per_s
 
 
 def account(
@@ -121,12 +108,22 @@ def account(
 ) -> LayerResult:
     """The layer's account, of which zeros decide only what part of the products is effectual."""
     tiling = Tiling(config, layer, operands.batch)
-    time = array_time(config, tiling, behind(context.memory, config.weights.memory_bytes_per_s))
-    streams = streams_of(config, tiling, context)
-    blocks = behind_dram(config, time.of_blocks, streams, context.memory)
+    arrivals, streams = weight_arrivals(config, tiling, context.memory), streams_of(config, tiling, context)
+    time, shared = array_time(config, tiling, arrivals), config.weights.memory_bytes_per_s == "memory"
+    issued, slots = layer.macs * operands.batch, config.num_multipliers
     on_port = tuple(replace(stream, num_bytes=0) if stream.kind == "weight" else stream for stream in streams)
-    port = behind(context.memory, config.activations.host_bytes_per_s)
-    around, issued, slots = replace(context, memory=port), layer.macs * operands.batch, config.num_multipliers
+    port = context.memory.transfers(
+        layer_phases(len(time.of_blocks), on_port), config.clock_hz, rate_of(config.activations.host_bytes_per_s)
+    )
+
+    def behind(blocks: list[int], moved: Transfers) -> int:
+        """Cycles of the layer; where weights are in the run's DRAM, its time is shared with activations."""
+        if moved.end:
+            blocks = array_time(config, tiling, arrivals.at(moved.end)).of_blocks
+        if shared:
+            blocks = list(map(max, blocks, moved.cycles[1:].tolist()))
+        return layer_cycles(blocks, port.at(moved.end))
+
     return layer_account(
         config, layer, operands, context, time.of_blocks, streams,
         effectual=effectual,
@@ -137,7 +134,8 @@ def account(
             "tile_shift": time.tile_shift * slots,
             "drain": time.drain * slots,
         },
-        time=lambda _: layer_cycles(blocks, on_port, around, config.clock_hz),
+        time=behind,
+        waited_for=None if shared else port,
         **actions(config, tiling, streams, issued),
         details={"blocks": len(tiling.blocks), "active_cycles": time.active},
     )

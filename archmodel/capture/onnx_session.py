@@ -92,6 +92,8 @@ class Session:
         with one_line_failures():
             if stored:
                 options.add_external_initializers(list(stored), self._values)
+                for name, value in zip(stored, self._values, strict=True):
+                    options.add_initializer(name, value)  # or each would be copied
             self._session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
             self.types = {one.name: one.type for one in self._session.get_outputs()}
 

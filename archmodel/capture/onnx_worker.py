@@ -21,6 +21,7 @@ from archmodel.exchange.onnx_branches import (
     deciding_tensors,
     inlined,
     made_tensors,
+    read_names,
     refuse_condition,
     set_outputs,
     stored_dims,
@@ -109,7 +110,8 @@ class Worker:
             self._conditions |= {name: _condition(name, outputs[tensor]) for name, tensor in undecided.items()}
 
     def _opened(self, model: Proto) -> Session:
-        stored = {tensor.name for tensor in model.graph.initializer}
+        # onnxruntime drops what nothing reads, and then does not find it.
+        stored = {tensor.name for tensor in model.graph.initializer} & read_names(model)
         arrays = {name: array for name, array in self._stored.items() if name in stored}
         return Session(serialized(model), arrays, self._num_threads)
 

@@ -4,7 +4,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from archmodel.cli.common import console, json_option, print_json, progress_bar
+from archmodel.cli.changed_tables import print_changed, run_change
+from archmodel.cli.common import json_option
 from archmodel.cli.operand_options import changing_options
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
               help="none; 2:4, two of each four along channels; filters, channels or blocks:4x4, whole ones.")
 @changing_options("pruned")
 @json_option
-def prune(net: str, as_json: bool, **arguments: Any) -> None:
+def prune(as_json: bool, **arguments: Any) -> None:
     """Set weights to zero and write the network.
 
     MODEL is an ONNX file, or any network as for `archmodel sim` with --weights. An ONNX network is run before and
@@ -35,29 +36,15 @@ def prune(net: str, as_json: bool, **arguments: Any) -> None:
     """
     from archmodel.simulation import pruned_network
 
-    with progress_bar(quiet=as_json, beginning="reading") as advance:
-        made = pruned_network.prune(net, progress=advance, **arguments)
-    if made.effect is not None and made.effect.warning:
-        click.echo(f"archmodel: warning: {made.effect.warning}", err=True)
-    if as_json:
-        print_json(made.as_dict())
-    else:
-        print_pruned(made)
+    run_change(pruned_network.prune, print_pruned, as_json, arguments)
 
 
 def print_pruned(made: "PrunedNetwork") -> None:
     """The layers, their sums, and what became of the outputs."""
-    from archmodel.cli.changed_tables import print_changed
 
-    def row(name: str, kind: str, of: dict[str, Any], filters: str) -> list[str]:
-        densities = f"{of['density_before']:.3f}", f"{of['density']:.3f}"
-        return [name, kind, f"{of['weight_words']:,}", *densities, f"{of['nonzeros']:,}", filters]
+    def row(of: dict[str, Any]) -> list[str]:
+        filters = f"{of['filters_kept']:,}/{of['filters']:,}" if "filters" in of else ""
+        return [f"{of['density_before']:.3f}", f"{of['density']:.3f}", f"{of['nonzeros']:,}", filters]
 
-    rows = [
-        row(layer.name, layer.kind, layer.as_dict(), f"{layer.filters_kept:,}/{layer.filters:,}")
-        for layer in made.layers
-    ]
-    rows.append(row("total", "", made.totals, ""))
     lines = [f"{'pruned':12} {made.rule}; kept: non-zero weights, filters: those with one of them"]
-    headings = ["layer", "kind", "weights", "before", "after", "kept", "filters"]
-    print_changed(console(), f"{made.net} to {made.output}", headings, rows, lines, made.effect, made.reason)
+    print_changed(made, ["before", "after", "kept", "filters"], row, lines)

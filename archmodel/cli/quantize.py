@@ -4,7 +4,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from archmodel.cli.common import console, json_option, print_json, progress_bar
+from archmodel.cli.changed_tables import print_changed, run_change
+from archmodel.cli.common import json_option
 from archmodel.cli.operand_options import changing_options
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 @click.option("--affine", is_flag=True, help="Integers over the range of the weights, with a zero point.")
 @changing_options("quantized")
 @json_option
-def quantize(net: str, as_json: bool, **arguments: Any) -> None:
+def quantize(as_json: bool, **arguments: Any) -> None:
     """Round weights to the values of codes of few bits and write the network.
 
     MODEL is an ONNX file, or any network as for `archmodel sim` with --weights. An ONNX file keeps floats, of the
@@ -32,41 +33,28 @@ def quantize(net: str, as_json: bool, **arguments: Any) -> None:
     """
     from archmodel.simulation import quantized_network
 
-    with progress_bar(quiet=as_json, beginning="reading") as advance:
-        made = quantized_network.quantize(net, progress=advance, **arguments)
-    if made.effect is not None and made.effect.warning:
-        click.echo(f"archmodel: warning: {made.effect.warning}", err=True)
-    if as_json:
-        print_json(made.as_dict())
-    else:
-        print_quantized(made)
+    run_change(quantized_network.quantize, print_quantized, as_json, arguments)
 
 
 def print_quantized(made: "QuantizedNetwork") -> None:
     """The layers, their sums, and what became of the outputs."""
-    from archmodel.cli.changed_tables import print_changed
     from archmodel.cli.inspect import kib
 
-    def row(name: str, kind: str, of: dict[str, Any], texts: list[str]) -> list[str]:
+    def row(of: dict[str, Any]) -> list[str]:
         sizes = (kib(of[key]) for key in ("bytes_before", "bytes_after"))
-        return [name, kind, f"{of['weight_words']:,}", *texts, f"{of['zeros_made']:,}", *sizes]
+        texts = [decibels(of), str(of["distinct_codes"]), str(of["bits"])] if "bits" in of else ["", "", ""]
+        return [*texts, f"{of['zeros_made']:,}", *sizes]
 
-    rows = [
-        row(layer.name, layer.kind, layer.as_dict(), [decibels(layer), str(layer.distinct_codes), str(layer.bits)])
-        for layer in made.layers
-    ]
-    rows.append(row("total", "", made.totals, ["", "", ""]))
     floats = "; the file has floats of the values that codes stand for" if made.output.endswith(".onnx") else ""
     lines = [
         f"{'quantized':12} {made.form}{floats}",
         f"{'columns':12} dB: signal to noise; codes: different ones; zeros: made by it; before, after: KiB",
     ]
-    headings = ["layer", "kind", "weights", "dB", "codes", "bits", "zeros", "before", "after"]
-    print_changed(console(), f"{made.net} to {made.output}", headings, rows, lines, made.effect, made.reason)
+    print_changed(made, ["dB", "codes", "bits", "zeros", "before", "after"], row, lines)
 
 
-def decibels(layer: Any) -> str:
+def decibels(layer: dict[str, Any]) -> str:
     """Signal to noise; `exact` where there is no error, blank where there is no signal."""
-    if layer.signal_to_noise_db is None:
-        return "exact" if layer.nonzeros_before == layer.nonzeros else ""
-    return f"{layer.signal_to_noise_db:.1f}"
+    if layer["signal_to_noise_db"] is None:
+        return "exact" if layer["nonzeros_before"] == layer["nonzeros"] else ""
+    return f"{layer['signal_to_noise_db']:.1f}"

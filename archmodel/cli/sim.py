@@ -17,6 +17,8 @@ from archmodel.errors import show
               help="exact; sampled: a random part of each layer; statistical: densities only.")
 @click.option("--baseline", metavar="NAME", help="Second machine on the same zeros, for the speed-up.")
 @click.option("--memory", default="ideal", show_default=True, metavar="NAME", help="Memory behind both machines.")
+@click.option("--dram", default="sampled", show_default=True, metavar="EXTENT",
+              help="Of a memory of banks: full runs every request, sampled the first of long streams.")
 @click.option("--technology", metavar="NAME",
               help="One node for all: scales energy and area, no clock; each its own by default.")
 @click.option("--precision", metavar="NAME",

@@ -11,6 +11,7 @@ from archmodel.accelerators.result import LayerResult
 from archmodel.accelerators.run_result import RunResult
 from archmodel.accelerators.summary import energy
 from archmodel.cli.common import UNBROKEN, WIDE, gap, left_out_line, num_fitting, print_wrapped
+from archmodel.cli.memory_lines import memory_lines
 from archmodel.errors import SHOWN_CHARACTERS, one_line
 
 NARROW_CAUSES = (3, 2, 1, 0)  # causes with a column of their own on a narrower terminal: as many as have room
@@ -209,7 +210,7 @@ def summary(run: RunResult, headings: Sequence[str], width: int) -> list[str]:
         f"work         {si(effectual)} effectual of {si(dense)} MACs; {rate} dense-equivalent",
         f"utilization  {utilization} % of {multipliers:,} multipliers; the oracle needs {oracle:,} cycles",
         *([lost_line(run)] if not {HEADINGS[cause] for cause in shown_causes(run, None)} <= set(headings) else []),
-        f"DRAM         {si(run.total('dram_bytes'), 'B')}",
+        *memory_lines(run, si(run.total("dram_bytes"), "B"), INDENT),
         *energy_lines(run, width),
         *legend(headings, width),
     ]

@@ -199,6 +199,11 @@ def _reads(node: Proto) -> Iterator[Any]:
             yield from _reads(inner)
 
 
+def read_names(model: Proto) -> set[Any]:
+    """Names of the tensors that something reads: nodes, graphs below them, or who runs the model."""
+    return {name for node in model.graph.node for name in _reads(node)} | {one.name for one in model.graph.output}
+
+
 def set_outputs(model: Proto, names: Iterable[str]) -> None:
     """Make tensors of the main graph the outputs of the model, whose types and dims are left to be found."""
     del model.graph.output[:]

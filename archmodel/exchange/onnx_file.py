@@ -4,8 +4,7 @@ import math
 import os
 import stat
 import sys
-from bisect import bisect_left
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache, lru_cache
@@ -16,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from archmodel.errors import WorkloadError, one_line, show
+from archmodel.exchange.onnx_outline import outlined
 from archmodel.exchange.onnx_wire import DAMAGED, check_wire, fields_of
 
 Array = npt.NDArray[Any]
@@ -141,25 +141,8 @@ class Node:
         return numbers
 
 
-class Readers:
-    """The nodes in their order, and for every tensor those that read it."""
-
-    def __init__(self, nodes: Sequence[Node]) -> None:
-        self.nodes = nodes
-        self.places: dict[str, list[int]] = {}
-        for place, node in enumerate(nodes):
-            for name in dict.fromkeys(node.inputs):
-                self.places.setdefault(name, []).append(place)
-
-    def first(self, name: str, start: int) -> int | None:
-        """Place of the first node from `start` on that reads the tensor."""
-        places = self.places.get(name, [])
-        where = bisect_left(places, start)
-        return places[where] if where < len(places) else None
-
-
 def open_model(path: Path) -> Proto:
-    """The parsed ModelProto, without the data of tensors in other files."""
+    """The parsed ModelProto, without the data of tensors in other files and of large ones, which stay in this one."""
     onnx = import_onnx()
     from google.protobuf.message import DecodeError
 
@@ -167,16 +150,18 @@ def open_model(path: Path) -> Proto:
         raise WorkloadError("no such file")
     if not path.is_file():
         raise WorkloadError("is not a regular file")
-    with regular_file(Path(os.path.realpath(path))) as (file, size_bytes):
+    real = Path(os.path.realpath(path))
+    with regular_file(real) as (file, size_bytes):
         if size_bytes > MAX_FILE_BYTES:
             raise WorkloadError(f"{size_bytes} bytes; a model has at most {MAX_FILE_BYTES}, its weights may be outside")
-        data = file.read(size_bytes)
+        location = _location(real, path.parent)
+        data = outlined(file, size_bytes, location) if location else file.read(size_bytes)
     check_wire(data, fields_of(onnx.ModelProto.DESCRIPTOR))
     try:
         model = onnx.ModelProto.FromString(data)
     except DecodeError:
         raise WorkloadError(DAMAGED) from None
-    del data  # as large as all weights
+    del data  # where its tensors cannot stay in the file, as large as all weights
     if not model.graph.node:
         raise WorkloadError("not an ONNX model: its graph has no nodes")
     if len(model.graph.node) > MAX_NODES:
@@ -234,14 +219,20 @@ def tensor_array(tensor: Proto, folder: Path) -> Array:
     if not tensor.data_location:
         return np.asarray(onnx.numpy_helper.to_array(tensor))
     path, offset, num_bytes = external_data(tensor, folder)
-    dtype = onnx.helper.tensor_dtype_to_np_dtype(tensor.data_type)
     with regular_file(path) as (file, _):
         file.seek(offset)
-        if dtype.itemsize * math.prod(tensor.dims) == num_bytes and sys.byteorder == "little":
+        if (dtype := raw_type(tensor)) is not None:
             return np.fromfile(file, dtype, math.prod(tensor.dims)).reshape(tensor.dims)
         data = file.read(num_bytes)
     inside = onnx.TensorProto(dims=tensor.dims, data_type=tensor.data_type, raw_data=data)
     return np.asarray(onnx.numpy_helper.to_array(inside))
+
+
+def raw_type(tensor: Proto) -> np.dtype[Any] | None:
+    """The type as which numpy has the words of a tensor just as they are stored; None where it has no such."""
+    _, bits = _field(tensor)
+    dtype = np.dtype(import_onnx().helper.tensor_dtype_to_np_dtype(tensor.data_type))
+    return dtype if 8 * dtype.itemsize == bits and sys.byteorder == "little" else None
 
 
 def external_data(tensor: Proto, folder: Path) -> tuple[Path, int, int]:
@@ -267,9 +258,21 @@ def external_data(tensor: Proto, folder: Path) -> tuple[Path, int, int]:
     return path, offset, num_bytes
 
 
-@lru_cache(maxsize=8)
+def _location(real: Path, folder: Path) -> str:
+    """How a tensor would name the file of the model; empty where a link leads out of `folder`, or it is no UTF-8."""
+    home = _home(folder)
+    name = os.path.relpath(real, home)
+    return name if real.is_relative_to(home) and name.encode(errors="ignore").decode() == name else ""
+
+
 def _home(folder: Path) -> str:
-    """Where a folder really is; a model with very many tensors asks for it at each."""
+    """Where a folder really is."""
+    return _real(os.path.abspath(folder))
+
+
+@lru_cache(maxsize=8)
+def _real(folder: str) -> str:
+    """A model with very many tensors asks for it at each."""
     return os.path.realpath(folder)
 
 

@@ -48,7 +48,7 @@ def without_weights(model: Proto) -> Proto:
         getattr(light.graph, field).extend(getattr(model.graph, field))
     declared = {given.name for given in model.graph.input}
     for tensor in model.graph.initializer:
-        if tensor.ByteSize() <= MAX_KEPT_BYTES:
+        if tensor.ByteSize() <= MAX_KEPT_BYTES and not tensor.data_location:
             light.graph.initializer.append(tensor)
         elif tensor.name not in declared:
             light.graph.input.append(_as_input(tensor.name, tensor))

@@ -13,13 +13,13 @@ from archmodel.exchange.onnx_axes import Axes, axis
 from archmodel.exchange.onnx_branches import without_branches
 from archmodel.exchange.onnx_builder import Builder, letter_size
 from archmodel.exchange.onnx_constants import Constant
+from archmodel.exchange.onnx_edges import Readers
 from archmodel.exchange.onnx_file import (
     MAX_RANK,
     OWN_DOMAINS,
     Array,
     Node,
     Proto,
-    Readers,
     as_text,
     note_of,
     one_line_errors,

@@ -11,6 +11,7 @@ from archmodel.exchange.onnx_file import (
     as_text,
     external_data,
     import_onnx,
+    raw_type,
     tensor_array,
     tensor_shape,
 )
@@ -43,9 +44,12 @@ def check_outside(model: Proto, folder: Path) -> None:
         raise WorkloadError(f"{num_bytes} bytes of tensors in other files; at most {MAX_OUTSIDE_BYTES}")
 
 
-def put_all_inside(model: Proto, folder: Path) -> None:
-    """Put what lies in other files into the model itself."""
-    for tensor in (*model.graph.initializer, *_tensors_below(model)):
+def put_inside(model: Proto, folder: Path) -> None:
+    """Put what lies in other files into the model itself, but tensors of the main graph that numpy has as they are."""
+    for tensor in model.graph.initializer:
+        if tensor.data_location and raw_type(tensor) is None:
+            _put_inside(tensor, _read(tensor, folder))
+    for tensor in _tensors_below(model):
         if tensor.data_location:
             _put_inside(tensor, _read(tensor, folder))
 

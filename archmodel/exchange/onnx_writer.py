@@ -1,38 +1,36 @@
 """An ONNX file with other weights: the same bytes but for those of the layers that are replaced.
 
-Where the weights of a layer stand in the file is found by reading it with each stored word's number in the place of its
-value: what only moves weights, as a transpose or a slice, leaves numbers that say where each of them is from. What
-computes weights, as the difference of codes and a zero point, does not, and is refused.
+The file is copied, and then the words of one tensor after the other are replaced in it.
 """
 
-import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from archmodel.errors import ArchmodelError, WorkloadError, one_line, show
+from archmodel.errors import WorkloadError, one_line, show
 from archmodel.exchange.onnx_branches import without_branches
 from archmodel.exchange.onnx_builder import Builder
-from archmodel.exchange.onnx_constants import Constant
 from archmodel.exchange.onnx_file import (
     FIELDS,
     MAX_FILE_BYTES,
     NOTE_KEY,
-    UNREADABLE,
     Array,
     Node,
     Proto,
     one_line_errors,
     open_model,
-    tensor_array,
-    tensor_shape,
 )
+from archmodel.exchange.onnx_pieces import pieces_of, write_pieces
+from archmodel.exchange.onnx_places import Numbered, Places, StoredTensors, Strided
 from archmodel.exchange.onnx_reader import Run, walk
-from archmodel.exchange.onnx_stored import put_all_inside, serialized
+from archmodel.exchange.onnx_stored import put_inside
 
-COMPUTED = "its weights are computed in the file, not stored; they cannot be replaced"
+WORDS_AT_A_TIME = 2**20  # that are put into the type of the file
 Outputs = tuple[str, ...]  # names of what a node makes, which no other node makes
 
 
@@ -46,106 +44,35 @@ def with_weights(
     run : shapes and branches of a run, as for `read_onnx`
 
     WorkloadError, one line, where weights are computed in the file, are shared with a layer that has others or with
-    another operator, or are not exact in the type that the file has. `output` is then not written.
+    another operator, or are not exact in the type that the file has; `output` is then not written.
     """
-    with one_line_errors(one_line(path.name)):
+    source = one_line(path.name)
+    with one_line_errors(source):
         model = open_model(path)
         if without_branches(model, path.parent, {} if run is None else run.conditions) is not model:
             raise WorkloadError("has If nodes; weights of such a model cannot be replaced")
-        put_all_inside(model, path.parent)
-        stored, declared = _Stored(path.parent), [_copy(one) for one in model.graph.input]
+        put_inside(model, path.parent)
+        stored, declared = StoredTensors(), [_copy(one) for one in model.graph.input]
         builder = walk(model, path.parent, True, run, stored.constant)
         del model.graph.input[:]  # inference of shapes gives them sizes
         model.graph.input.extend(declared)
-        _Replacement(builder, stored, _final_readers(model, builder)).replace(weights)
+        replacement = _Replacement(builder, stored, _final_readers(model, builder), weights)
+        replacement.find()
+        replacement.put_into_model()
         if note:
             _add_note(model, note)
-        if (num_bytes := model.ByteSize()) > MAX_FILE_BYTES:
+        pieces = pieces_of(model, path.parent)
+        if (num_bytes := sum(map(len, pieces))) > MAX_FILE_BYTES:
             raise WorkloadError(f"{num_bytes} bytes with all weights inside; a model has at most {MAX_FILE_BYTES}")
-        image = serialized(model)
-    with open(output, "wb") as file:
-        file.write(image)
-
-
-@dataclass
-class _Stored:
-    """The stored tensors of a model by name; their words are numbered one after the other.
-
-    added : to the numbers, None for the values themselves
-    """
-
-    folder: Path
-    tensors: dict[str, Proto] = field(default_factory=dict)
-    starts: dict[str, int] = field(default_factory=dict)
-    num_words: int = 0
-    added: int | None = None
-
-    def constant(self, name: str, tensor: Proto, folder: Path) -> Constant:
-        """The constant of a stored tensor, whose words get the next numbers."""
-        shape, start = tensor_shape(tensor, folder), self.num_words
-        self.tensors[name], self.starts[name] = tensor, start
-        self.num_words += math.prod(shape)
-
-        def load() -> Array:
-            if self.added is None:
-                return tensor_array(tensor, folder)
-            first = start + self.added
-            return np.arange(first, first + math.prod(shape), dtype=self.numbers).reshape(shape)
-
-        return Constant(shape, load)
-
-    @property
-    def numbers(self) -> type[np.signedinteger]:
-        """An integer that holds them all twice."""
-        return np.int32 if 2 * self.num_words < 2**31 else np.int64
-
-    def places(self, builder: Builder, layer: str) -> Array:
-        """The number of each of the layer's weights, in their shape."""
-        try:
-            self.added = 0
-            numbers = builder.weights[layer]()
-            self.added = self.num_words
-            others = builder.weights[layer]()
-        except UNREADABLE as error:
-            if isinstance(error, ArchmodelError):
-                raise
-            raise WorkloadError(f"layer {show(layer)}: {COMPUTED}") from None
-        finally:
-            self.added = None
-        if numbers.dtype != self.numbers or others.dtype != self.numbers:
-            raise WorkloadError(f"layer {show(layer)}: {COMPUTED}")
-        others = others - numbers
-        if not (others == self.num_words).all() or numbers.min() < 0 or numbers.max() >= self.num_words:
-            raise WorkloadError(f"layer {show(layer)}: {COMPUTED}")
-        return numbers
-
-    def holding(self, places: Array) -> Iterator[str]:
-        """Names of the tensors that hold some of these words."""
-        least, most = int(places.min()), int(places.max())
-        for name, start in self.starts.items():
-            stop = start + math.prod(self.tensors[name].dims)
-            if start <= most and least < stop and ((places >= start) & (places < stop)).any():
-                yield name
-
-    def put(self, name: str, places: Array, values: Array, layer: str) -> None:
-        """Store those of `values` whose places are in a tensor; nothing where they stand there already."""
-        tensor, start = self.tensors[name], self.starts[name]
-        array = tensor_array(tensor, self.folder)
-        words, inside = array.reshape(-1), slice(None)
-        if places.min() < start or places.max() >= start + words.size:
-            inside = (places >= start) & (places < start + words.size)  # type: ignore[assignment]
-        places, values = places[inside].reshape(-1) - start, values[inside].reshape(-1)
-        exact = values.astype(words.dtype)
-        if not np.array_equal(exact, values):
-            raise WorkloadError(
-                f"layer {show(layer)}: weights of {values.dtype} are not exact in {words.dtype}, the type of its file"
-            )
-        if not np.array_equal(words[places], exact):
-            words = words.copy()
-            words[places] = exact
-            for key in {key for key, _ in FIELDS.values()}:
-                tensor.ClearField(key)
-            tensor.raw_data = words.tobytes()
+    try:
+        stored.written = output, write_pieces(pieces, output, replacement.whole)
+        replacement.put_into_file()
+    except BaseException as error:
+        with suppress(OSError):
+            output.unlink()
+        if isinstance(error, WorkloadError):
+            raise WorkloadError(f"{source}: {error}") from None
+        raise
 
 
 @dataclass
@@ -153,53 +80,123 @@ class _Replacement:
     """Weights of layers that take the place of others in a model.
 
     final : nodes that read a stored tensor, moved or not, by its name
-    holders : layers whose weights stand in a tensor, by its name
+    strided : where weights are that take the place of words of one tensor
+    tensors : which the weights of a layer stand in, by its name
     beside : weights, as they are, of layers that are not asked for and stand in tensors of others
     """
 
     builder: Builder
-    stored: _Stored
+    stored: StoredTensors
     final: Mapping[str, set[Outputs]]
-    holders: dict[str, list[str]] = field(default_factory=dict)
+    weights: Mapping[str, Array]
+    strided: dict[str, Strided] = field(default_factory=dict)
+    tensors: dict[str, list[str]] = field(default_factory=dict)
     beside: dict[str, Array] = field(default_factory=dict)
 
-    def replace(self, weights: Mapping[str, Array]) -> None:
-        """Put the weights of all layers in; WorkloadError unless they can be read back."""
+    def find(self) -> None:
+        """Where the weights of all layers are; WorkloadError where others read these tensors too."""
         layers: dict[Outputs, list[str]] = {}
         for name, source in self.builder.sources.items():
             layers.setdefault(source.node.outputs, []).append(name)
-        for name in weights:
-            self._put(name, weights, layers)
-        shared = {name for holders in self.holders.values() if len(holders) > 1 for name in holders}
-        for name in sorted(shared | self.beside.keys()):
-            self._read_back(name, weights[name] if name in weights else self.beside[name])
-
-    def _put(self, name: str, weights: Mapping[str, Array], layers: Mapping[Outputs, list[str]]) -> None:
-        """The weights of a layer, after a look at who else reads the tensors in which they stand."""
-        if name not in self.builder.weights:
-            raise WorkloadError(f"no layer {show(name)} with weights")
-        places = self.stored.places(self.builder, name)
-        tensors = list(self.stored.holding(places))
-        for tensor in tensors:
-            for reader in self.final.get(tensor, set()):
+        for name in self.weights:
+            if name not in self.builder.weights:
+                raise WorkloadError(f"no layer {show(name)} with weights")
+            places = self.stored.places(self.builder, name)
+            if isinstance(places, Strided):
+                self.strided[name] = places
+            self.tensors[name] = list(self.stored.holding(places))
+            for reader in (reader for tensor in self.tensors[name] for reader in self.final.get(tensor, set())):
                 if reader not in layers:
                     made = next(filter(None, reader), "")
                     raise WorkloadError(f"layer {show(name)}: the node that makes {show(made)} reads its weights too")
                 for other in layers[reader]:
-                    if other not in weights and other not in self.beside and other in self.builder.weights:
+                    if other not in self.weights and other not in self.beside and other in self.builder.weights:
                         self.beside[other] = np.array(self.builder.weights[other]())
-            self.holders.setdefault(tensor, []).append(name)
-        values = weights[name]
+
+    @property
+    def whole(self) -> set[str]:
+        """Names of tensors all of whose words are replaced by those of one layer."""
+        return {places.tensor for places in self.strided.values() if places.is_whole}
+
+    def put_into_model(self) -> None:
+        """Replace the words of tensors that are a part of the model."""
+        for name, tensors in self.tensors.items():
+            inside = [tensor for tensor in tensors if not self.stored.is_outside(tensor)]
+            if inside:
+                places, values = self._asked(name)
+                for tensor in inside:
+                    self._put_inside(tensor, places, values, name)
+                if isinstance(places, Numbered) and len(inside) == len(tensors):
+                    self._read_back(name, values)
+
+    def put_into_file(self) -> None:
+        """Replace the words of tensors that are copied to the file; WorkloadError unless all can be read back."""
+        for name, tensors in self.tensors.items():
+            outside = [tensor for tensor in tensors if self.stored.is_outside(tensor)]
+            if outside:
+                places, values = self._asked(name)
+                for tensor in outside:
+                    self._put_outside(tensor, places, values, name)
+                if isinstance(places, Numbered):
+                    self._read_back(name, values)
+        holders = Counter(tensor for tensors in self.tensors.values() for tensor in tensors)
+        shared = {name for name, tensors in self.tensors.items() if any(holders[tensor] > 1 for tensor in tensors)}
+        for name in sorted(shared | self.beside.keys()):
+            self._read_back(name, self.weights[name] if name in self.weights else self.beside[name])
+
+    def _asked(self, name: str) -> tuple[Places, Array]:
+        """Where the weights of a layer are, and the new ones."""
+        places = self.strided.get(name) or self.stored.places(self.builder, name)
+        values = self.weights[name]
         if values.shape != places.shape:
             raise WorkloadError(f"layer {show(name)}: weights of shape {values.shape}; allowed: {places.shape}")
-        for tensor in tensors:
-            self.stored.put(tensor, places, values, name)
-        self._read_back(name, values)
+        return places, values
+
+    def _put_inside(self, name: str, places: Places, values: Array, layer: str) -> None:
+        """Replace words of a tensor of the model; nothing where they stand there already."""
+        before = self.stored.array(name).reshape(-1)
+        words = before.copy()
+        self.stored.put(name, words, places, _exact(values, words.dtype, layer))
+        if not np.array_equal(words, before):
+            tensor, _ = self.stored.tensors[name]
+            for key in {key for key, _ in FIELDS.values()}:
+                tensor.ClearField(key)
+            tensor.raw_data = words.tobytes()
+
+    def _put_outside(self, name: str, places: Places, values: Array, layer: str) -> None:
+        """Replace words of a tensor in the file: all of them some at a time, or some of all."""
+        path, begins = self.stored.written
+        dtype = self.stored.dtype(name)
+        parts: Iterable[Array]
+        if isinstance(places, Strided) and places.is_whole:
+            words = places.in_order(values)
+            rows = max(1, WORDS_AT_A_TIME * len(words) // words.size)
+            parts = (_exact(words[row : row + rows], dtype, layer) for row in range(0, len(words), rows))
+        else:
+            array = self.stored.array(name).reshape(-1)
+            self.stored.put(name, array, places, _exact(values, dtype, layer))
+            parts = [array]
+        with open(path, "r+b") as file:
+            file.seek(begins[name])
+            for part in parts:
+                file.write(np.ascontiguousarray(part).reshape(-1).view(np.uint8).data)
 
     def _read_back(self, name: str, values: Array) -> None:
         if not np.array_equal(self.builder.weights[name](), values):
-            raise WorkloadError(f"layer {show(name)}: the file has one word for several of its or another layer's"
-                                " weights, which would differ")
+            raise WorkloadError(
+                f"layer {show(name)}: the file has one word for several of its or another layer's"
+                " weights, which would differ"
+            )
+
+
+def _exact(values: Array, dtype: np.dtype[Any], layer: str) -> Array:
+    """The same values in the type of the file."""
+    exact = values.astype(dtype, copy=False)
+    if exact is not values and not np.array_equal(exact, values):
+        raise WorkloadError(
+            f"layer {show(layer)}: weights of {values.dtype} are not exact in {dtype}, the type of its file"
+        )
+    return exact
 
 
 def _final_readers(model: Proto, builder: Builder) -> dict[str, set[Outputs]]:

@@ -3,15 +3,20 @@
 import math
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Annotated, Literal
+from itertools import product
+from typing import Annotated, Literal, get_args
 
+import numpy as np
 from pydantic import Field
 
 from archmodel import config
 from archmodel.errors import ConfigError, did_you_mean, show
 from archmodel.memory.part import BankMemoryConfig
+from archmodel.memory.transfers import Int64, Phases, Transfers
 
 StreamKind = Literal["weight", "input", "output", "psum"]
+Direction = Literal["read", "write"]
+STREAM_ORDER = tuple(product(get_args(StreamKind), get_args(Direction)))  # of the streams of a phase
 
 
 @dataclass(frozen=True)
@@ -19,7 +24,7 @@ class Stream:
     """Consecutive bytes that one tile of a layer reads from or writes to DRAM, after encoding."""
 
     kind: StreamKind
-    direction: Literal["read", "write"]
+    direction: Direction
     num_bytes: int
     tile: int = 0  # index of the temporal tile that needs it
 
@@ -33,6 +38,24 @@ class IdealMemoryConfig(config.FrozenModel):
     latency_s: Annotated[float, Field(ge=0, le=1e-3)]
     pj_per_bit: Annotated[float, Field(ge=0, le=1e6)]
 
+    @property
+    def extent(self) -> None:
+        """Nothing is run: time follows from the bytes."""
+        return None
+
+    def transfers(self, phases: Phases, clock_hz: float, port_bytes_per_s: float | None = None) -> Transfers:
+        """The time of phases; every one begins with a cycle."""
+        port = self
+        if port_bytes_per_s is not None:
+            port = self.model_copy(update={"bytes_per_s": min(self.bytes_per_s, port_bytes_per_s)})
+        sizes, phase = np.unique(phases.num_bytes.sum(axis=1), return_inverse=True)  # few sizes, of many phases
+        cycles = integers([port.transfer_cycles(int(size), clock_hz) for size in sizes])
+        return Transfers(self.latency_cycles(clock_hz) if phases.streams else 0, cycles[phase])
+
+    def idle_pj(self, seconds: float) -> float:
+        """Nothing: a bit is all that takes energy."""
+        return 0.0
+
     def transfer_cycles(self, num_bytes: int, clock_hz: float) -> int:
         """Cycles of `clock_hz` that a transfer takes at full bandwidth, latency apart."""
         return math.ceil(num_bytes * clock_hz / self.bytes_per_s)
@@ -45,6 +68,11 @@ class IdealMemoryConfig(config.FrozenModel):
         """Cycles from a request to its first byte."""
         # The decimal number that was written: 61e-9 s as a binary float is 61.00000000000001 cycles of 1 GHz.
         return math.ceil(Fraction(str(self.latency_s)) * Fraction(clock_hz))
+
+
+def integers(values: list[int]) -> Int64:
+    """An array of them; of Python's own where 64 bits do not hold the largest."""
+    return np.array(values, np.int64 if max(values, default=0) < 2**63 else object)
 
 
 MODELS: dict[str, type[IdealMemoryConfig] | type[BankMemoryConfig]] = {
@@ -65,17 +93,3 @@ def load_memory(
             raise ConfigError(f"{source}: model: required key is missing; allowed: {allowed}")
         raise ConfigError(f"{source}: model = {show(model)}: must be {allowed}{did_you_mean(str(model), MODELS)}")
     return config.checked(data, source, MODELS[model], assignments, option)
-
-
-def load_ideal(
-    name_or_path: str, assignments: tuple[str, ...] = (), option: str = "--set memory."
-) -> IdealMemoryConfig:
-    """A memory of fixed bandwidth, or a ConfigError where another is meant."""
-    memory = load_memory(name_or_path, assignments, option)
-    if not isinstance(memory, IdealMemoryConfig):
-        fixed = [name for name in config.names("memory") if config.read("memory", name)[0]["model"] == "ideal"]
-        raise ConfigError(
-            f"{show(name_or_path)}: model = {show(memory.model)}: a machine takes model = 'ideal' only:"
-            f" {', '.join(fixed)}"
-        )
-    return memory

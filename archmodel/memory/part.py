@@ -8,16 +8,19 @@ group all banks share it, so that _S and _L are one constraint and must be equal
 takes an optional key away with "none".
 """
 
+import math
 from functools import cached_property
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
 from archmodel.config import FrozenModel
+from archmodel.memory.layout import Layout, Sampling
 from archmodel.memory.part_sections import FIELDS, Controller, Energy, Links, Mapping, Organization
 from archmodel.memory.part_timing import Timing
 
 NS_PER_S = 1e9
+CYCLES_WITHOUT = 2048  # that are enough for a steady rate where nothing is refreshed
 
 
 class BankMemoryConfig(FrozenModel):
@@ -30,6 +33,8 @@ class BankMemoryConfig(FrozenModel):
     mapping: Mapping
     controller: Controller
     energy: Energy
+    layout: Layout
+    sampling: Sampling
     links: Links | None = None
 
     @model_validator(mode="after")
@@ -96,6 +101,27 @@ class BankMemoryConfig(FrozenModel):
             return self.peak_bytes_per_s
         packet_bytes = self.links.flits(self.access_bytes) * self.links.flit_bytes
         return min(self.peak_bytes_per_s, self.links.bytes_per_s * self.access_bytes / packet_bytes)
+
+    @property
+    def refresh_cycles(self) -> int:
+        """After how many cycles the refreshes of the memory repeat; some time where there are none."""
+        timing, organization = self.timing, self.organization
+        if self.controller.refresh == "per_bank" and timing.tREFIB is not None:
+            return timing.tREFIB * organization.ranks * organization.banks
+        return timing.tREFI if self.controller.refresh == "all_bank" else CYCLES_WITHOUT
+
+    @property
+    def refresh_pause_cycles(self) -> int:
+        """For which a refresh keeps a bank from its next access: it is closed before and opened behind."""
+        timing = self.timing
+        known = {"all_bank": timing.tRFC, "per_bank": timing.tRFCB, "none": None}[self.controller.refresh]
+        return 0 if known is None else timing.tRP + known + timing.tRCDRD
+
+    @property
+    def sampled_bytes(self) -> int:
+        """So many bytes of a layer are run one by one, and of each mix of streams of a longer one."""
+        seconds = self.sampling.refresh_intervals * self.refresh_cycles / self.clock_hz
+        return math.ceil(seconds * self.peak_bytes_per_s)
 
     # Addresses
 

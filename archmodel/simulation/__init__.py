@@ -9,7 +9,7 @@ from archmodel.accelerators.context import Fidelity
 from archmodel.accelerators.registry import Machine, load_machine
 from archmodel.accelerators.run_result import RunResult
 from archmodel.errors import SHOWN_CHARACTERS, ConfigError, WorkloadError, did_you_mean, one_line, show
-from archmodel.memory.dram import load_ideal
+from archmodel.memory.bank_memory import open_memory
 from archmodel.network.layer import Layer
 from archmodel.simulation.given import check_texts, given_network
 from archmodel.simulation.study import Progress, Study
@@ -25,6 +25,7 @@ def simulate(
     fidelity: Fidelity = "exact",
     baseline: str | None = None,
     memory: str = "ideal",
+    dram: str = "sampled",
     technology: str | None = None,
     precision: str | None = None,
     batch: int = 1,
@@ -49,6 +50,7 @@ def simulate(
     Parameters
     ----------
     arch, net, baseline, memory : names of `archmodel list`, or paths of TOML files
+    dram : of a memory of banks: 'sampled', the first part of every long mix of streams, or 'full', every request
     technology : a node for all machines; None for the one that each machine's file names
     precision : of all machines, a name that each one's file has in [precisions]; None for the widths that it has
     fidelity : 'exact'; 'sampled', a random part of each layer with confidence intervals; 'statistical', densities only
@@ -83,7 +85,7 @@ def simulate(
         study = Study.of(
             net,
             network,
-            load_ideal(memory, of_memory),
+            open_memory(memory, of_memory, dram),
             fidelity=fidelity,
             batch=batch,
             seed=seed,
@@ -105,6 +107,7 @@ def simulate_machines(
     net: str,
     *,
     memory: str = "ideal",
+    dram: str = "sampled",
     technology: str | None = None,
     precision: str | None = None,
     assignments: Sequence[str] = (),
@@ -118,6 +121,7 @@ def simulate_machines(
     """A network on several machines, the same zeros for all.
 
     archs : names of `archmodel list` or paths of TOML files, or 'all' alone for every name that has the precision
+    dram : as that of `simulate`
     assignments : 'memory.key=value' for the memory, which is behind all of them
     skip_unsupported : leave out what of an ONNX file cannot be read
     inputs, preprocess, input_limit, options : as those of `simulate` that do not name a machine
@@ -135,7 +139,7 @@ def simulate_machines(
     chosen = all_machines(precision) if list(archs) == ["all"] else list(dict.fromkeys(archs))
     machines = [load_machine(arch, technology=technology, precision=precision) for arch in chosen]
     with given_network(net, inputs, preprocess, input_limit, skip_unsupported, bool(options.get("check"))) as network:
-        study = Study.of(net, network, load_ideal(memory, of_memory), **options)
+        study = Study.of(net, network, open_memory(memory, of_memory, dram), **options)
         own = [(machine, tuple(layer for layer in study.layers if machine.runs(layer))) for machine in machines]
         able = [(machine, layers) for machine, layers in own if layers]
         if not able:

@@ -1,31 +1,23 @@
 """`archmodel prune`: a network with fewer weights, in a file."""
 
-import os
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
-from archmodel.accelerators.registry import source_name
-from archmodel.accelerators.run_result import frame_of
 from archmodel.config.targets import PathLike
 from archmodel.exchange import read_network
 from archmodel.network import Layer
+from archmodel.simulation.changed_network import ChangedLayer, ChangedNetwork
 from archmodel.simulation.changed_weights import Array, Arrays, Change, Changed, Request, change_weights, num_nonzeros
-from archmodel.simulation.output_change import Effect
 from archmodel.simulation.study import Progress
 from archmodel.weights.pruning import pruned
 from archmodel.weights.weight_rules import pruning_rule
 
 
 @dataclass(frozen=True)
-class PrunedLayer:
+class PrunedLayer(ChangedLayer):
     """A layer before and after; a filter is kept where one of its weights is not zero."""
 
-    name: str
-    kind: str
-    weight_words: int
-    nonzeros_before: int
-    nonzeros: int
     filters: int
     filters_kept: int
 
@@ -41,46 +33,28 @@ class PrunedLayer:
 
     def as_dict(self) -> dict[str, Any]:
         """The layer of `prune --json`."""
-        return asdict(self) | {"density_before": self.density_before, "density": self.density}
+        return super().as_dict() | {"density_before": self.density_before, "density": self.density}
 
 
-@dataclass(frozen=True)
-class PrunedNetwork:
-    """What `prune` wrote, and what it does to the outputs.
+class PrunedNetwork(ChangedNetwork[PrunedLayer]):
+    """What `prune` wrote, and what it does to the outputs."""
 
-    rule : which weights are kept, in words
-    effect : None where the network could not be run, for the `reason`
-    """
+    described_as = "rule"
+    summed = ("weight_words", "nonzeros_before", "nonzeros")
 
-    net: str
-    output: str
-    rule: str
-    layers: tuple[PrunedLayer, ...]
-    effect: Effect | None
-    reason: str
+    @property
+    def rule(self) -> str:
+        """Which weights are kept, in words."""
+        return self.description
 
     @property
     def totals(self) -> dict[str, Any]:
         """Sums over the layers that were pruned."""
-        keys = ("weight_words", "nonzeros_before", "nonzeros")
-        sums = {key: sum(getattr(layer, key) for layer in self.layers) for key in keys}
+        sums = super().totals
         return sums | {
             "density_before": sums["nonzeros_before"] / sums["weight_words"],
             "density": sums["nonzeros"] / sums["weight_words"],
         }
-
-    def as_dict(self) -> dict[str, Any]:
-        """The object of `prune --json`, of plain dictionaries and lists."""
-        return {
-            **{key: getattr(self, key) for key in ("net", "output", "rule", "totals")},
-            "effect": None if self.effect is None else self.effect.as_dict(),
-            "reason": self.reason,
-            "layers": [layer.as_dict() for layer in self.layers],
-        }
-
-    def to_dataframe(self) -> Any:
-        """A pandas.DataFrame: one row for each layer; `attrs` has the rest. ResultError without pandas."""
-        return frame_of(self.as_dict())
 
 
 def prune(
@@ -133,5 +107,4 @@ def prune(
         return change
 
     outcome = change_weights(request, f"pruned: {rule.description}", change_of, progress)
-    rest = rule.description, outcome.rows, outcome.effect, outcome.reason
-    return PrunedNetwork(source_name(net), os.fspath(output), *rest)
+    return PrunedNetwork.of(request, rule.description, outcome)

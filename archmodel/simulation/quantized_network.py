@@ -1,20 +1,16 @@
 """`archmodel quantize`: a network whose weights are the values of few bits, in a file."""
 
 import math
-import os
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 
-from archmodel.accelerators.registry import source_name
-from archmodel.accelerators.run_result import frame_of
 from archmodel.config.targets import PathLike
 from archmodel.errors import WorkloadError, one_line
 from archmodel.network import Layer
+from archmodel.simulation.changed_network import ChangedLayer, ChangedNetwork
 from archmodel.simulation.changed_weights import Array, Arrays, Change, Changed, Request, change_weights, num_nonzeros
-from archmodel.simulation.output_change import Effect
 from archmodel.simulation.study import Progress
 from archmodel.weights.quantization import Quantized
 from archmodel.weights.weight_rules import Quantizer
@@ -24,7 +20,7 @@ CODE_TYPES = (np.int8, np.int16, np.int32)
 
 
 @dataclass(frozen=True)
-class QuantizedLayer:
+class QuantizedLayer(ChangedLayer):
     """A layer before and after.
 
     signal_to_noise_db : of the values that codes stand for; None without an error, and without any weight but zeros
@@ -35,11 +31,6 @@ class QuantizedLayer:
     bytes_after : of all codes, their scales and zero points, or their code book
     """
 
-    name: str
-    kind: str
-    weight_words: int
-    nonzeros_before: int
-    nonzeros: int
     signal_to_noise_db: float | None
     zeros_made: int
     distinct_codes: int
@@ -47,44 +38,17 @@ class QuantizedLayer:
     bytes_before: int
     bytes_after: int
 
-    def as_dict(self) -> dict[str, Any]:
-        """The layer of `quantize --json`."""
-        return asdict(self)
 
+class QuantizedNetwork(ChangedNetwork[QuantizedLayer]):
+    """What `quantize` wrote, and what it does to the outputs."""
 
-@dataclass(frozen=True)
-class QuantizedNetwork:
-    """What `quantize` wrote, and what it does to the outputs.
-
-    form : what weights became, in words
-    effect : None where the network could not be run, for the `reason`
-    """
-
-    net: str
-    output: str
-    form: str
-    layers: tuple[QuantizedLayer, ...]
-    effect: Effect | None
-    reason: str
+    described_as = "form"
+    summed = ("weight_words", "nonzeros_before", "nonzeros", "zeros_made", "bytes_before", "bytes_after")
 
     @property
-    def totals(self) -> dict[str, int]:
-        """Sums over the layers that were quantized."""
-        keys = ("weight_words", "nonzeros_before", "nonzeros", "zeros_made", "bytes_before", "bytes_after")
-        return {key: sum(getattr(layer, key) for layer in self.layers) for key in keys}
-
-    def as_dict(self) -> dict[str, Any]:
-        """The object of `quantize --json`, of plain dictionaries and lists."""
-        return {
-            **{key: getattr(self, key) for key in ("net", "output", "form", "totals")},
-            "effect": None if self.effect is None else self.effect.as_dict(),
-            "reason": self.reason,
-            "layers": [layer.as_dict() for layer in self.layers],
-        }
-
-    def to_dataframe(self) -> Any:
-        """A pandas.DataFrame: one row for each layer; `attrs` has the rest. ResultError without pandas."""
-        return frame_of(self.as_dict())
+    def form(self) -> str:
+        """What weights became, in words."""
+        return self.description
 
 
 def quantize(
@@ -134,8 +98,7 @@ def quantize(
         return change
 
     outcome = change_weights(request, f"quantized: {quantizer.description}", change_of, progress)
-    rest = quantizer.description, outcome.rows, outcome.effect, outcome.reason
-    return QuantizedNetwork(source_name(net), os.fspath(output), *rest)
+    return QuantizedNetwork.of(request, quantizer.description, outcome)
 
 
 def _in_type(values: Array, before: Array) -> Array:

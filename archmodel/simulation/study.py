@@ -15,7 +15,7 @@ from archmodel.accelerators.run_result import RunResult
 from archmodel.accelerators.seeds import SeedRuns
 from archmodel.capture.onnx_run import available_cores
 from archmodel.errors import ConfigError, did_you_mean, show
-from archmodel.memory.dram import IdealMemoryConfig
+from archmodel.memory.transfers import Memory
 from archmodel.network.footprint import Placement, StoredLayer, plan_residency
 from archmodel.network.layer import MAX_WORDS, Layer
 from archmodel.network.network import Network
@@ -52,7 +52,7 @@ class Study:
         cls,
         net: str,
         given: Given,
-        memory: IdealMemoryConfig,
+        memory: Memory,
         *,
         fidelity: Fidelity = "exact",
         batch: int = 1,
@@ -126,6 +126,7 @@ class Study:
                 "memory": self.context.memory.model_dump(),
                 "technology": machine.technology.model_dump(mode="json"),
                 "zeros": {"name": UNIFORM} if self.pattern is None else self.pattern.model_dump(),
+                **({} if self.context.memory.extent is None else {"dram": self.context.memory.extent}),
                 **({} if machine.precision is None else {"precision": machine.precision}),
             },
             area_mm2=machine.area_mm2,

@@ -8,7 +8,7 @@ import numpy as np
 from archmodel.accelerators.context import Context
 from archmodel.accelerators.registry import load_machine
 from archmodel.accelerators.run_result import RunResult
-from archmodel.memory.dram import load_ideal
+from archmodel.memory.bank_memory import open_memory
 from archmodel.network.layer import Layer
 from archmodel.operands.operands import Operands
 from archmodel.simulation import simulate
@@ -164,7 +164,7 @@ DNNSIM_POLICIES = (
 
 def measure_dnnsim() -> Measured:
     """Values of configs/published/dnnsim.toml: products and cycles without DRAM, outputs checked."""
-    machine, memory = load_machine("scnn", DNNSIM_POLICIES), load_ideal("ideal")
+    machine, memory = load_machine("scnn", DNNSIM_POLICIES), open_memory("ideal")
     values: dict[str, float] = {}
     for row in csv_rows("dnnsim_micro_layers.csv"):
         layer, operands = dnnsim_layer(row)

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from archmodel.accelerators.context import Context, layer_cycles
+from archmodel.accelerators import context as under_test
+from archmodel.accelerators.context import Context, layer_phases
 from archmodel.memory.dram import IdealMemoryConfig, Stream
 
 THREADS = [1, 2, 3, 4]
@@ -21,6 +22,12 @@ def memory(bytes_per_s=GHZ, latency_s=0.0):
 def context(bytes_per_cycle=1, latency_cycles=0, threads=1):
     """Surroundings at 1 GHz."""
     return Context(memory(bytes_per_cycle * GHZ, float(f"{latency_cycles}e-9")), threads=threads)
+
+
+def layer_cycles(compute, streams, around, clock_hz):
+    """Behind a memory without reasons."""
+    moved = around.memory.transfers(layer_phases(len(compute), streams), clock_hz)
+    return under_test.layer_cycles(compute, moved)
 
 
 def read(kind, num_bytes, tile=0):

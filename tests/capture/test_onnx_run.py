@@ -235,6 +235,21 @@ def test_weights_in_another_file_of_the_folder_are_read(tmp_path):
         assert done.tensor("y").tolist() == [[12, 15, 18, 21]]
 
 
+@pytest.mark.parametrize("read", [True, False])
+def test_large_weights_are_read_from_the_model_itself(read, tmp_path):
+    """Also those that no operator reads, which onnxruntime drops."""
+    stored = {"w": np.arange(12, dtype=np.float32).reshape(3, 4), "large": np.ones((4, 5000), np.float32)}
+    nodes = [node("Gemm", ["x", "w"], "y"), node("MatMul", ["y", "large"], "z")]
+    model = model_of(nodes if read else nodes[:1], {"x": ("n", 3)}, stored)
+    path = save(model, tmp_path)
+    with run_model(path, [POSITIVE], ["large"], FEW) as done:
+        np.testing.assert_array_equal(done.tensor("large"), stored["large"])
+    with run_model(path, [POSITIVE], ["y", "z"], FEW) as done:
+        assert done.tensor("y").tolist() == [[12, 15, 18, 21]]
+        assert done.has("z") is read
+        assert not read or done.tensor("z").tolist() == [[66] * 5000]
+
+
 @pytest.mark.parametrize(
     ("location", "dims", "length", "message"),
     [

@@ -9,11 +9,18 @@ pytest.importorskip("onnxruntime")
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
+import archmodel.exchange.onnx_outline as outline
 import archmodel.exchange.onnx_writer as writer
 from archmodel.errors import WorkloadError
 from archmodel.exchange.onnx_reader import read_onnx, weights_of
 from archmodel.exchange.onnx_writer import with_weights
 from tests.exchange.onnx_models import floats, model_of, node, run, save, tensor
+
+
+@pytest.fixture(autouse=True, params=[1, outline.LEAST_BYTES], ids=["words in the file", "words in the model"])
+def least_bytes(request, monkeypatch):
+    """Tensors are left in the file until they are read, or are a part of the model as small ones are."""
+    monkeypatch.setattr(outline, "LEAST_BYTES", request.param)
 
 
 def conv_model(**attributes):
@@ -55,6 +62,21 @@ def moved_model():
         node("MatMul", ["x", "w"], "y"),
     ]
     stored = {"both": floats(6, 5), "starts": np.array([2]), "ends": np.array([5]), "more": floats(3, 3, seed=1)}
+    return model_of(nodes, {"x": [1, 8]}, stored)
+
+
+def part_model():
+    """The middle columns of a stored tensor; the others nobody reads."""
+    nodes = [node("Slice", ["all", "starts", "ends", "axes"], "w"), node("MatMul", ["x", "w"], "y")]
+    stored = {"all": floats(8, 7), "starts": np.array([2]), "ends": np.array([5]), "axes": np.array([1])}
+    return model_of(nodes, {"x": [1, 8]}, stored)
+
+
+def backwards_model():
+    """All rows of a stored tensor, the last one first."""
+    nodes = [node("Slice", ["all", "start", "end", "axis", "step"], "w"), node("MatMul", ["x", "w"], "y")]
+    places = {"start": 7, "end": -9, "axis": 0, "step": -1}
+    stored = {"all": floats(8, 3), **{name: np.array([place]) for name, place in places.items()}}
     return model_of(nodes, {"x": [1, 8]}, stored)
 
 
@@ -114,6 +136,8 @@ MODELS = {
     "weights from the left": left_model(),
     "flattened": flattened_model(),
     "moved": moved_model(),
+    "a part": part_model(),
+    "backwards": backwards_model(),
     "ConvTranspose": transposed_model([2, 2]),
     "ConvTranspose in groups": transposed_model([1, 1], 2),
     **{
@@ -256,6 +280,12 @@ def summed_model():
     return model_of(nodes, {"x": [1, 8]}, stored)
 
 
+def shifted_model():
+    """A number is added to all weights, the first that the file stores."""
+    nodes = [node("Add", ["w", "one"], "more"), node("MatMul", ["x", "more"], "y")]
+    return model_of(nodes, {"x": [1, 8]}, {"one": np.ones(1, np.float32), "w": floats(8, 8)})
+
+
 def tied_model():
     nodes = [node("MatMul", ["x", "w"], "first"), node("Gemm", ["first", "w"], "y", transB=1)]
     return model_of(nodes, {"x": [1, 8]}, {"w": floats(8, 8)})
@@ -321,6 +351,7 @@ OTHERS = {"y": lambda array: array + 1}
 REFUSED = {
     "codes less a zero point": (subtracted_model(), OTHERS, f"layer 'y': {COMPUTED}"),
     "dequantized": (dequantized_model(), OTHERS, f"layer 'y': {COMPUTED}"),
+    "shifted": (shifted_model(), OTHERS, f"layer 'y': {COMPUTED}"),
     "a sum": (summed_model(), OTHERS, f"layer 'y': {COMPUTED}"),
     "tied, one asked": (tied_model(), OTHERS, "layer 'first': the file has one word for several"),
     "tied, asked differently": (
@@ -376,3 +407,33 @@ def test_a_model_that_would_be_too_large_is_not_written(tmp_path, monkeypatch):
     with pytest.raises(WorkloadError, match=f"{path.stat().st_size} bytes with all weights inside; a model has"):
         with_weights(path, {}, tmp_path / "new.onnx")
     assert not (tmp_path / "new.onnx").exists()
+
+
+def test_a_file_that_cannot_be_written_is_an_error_of_the_system(tmp_path):
+    path = save(conv_model(), tmp_path)
+    with pytest.raises(FileNotFoundError):
+        with_weights(path, {}, tmp_path / "nowhere" / "new.onnx")
+
+
+def test_a_file_that_is_there_stays_where_nothing_can_be_replaced(tmp_path):
+    path, there = save(summed_model(), tmp_path), tmp_path / "new.onnx"
+    there.write_text("mine")
+    with pytest.raises(WorkloadError):
+        with_weights(path, {"y": np.zeros((8, 8, 1, 1), np.float32)}, there)
+    assert there.read_text() == "mine"
+
+
+def test_two_layers_have_parts_of_one_tensor(tmp_path):
+    nodes = [
+        node("Slice", ["both", "start", "middle", "axis"], "w1"),
+        node("Slice", ["both", "middle", "end", "axis"], "w2"),
+        node("MatMul", ["x", "w1"], "h"),
+        node("MatMul", ["h", "w2"], "y"),
+    ]
+    places = {name: np.array([place]) for name, place in {"start": 0, "middle": 4, "end": 8, "axis": 1}.items()}
+    path = save(model_of(nodes, {"x": [1, 4]}, {"both": floats(4, 8), **places}), tmp_path)
+    wanted = others_of(weights_of(path))
+    assert len(wanted) == 2
+    with_weights(path, wanted, tmp_path / "new.onnx")
+    for name, array in weights_of(tmp_path / "new.onnx").items():
+        np.testing.assert_array_equal(array, wanted[name])

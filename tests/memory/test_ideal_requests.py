@@ -6,7 +6,7 @@ from math import ceil, floor
 import numpy as np
 import pytest
 
-from archmodel.memory.dram import load_ideal
+from archmodel.memory.dram import load_memory
 from archmodel.memory.ideal_requests import serve_ideal
 
 
@@ -27,7 +27,7 @@ def one_by_one(bytes_per_s, latency_s, cycles):
 
 
 def served(cycles, writes=None, **changes):
-    memory = load_ideal("ideal", tuple(f"{key}={value}" for key, value in changes.items()))
+    memory = load_memory("ideal", tuple(f"{key}={value}" for key, value in changes.items()))
     arrived = np.array(cycles)
     return serve_ideal(memory, arrived, np.zeros(arrived.size, bool) if writes is None else np.array(writes))
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from archmodel import config
 from archmodel.errors import ConfigError
-from archmodel.memory.dram import IdealMemoryConfig, load_ideal, load_memory
+from archmodel.memory.dram import IdealMemoryConfig, load_memory
 from archmodel.memory.part import BankMemoryConfig
 from archmodel.memory.part_sections import FIELDS
 from archmodel.validation.published import csv_rows
@@ -380,9 +380,3 @@ def test_what_is_neither_is_one_line(tmp_path, monkeypatch, text, message):
         load_memory("m.toml")
     assert str(error.value).startswith("m.toml: ")
     assert message in str(error.value)
-
-
-def test_a_machine_says_which_memories_it_takes():
-    assert load_ideal("ideal", ("latency_s=0.0",)).latency_s == 0
-    with pytest.raises(ConfigError, match=r"^'hbm2': model = 'banks': a machine takes model = 'ideal' only: ideal$"):
-        load_ideal("hbm2")
