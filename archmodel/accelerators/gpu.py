@@ -129,7 +129,7 @@ class Gpu:
     def _conv(self, layer: Layer, which: Pass, N: int) -> Step:
         found = self.candidates(layer, which, N)
         if self.algorithm == "performance":
-            return min(found.values(), key=lambda step: (step.seconds, step.workspace_bytes))
+            return min(found.values(), key=lambda step: step.seconds)
         if self.algorithm == "memory":
             return min(found.values(), key=lambda step: (step.workspace_bytes, step.seconds))
         named = {str(name): step for name, step in found.items()}

@@ -19,6 +19,8 @@ NOT_TIMED = ("dropout", "softmax", "norm")  # in our networks, but not in those 
 BATCHES = {"alexnet_owt": 128, "overfeat_fast": 128, "vgg_a": 64, "googlenet": 128}
 DIRECTIONS = ("forward", "backward")
 LAYER_BAND = 0.25
+FIT_REASON = "efficiency.precomputed_gemm, gemm, dram and pool_gradient were fitted to the layers of their kinds"
+FIRST_REASON = "nobody says how cuDNN shares the few weights and channels of a first layer among multiprocessors"
 
 
 @cache
@@ -73,26 +75,21 @@ def rows_of_titanx_layers() -> tuple[PublishedRow, ...]:
 
 def _layer_rows() -> Iterator[PublishedRow]:
     for row in load_measured():
-        fitted = row.network in FITTED
-        kind: Kind = "fitted" if fitted else "band"
         first = row.layer == network_of(row.network).layers[0].name
         for direction in DIRECTIONS:
-            unlike = not fitted and first
+            kind: Kind = "fitted" if row.network in FITTED else "band"
+            reason = FIT_REASON if kind == "fitted" else f"a prediction; +-{LAYER_BAND:.0%} as for the network"
+            if kind == "band" and first and direction == "backward":
+                kind, reason = "report", FIRST_REASON
             yield PublishedRow(
                 id=f"caffe.{row.network}.{row.layer}.{direction}",
                 what=f"Caffe, {row.network}, {row.layer}, {direction}, ms",
-                kind="report" if unlike else kind,
+                kind=kind,
                 published=round(measured_ms(row, direction), 6),
                 provenance="primary, soumith/convnet-benchmarks, log of Caffe",
-                tolerance=LAYER_BAND if kind == "band" and not unlike else None,
-                reason=_layer_reason(fitted, first),
+                tolerance=LAYER_BAND if kind == "band" else None,
+                reason=reason,
             )
-
-
-def _layer_reason(fitted: bool, first: bool) -> str:
-    if first:
-        return "a first layer: nobody says how cuDNN shares so few weights and channels among multiprocessors"
-    return "of the fit of the efficiencies" if fitted else f"a prediction; +-{LAYER_BAND:.0%} as for the network"
 
 
 def measure_titanx_times() -> Measured:

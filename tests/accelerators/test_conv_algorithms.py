@@ -47,7 +47,8 @@ MATRICES = {
 
 def conv(C=64, H=56, K=64, R=3, padding=1, stride=1, **others):
     """A square convolution."""
-    given = {"stride": (stride, stride), "padding": (padding,) * 4} | others
+    sides = padding if isinstance(padding, tuple) else (padding,) * 4
+    given = {"stride": (stride, stride), "padding": sides} | others
     return Layer("conv", "conv", ("x",), (C, H, H), K, R, R, **given)
 
 
@@ -98,6 +99,25 @@ def test_separate_winograd_steps_keep_all_tiles():
     tensors = 4 * (3 * (16 + 8) * 64 + 16 * 8 * 9)
     assert work.bytes_moved == tensors + 2 * work.workspace_bytes
     assert len(work.kernels) == 3
+
+
+@pytest.mark.parametrize(
+    ("which", "inputs", "outputs", "tiles"),
+    [("forward", 32, 24, 9), ("data_gradient", 24, 32, 16), ("weight_gradient", 32, 24, 9)],
+)
+def test_winograd_transforms_what_a_pass_reads_and_makes(which, inputs, outputs, tiles):
+    """8 x 8 inputs and, without padding, 6 x 6 outputs in tiles of 2 x 2; dY is read where dX is made."""
+    work = conv_work("winograd_2x2", conv(C=5, K=7, H=8, padding=0), which, 2)
+    assert work.operations == 2 * tiles * (16 * 5 * 7 + inputs * 5 + outputs * 7) + 28 * 5 * 7
+    main = work.kernels[0 if which == "weight_gradient" else 1]
+    assert main.bytes_moved == 4 * (2 * (5 * 64 + 7 * 36) + 16 * 5 * 7)
+
+
+def test_the_tiles_of_a_data_gradient_cover_the_inputs():
+    layer = conv(C=2, K=2, H=31, padding=0)  # 29 x 29 outputs: one tile of 30 x 30
+    tiles = {which: conv_work("fft_tiled", layer, which, 1).workspace_bytes for which in PASSES}
+    one, four = (8 * 32 * 17 * (num_tiles * 4 + 4) for num_tiles in (1, 4))
+    assert tiles == {"forward": one, "data_gradient": four, "weight_gradient": one}
 
 
 @pytest.mark.parametrize("which", PASSES)
@@ -211,7 +231,10 @@ FAST = ("fft", "fft_tiled", "winograd_2x2", "winograd_4x4")
         (conv(R=5, padding=2), FAST[2:]),
         (conv(R=1, padding=0), FAST[2:]),
         (conv(R=1, padding=1), FAST),
-        (conv(padding=3), FAST[:2]),
+        (conv(padding=(3, 0, 0, 0)), FAST[:2]),
+        (conv(padding=(0, 3, 0, 0)), FAST[:2]),
+        (conv(padding=(0, 0, 3, 0)), FAST[:2]),
+        (conv(padding=(2, 2, 2, 2)), ()),
         (conv(H=254), ()),
         (conv(H=255), ("fft",)),
         (conv(R=31, padding=0), FAST[2:]),

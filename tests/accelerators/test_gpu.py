@@ -144,7 +144,6 @@ def test_performance_is_the_fastest_and_memory_needs_no_workspace(name, library)
             found = fast.candidates(layer, which, 32)
             best = found[fast.step(layer, which, 32).algorithm]
             assert best.seconds == min(step.seconds for step in found.values())
-            assert best.workspace_bytes == min(s.workspace_bytes for s in found.values() if s.seconds == best.seconds)
             assert small.step(layer, which, 32).workspace_bytes == 0
             assert set(found) <= set(TITANX.libraries[library].algorithms(which))
         assert fast.layer_time(layer, 32).workspace_bytes == max(
