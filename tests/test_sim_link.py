@@ -101,7 +101,9 @@ def test_weights_stay_if_they_fit_beside_two_batches():
     fits, full = transfers(link, capacity=needed), transfers(link, capacity=needed - 1)
     assert (fits.weights_stay, full.weights_stay) == (True, False)
     assert fits.interval_s == 1e-3
-    assert full.interval_s == pytest.approx(max(1e-3, (10**7 + 10**6) / 12.8e9))
+    fits, full = (transfers(link, device_s=1e-6, capacity=size) for size in (needed, needed - 1))
+    assert fits.interval_s == pytest.approx(10**6 / 12.8e9)
+    assert full.interval_s == pytest.approx((10**7 + 10**6) / 12.8e9)
     assert full.end_to_end_s == fits.end_to_end_s
 
 

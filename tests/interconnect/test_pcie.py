@@ -161,6 +161,7 @@ def test_the_acknowledgements_and_ordered_sets_are_taken_from_both_directions():
         ("packets.read_completion_boundary_bytes=256", "must be 64 or 128"),
         ("lanes.coded_bits=127", "data_bits must be at most coded_bits"),
         ("acknowledgements.ack_factors=[1.0, 1.0, 1.0, 1.0, 1.0, 0.0]", "ack_factors must be 0.1 to 100"),
+        ("acknowledgements.ack_factors=[1.0, 1.0, 1.0, 1.0, 1.0, 100.5]", "ack_factors must be 0.1 to 100"),
         ("acknowledgements.ack_bytes=1000", "take all of the link"),
         ("reads.tag=3", "did you mean 'tags'"),
         ("packets.ecrc=1", "ecrc"),
