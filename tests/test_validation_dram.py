@@ -40,6 +40,8 @@ def test_a_row_of_the_file_is_judged_by_its_limits():
     assert rows["hbm2.row_hit.1"].kind == "identity"
     assert rows["hbm2.row_hit.1"].what == "hbm2, a read of an open row, cycles"
     assert rows["hbm2.eight_banks.5"].limits == (60, 62)
+    reasons = {name: rows[name].reason for name in ("ddr4_2400.row_hit.1", "hbm2.row_hit.1", "hbm2.eight_banks.5")}
+    assert list(reasons.values()) == [dram.OF_TWO_SIMULATORS, dram.OF_TIMINGS, dram.OF_BANKS]
 
 
 @pytest.mark.parametrize("example", dram.EXAMPLES)
