@@ -55,12 +55,13 @@ def hold_up(part, state, b, command, cycle):
 def choose(part, state, c):
     """First cycle, bank and command of channel `c` but for refreshes, and the place in the list of a RD or WR.
 
-    Bank NOTHING: there is none. At equal cycles banks take turns; in a bank PRE comes first, then the older entry.
+    Bank NOTHING: there is none. At equal cycles ACTs come first, that of the oldest entry before others; then banks
+    with an open row take turns, and in each PRE comes first, then the older entry.
     """
     ready, channel = state.ready, state.channel[c]
     column_from, row_from = max(channel.clock, channel.column_bus), max(channel.clock, channel.row_bus)
     last_bank = (part.ranks << (part.bits_of_groups + part.bits_of_banks)) - 1  # banks are a power of two
-    best, best_bank, best_command, best_place, best_distance = NEVER, NOTHING, NOTHING, NOTHING, NEVER
+    best, best_bank, best_command, best_place, best_order = NEVER, NOTHING, NOTHING, NOTHING, NEVER
     for index in range(channel.busy):
         if state.own[c, index] > best:
             continue
@@ -84,10 +85,13 @@ def choose(part, state, c):
                     cycle, command, place = asked, WR, bank.write_place
         if cycle > best or cycle >= state.rank[r].due or cycle >= bank.due:
             continue
-        distance = (b - channel.served - 1) & last_bank  # from the one after the bank that was served last
-        if cycle == best and distance > best_distance:
+        if command == ACT:
+            order = state.entry[b, LIST, bank.head[LIST]].turn - NEVER  # before those of open rows
+        else:
+            order = (b - channel.served - 1) & last_bank  # from the one after the bank that was served last
+        if cycle == best and order > best_order:
             continue
-        best, best_bank, best_command, best_place, best_distance = cycle, b, command, place, distance
+        best, best_bank, best_command, best_place, best_order = cycle, b, command, place, order
     return best, best_bank, best_command, best_place
 
 

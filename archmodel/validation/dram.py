@@ -87,7 +87,7 @@ def measure_dram() -> Measured:
 
 @cache
 def read_cycles(memory: str, example: str) -> list[int]:
-    """From arrival to last data, of the reads that an example asks for at once, in the order in which they are done."""
+    """From arrival to last data, of the reads that an example asks for at once, in the order of the trace."""
     part = load_memory(memory)
     assert isinstance(part, BankMemoryConfig)
     _, after_start, asked = EXAMPLES[example]
@@ -96,7 +96,7 @@ def read_cycles(memory: str, example: str) -> list[int]:
     result = trace_memory(
         memory, Trace.of(cycles, [address_of(part, place) for place in places], [False] * len(places))
     )
-    return sorted((result.completed - result.arrived)[-len(asked) :].tolist())
+    return (result.completed - result.arrived)[-len(asked) :].tolist()
 
 
 def address_of(part: BankMemoryConfig, place: Place) -> int:

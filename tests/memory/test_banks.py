@@ -35,7 +35,7 @@ def run(part, *requests, commands=False):
 
 def completions(part, *places):
     """Completion cycles of reads that arrive together, in order."""
-    return sorted(run(part, *[(0, place, False) for place in places]).completed.tolist())
+    return run(part, *[(0, place, False) for place in places]).completed.tolist()
 
 
 def after_a_read(part, place):

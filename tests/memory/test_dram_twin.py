@@ -339,21 +339,22 @@ def test_only_hits_in_the_list_pass():
     assert [command[6] for command in served["commands"] if command[5] == "RD"] == [0, 1, 2, 0]
 
 
-def test_a_column_command_goes_before_a_row_command():
+def test_an_activation_goes_before_a_column_command():
     # the read of group 0 and the fifth activation could both go at 17
     part = hand_part(tFAW=17, tRRD_S=4)
     reads = [(0, {"bank_group": i % 4, "bank": i // 4}, READ) for i in range(5)]
-    assert commands(part, *reads)[4:6] == [(17, "RD"), (18, "ACT")]
-    assert commands(hand_part(tFAW=17, command_buses=2), *reads)[4:6] == [(17, "RD"), (17, "ACT")]
+    assert commands(part, *reads)[4:6] == [(17, "ACT"), (18, "RD")]
+    assert sorted(commands(hand_part(tFAW=17, command_buses=2), *reads)[4:6]) == [(17, "ACT"), (17, "RD")]
 
 
-def test_banks_take_turns():
-    reads = [(0, {"bank_group": group}, READ) for group in (2, 0, 3, 1)]
-    served = serve(hand_part(), [(cycle, address_of(hand_part(), **place), kind) for cycle, place, kind in reads])
-    assert [command[3] for command in served["commands"]] == [0, 1, 2, 3] * 2
-    reads = [(0, reads[0][1], READ), *[(LATER, place, kind) for _, place, kind in reads]]
-    served = serve(hand_part(), [(cycle, address_of(hand_part(), **place), kind) for cycle, place, kind in reads])
-    assert [command[3] for command in served["commands"] if command[5] == "ACT"] == [2, 3, 0, 1]
+def test_the_oldest_activation_goes_first_and_open_banks_take_turns():
+    groups = (2, 0, 3, 1)
+    reads = [(0, {"bank_group": group}, READ) for group in groups]
+    hits = [(LATER, {"bank_group": group, "column": 1}, READ) for group in groups]
+    requests = [(cycle, address_of(hand_part(), **place), kind) for cycle, place, kind in reads + hits]
+    sent = [(command[3], command[5]) for command in serve(hand_part(), requests)["commands"]]
+    assert [group for group, name in sent if name == "ACT"] == [2, 0, 3, 1]
+    assert [group for group, name in sent if name == "RD"] == [2, 0, 3, 1] + [2, 3, 0, 1]
 
 
 def test_of_a_bank_the_older_hit_goes_first():

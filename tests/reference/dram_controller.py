@@ -193,7 +193,7 @@ class Channel:
         round_robin = (self.bank_names.index(name) - self.last_served - 1) % len(self.bank_names)
         command = {"rank": name[0], "bank": name}
         if bank["row"] is None:
-            yield command | {"name": "ACT", "row": entries[0]["row"], "order": (REQUEST, round_robin)}
+            yield command | {"name": "ACT", "row": entries[0]["row"], "order": (REQUEST, -1, entries[0]["index"])}
             return
         for column in ("RD", "WR"):
             of_kind = [i for i, one in enumerate(entries) if one["is_write"] == (column == "WR")]
