@@ -40,7 +40,7 @@ def test_no_change_slows_other_traces_beyond_its_bound(anomalies):
 def test_bounds_hold_what_was_found_and_not_much_more(anomalies, found):
     for length, bound in anomalies.BOUNDS.items():
         worst = max(float(row["worst_percent"]) for row in found if row["requests"] == str(length))
-        assert 1.2 * worst <= bound <= 3 * worst
+        assert 1.2 * worst <= bound <= 4 * worst
 
 
 def test_what_was_found_is_found_again(anomalies, found):
@@ -63,11 +63,11 @@ def test_the_case_of_the_page_is_slower(anomalies):
     assert f"{before.cycles} cycles become {after.cycles}," in page
     assert after.cycles > before.cycles
     part, trace = anomalies.part_with(""), read_trace(folder / "case.csv")
-    both = part, anomalies.part_with(change)
-    opened = [[one for one in anomalies.sent(each, trace) if "ACT 1.3" in one] for each in both]
-    assert opened == [["5 ACT 1.3 row 2", "61 ACT 1.3 row 0"], ["31 ACT 1.3 row 2", "87 ACT 1.3 row 0"]]
-    assert "at 5." in anomalies.WHY
-    assert "at 31" in anomalies.WHY
+    drained = [anomalies.sent(each, trace)[index] for each, index in ((part, 0), (anomalies.part_with(change), 5))]
+    assert drained == ["58 ACT 0.3 row 2", "78 ACT 0.3 row 1"]
+    assert after.cycles - before.cycles == 20
+    assert "comes at 58:" in anomalies.WHY
+    assert "at 78," in anomalies.WHY
     assert all(f"--set {one}" in page for one in changes)
 
 

@@ -4,6 +4,7 @@ import dataclasses
 import functools
 import json
 import math
+import re
 import os
 import sys
 
@@ -343,8 +344,11 @@ def test_what_was_fitted_to_is_no_check():
     assert row(**stated).limits is None
 
 
-def test_the_row_that_the_calibration_is_fitted_to_is_called_so():
-    rows = {row.id: row for name in TABLES for row in TABLES[name].rows if row.kind == "fitted"}
+def test_rows_that_a_calibration_is_fitted_to_are_called_so():
+    fitted = {name: [row for row in TABLES[name].rows if row.kind == "fitted"] for name in TABLES}
+    assert {name for name in TABLES if fitted[name]} == {"dram", "links", "scnn_energy", "titanx_times"}
+    assert all(re.search("fitted|calibrat|efficiency", row.reason) for rows in fitted.values() for row in rows)
+    rows = {row.id: row for row in fitted["scnn_energy"]}
     assert list(rows) == ["dense"]
     assert rows["dense"].published == scnn_energy.DENSE_RATIO
     assert "pe.scatter_energy_calibration" in rows["dense"].reason

@@ -10,7 +10,6 @@ import numpy.typing as npt
 from pydantic import Field
 
 from archmodel.config import FrozenModel
-from archmodel.kernels.link_sharing import completion_times, fair_rates
 
 Direction = Literal["upload", "download"]  # host -> device, device -> host
 DIRECTIONS: tuple[Direction, ...] = ("upload", "download")
@@ -73,6 +72,8 @@ class LinkConfig(FrozenModel):
     def both_bytes_per_s(self, payload_bytes: int = PAYLOAD_BYTES) -> dict[Direction, float]:
         """Payload per second of both directions at once, max-min fair."""
         usage, capacity = self._matrix([Transfer(direction, payload_bytes) for direction in DIRECTIONS])
+        from archmodel.kernels.link_sharing import fair_rates
+
         return dict(zip(DIRECTIONS, fair_rates(usage, capacity).tolist(), strict=True))
 
     def seconds(self, direction: Direction, num_bytes: int) -> float:
@@ -84,6 +85,8 @@ class LinkConfig(FrozenModel):
         usage, capacity = self._matrix(transfers)
         sizes = np.array([one.num_bytes for one in transfers], np.float64)
         starts = np.array([one.start_s + (self.setup_s if one.num_bytes else 0.0) for one in transfers], np.float64)
+        from archmodel.kernels.link_sharing import completion_times
+
         ends: list[float] = completion_times(usage, capacity, sizes, starts).tolist()
         return ends
 
