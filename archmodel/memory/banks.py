@@ -8,10 +8,6 @@ from fractions import Fraction
 import numpy as np
 from numpy.typing import NDArray
 
-from archmodel.kernels import dram_state
-from archmodel.kernels.dram_feed import serve as feed
-from archmodel.kernels.dram_state import Log, Trace
-from archmodel.kernels.packet_links import HOST, serve_over_links
 from archmodel.memory.constraints import limits, windows
 from archmodel.memory.part import BankMemoryConfig
 from archmodel.memory.part_sections import Links
@@ -61,6 +57,11 @@ def serve(
     writes : bool[n]
     commands : whether all commands are kept
     """
+    from archmodel.kernels import dram_state
+    from archmodel.kernels.dram_feed import serve as feed
+    from archmodel.kernels.dram_state import Log, Trace
+    from archmodel.kernels.packet_links import serve_over_links
+
     numbers, num = as_numbers(part), cycles.size
     state = dram_state.fresh_state(numbers)
     host = None if part.links is None else as_host(part, part.links)
@@ -100,6 +101,8 @@ def serve(
 
 def as_numbers(part: BankMemoryConfig) -> np.record:
     """A part as the kernel reads it."""
+    from archmodel.kernels import dram_state
+
     organization, timing, controller = part.organization, part.timing, part.controller
     positions, widths = part.field_positions, part.field_widths
     by_bank = controller.refresh == "per_bank"
@@ -142,6 +145,8 @@ def as_numbers(part: BankMemoryConfig) -> np.record:
 
 def as_host(part: BankMemoryConfig, links: Links) -> np.record:
     """The links of a part as the kernel reads them, with nothing on them."""
+    from archmodel.kernels.packet_links import HOST
+
     flit_cycles = Fraction(8 * links.flit_bytes) / links.lanes / Fraction(links.lane_bits_per_s)
     flit_cycles = (flit_cycles * 10**9 / Fraction(str(part.timing.tCK_ns))).limit_denominator(MOST_TICKS)
     crossbar_cycles = Fraction(str(links.crossbar_s)) * 10**9 / Fraction(str(part.timing.tCK_ns))
@@ -179,6 +184,8 @@ def bus_cycles(counted: Int64, total: int) -> dict[str, int]:
 
 def as_table(part: BankMemoryConfig, logged: Int64) -> np.ndarray:
     """Commands with what they are called and where they went, in order of time."""
+    from archmodel.kernels import dram_state
+
     organization = part.organization
     table = np.zeros(len(logged), COMMAND)
     cycle, command, index, row = logged.T

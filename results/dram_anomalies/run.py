@@ -127,8 +127,8 @@ last data come later, and by how much at most, in % of the time.
 
 The largest slow-down found is {worst:.1f} %. Few traces of a dozen requests meet one. Of longer ones many are slower,
 by less the longer they are: what is lost here is won there. `tests/test_dram_anomalies.py` holds other traces, of
-which one meets 34 %, to at most {bounds} % for {lengths} requests. More bandwidth of `ideal` never slows a layer: a test of every
-machine.
+which one meets 34 %, to at most {bounds} % for {lengths} requests. More bandwidth of `ideal` never
+slows a layer: a test of every machine.
 """
 CASE = """
 ## A case
@@ -144,8 +144,8 @@ archmodel memory-trace --memory {memory} results/dram_anomalies/case.csv --comma
 
 
 WHY = """
-The ninth write comes at 58: more than `write_idle` = 8 wait while the lists are empty, and all are drained at once. With
-two channels neither ever has more than eight. Those beside the read are written when nothing else can come, at 78,
+The ninth write comes at 58: more than `write_idle` = 8 wait while the lists are empty, and all are drained at once.
+With two channels neither ever has more than eight. Those beside the read are written when nothing else can come, at 78,
 and the last data come 20 cycles later.
 """
 
