@@ -100,9 +100,9 @@ def test_a_kind_without_files_is_not_offered(archmodel_run):
     assert not empty & headings
     assert not empty & json.loads(archmodel_run("list", "--json")[1]).keys()
     offered = archmodel_run("list", "--help")[1].partition("[OPTIONS]")[2].partition("]")[0].strip(" [\n")
-    assert offered.split("|") == list(listing.KINDS)
+    assert [name.strip() for name in offered.split("|")] == list(listing.KINDS)
     assert "systems" not in offered
-    assert all(config.names(listing.ALL_KINDS[name]) for name in offered.split("|"))
+    assert all(config.names(listing.ALL_KINDS[name]) for name in (name.strip() for name in offered.split("|")))
 
 
 def test_a_network_is_listed_with_the_densities_that_a_run_takes(archmodel_run):
