@@ -5,9 +5,11 @@ from archmodel.training.allocator import MemoryCurve, best_fit, lifetimes, liven
 from archmodel.training.choices import STUDY, TrainingChoices
 from archmodel.training.graph import training_graph
 from archmodel.training.pool import BestFitPool, CapacityError
+from archmodel.training.recomputation import CHEAP_KINDS, drop, recomputed
 from archmodel.training.steps import Step, Tensor, TrainingGraph
 
 __all__ = [
+    "CHEAP_KINDS",
     "STUDY",
     "BestFitPool",
     "CaffeForm",
@@ -19,8 +21,10 @@ __all__ = [
     "TrainingGraph",
     "best_fit",
     "caffe_data_bytes",
+    "drop",
     "lifetimes",
     "liveness",
     "network_wide",
+    "recomputed",
     "training_graph",
 ]
