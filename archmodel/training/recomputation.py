@@ -160,8 +160,7 @@ class Repetition:
 
     def copy(self, name: str) -> str:
         """The id of the tensor that is made in the place of ``name``."""
-        second = f"{name}@2"
-        if second not in self.tensors:
-            first = self.tensors[name]
-            self.tensors[second] = Tensor(second, first.kind, first.layer, first.num_bytes)
+        first = self.tensors[name]
+        second = f"workspace.recompute:{first.layer}" if first.kind == "workspace" else f"{name}@2"
+        self.tensors.setdefault(second, Tensor(second, first.kind, first.layer, first.num_bytes))
         return second
