@@ -253,7 +253,7 @@ def test_the_examples_of_the_document_run(tmp_path, monkeypatch):
     run = a_run(layers=layers)
     saved(tmp_path, run)
     monkeypatch.chdir(tmp_path)
-    file_example, frame_example = re.findall(r"```python\n(.*?)```", DOCUMENT, re.DOTALL)
+    file_example, _, frame_example = re.findall(r"```python\n(.*?)```", DOCUMENT, re.DOTALL)
     found = {}
     exec(compile(file_example, "results.md", "exec"), found)
     assert found["slots"] == run.stack
