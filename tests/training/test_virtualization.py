@@ -8,7 +8,7 @@ from archmodel.errors import ConfigError
 from archmodel.training import best_fit, liveness
 from archmodel.training.policies import POLICIES, Policy, load_policy
 from archmodel.training.virtualization import virtualize
-from tests.training.timelines import check_timeline
+from tests.training.timeline_checks import check_timeline
 from tests.training.virtual_machines import INFINITE, RandomDevice, choices_of, link_of, network_of
 
 SEEDS = st.integers(0, 10**6)

@@ -1,68 +1,119 @@
-"""What must hold of every timeline, asked of its spans and memory events alone."""
+"""Timelines for tests of what shows them: made without a model, so that a view is tested on its own."""
 
-from itertools import pairwise
+import random
 
+from archmodel.training.timeline import MemoryEvent, Span, Timeline
+from archmodel.training.training_run import TrainingResult, TrainingRun
 
-def check_timeline(iteration):
-    """Streams do not overlap, no step is left out, and every tensor is there while somebody needs it."""
-    timeline, graph = iteration.timeline, iteration.graph
-    for stream in ("compute", "offload", "prefetch", "input"):
-        for one, other in pairwise(timeline.of(stream)):
-            assert one.end_s <= other.start_s
-    for span in timeline.spans:
-        assert 0 <= span.start_s <= span.end_s <= timeline.iteration_s
-    compute = timeline.of("compute")
-    assert [one.end_s for one in compute] == [one.start_s for one in compute[1:]] + [timeline.iteration_s]
-    steps = [span for span in compute if span.kind != "stall"]
-    assert [span.name for span in steps] == [step.name for step in graph.steps]
-    held = check_memory(iteration)
-    for span, step in zip(steps, graph.steps, strict=True):
-        if span.end_s > span.start_s:
-            for name in step.tensors:
-                assert any(start <= span.start_s and span.end_s <= end for start, end in held[name]), (step.name, name)
-    check_moves(iteration, held, steps)
+CAPACITY = 12 * 2**30
 
 
-def check_memory(iteration):
-    """Nothing is taken twice, given back twice or leaked; the intervals in which each tensor is held."""
-    graph, timeline = iteration.graph, iteration.timeline
-    order = [(event.at_s, event.num_bytes > 0) for event in timeline.memory_events]
-    assert order == sorted(order)
-    sizes = {name: tensor.num_bytes for name, tensor in graph.tensors.items()}
-    sizes |= {f"next:{name}": sizes[name] for name in graph.inputs}
-    total, since, held = 0, {}, {}
-    for event in timeline.memory_events:
-        assert abs(event.num_bytes) == sizes[event.tensor]
-        total += event.num_bytes
-        if event.num_bytes > 0:
-            assert event.tensor not in since
-            since[event.tensor] = event.at_s
+def by_hand() -> Timeline:
+    """Two layers, 10 ms: an offload that is too long by 1 ms, and a prefetch that is too long by 2 ms."""
+    spans = (
+        Span("compute", "forward", "conv1.forward", "conv1", 0.0, 2e-3),
+        Span("compute", "stall", "conv1.forward", "conv1", 2e-3, 3e-3, 0, "offload"),
+        Span("compute", "forward", "fc2.forward", "fc2", 3e-3, 4e-3),
+        Span("compute", "loss", "fc2.loss", "fc2", 4e-3, 4.5e-3),
+        Span("compute", "weight_gradient", "fc2.weight_gradient", "fc2", 4.5e-3, 5e-3),
+        Span("compute", "stall", "conv1.weight_gradient", "conv1", 5e-3, 7e-3, 0, "prefetch"),
+        Span("compute", "weight_gradient", "conv1.weight_gradient", "conv1", 7e-3, 9e-3),
+        Span("compute", "update", "conv1.update", "conv1", 9e-3, 10e-3),
+        Span("offload", "offload", "X:image", "conv1", 0.0, 3e-3, 3000),
+        Span("prefetch", "prefetch", "X:image", "conv1", 4e-3, 7e-3, 3000),
+        Span("input", "input", "X:image", "conv1", 7e-3, 8e-3, 1000),
+    )
+    events = (
+        MemoryEvent(0.0, "W:conv1", 500),
+        MemoryEvent(0.0, "X:image", 3000),
+        MemoryEvent(3e-3, "X:image", -3000),
+        MemoryEvent(3e-3, "Y:fc2", 200),
+        MemoryEvent(4e-3, "X:image", 3000),
+        MemoryEvent(9e-3, "X:image", -3000),
+        MemoryEvent(9e-3, "Y:fc2", -200),
+    )
+    return Timeline(spans, events, 10e-3)
+
+
+def a_run(**changes) -> TrainingRun:
+    """The run of the hand-made timeline."""
+    known = {
+        "net": "tiny",
+        "batch": 4,
+        "policy": "vdnn_all",
+        "mode": "performance",
+        "device": "titanx_maxwell",
+        "link": "pcie3_x16",
+        "dma": "plain",
+        "timeline": by_hand(),
+        "oracle_s": 7e-3,
+        "capacity_bytes": CAPACITY,
+        "algorithms": {"conv1.forward": "fft"},
+        "config": {"link": {"name": "PCIe 3.0 x16"}, "choices": {"precision": "fp32"}},
+    }
+    return TrainingRun(**{**known, **changes})
+
+
+def a_result(*runs: TrainingRun, **changes) -> TrainingResult:
+    """A result of some runs, or of the one by hand."""
+    known = {
+        "runs": runs or (a_run(),),
+        "command": "archmodel train --net tiny",
+        "seed": 0,
+        "provenance": {"archmodel": "0.1.0", "numpy": "2.4.6"},
+        "wall_s": 0.5,
+    }
+    return TrainingResult(**{**known, **changes})
+
+
+def at_random(seed: int, num_layers: int, longest_s: float = 5e-3) -> Timeline:
+    """Layers that are offloaded or not, and prefetched a layer ahead; every layer waits for its transfer."""
+    rng = random.Random(seed)
+    spans: list[Span] = []
+    changes = [(0.0, f"W:{layer}", rng.randrange(2**20)) for layer in range(num_layers)]
+    offloaded: dict[int, int] = {}
+    now = link_free = 0.0
+
+    def work(kind: str, layer: int, seconds: float) -> None:
+        nonlocal now
+        spans.append(Span("compute", kind, f"conv{layer}.{kind}", f"conv{layer}", now, now + seconds))
+        now += seconds
+
+    def wait(until: float, kind: str, layer: int, cause: str) -> None:
+        nonlocal now
+        if until > now:
+            spans.append(Span("compute", "stall", f"conv{layer}.{kind}", f"conv{layer}", now, until, 0, cause))
+            now = until
+
+    for layer in range(num_layers):
+        num_bytes, tensor = rng.randrange(1, 2**28), f"Y:conv{layer - 1}"
+        changes.append((now, tensor, num_bytes))
+        start = now
+        work("forward", layer, rng.uniform(0, longest_s))
+        if rng.random() < 0.7 and layer < num_layers - 1:
+            offloaded[layer] = num_bytes
+            end = start + num_bytes / 12e9
+            spans.append(Span("offload", "offload", tensor, f"conv{layer}", start, end, num_bytes))
+            wait(end, "forward", layer, "offload")
+            changes.append((now, tensor, -num_bytes))
         else:
-            held.setdefault(event.tensor, []).append((since.pop(event.tensor), event.at_s))
-        assert total >= 0
-        if iteration.fits and iteration.capacity_bytes is not None:
-            assert total <= iteration.capacity_bytes
-    for name, start in since.items():
-        assert start == 0
-        assert name.startswith("next:") or graph.tensors[name].persistent
-        held[name] = [(0, timeline.iteration_s)]
-    return held
-
-
-def check_moves(iteration, held, steps):
-    """What leaves comes back once, before anybody reads it, and its memory is there while it moves."""
-    timeline, graph = iteration.timeline, iteration.graph
-    away = {span.name: span for span in timeline.of("offload")}
-    back = {span.name: span for span in timeline.of("prefetch")}
-    assert set(away) == set(back) == set(iteration.offloaded)
-    assert len(timeline.of("offload")) == len(timeline.of("prefetch")) == len(away)
-    for name, span in away.items():
-        assert span.end_s <= back[name].start_s
-        moves = [one for one in (span, back[name]) if one.end_s > one.start_s]
-        for one in moves:
-            assert any(start <= one.start_s and one.end_s <= end for start, end in held[name])
-        for step, time in zip(graph.steps, steps, strict=True):
-            if name in step.tensors and step.phase == "forward":
-                assert time.start_s <= span.start_s
-            elif name in step.tensors:
-                assert back[name].end_s <= time.start_s
+            changes.append((1e9 + layer, tensor, -num_bytes))  # its end is known in the backward pass
+    kept = {tensor: num_bytes for _, tensor, num_bytes in changes if num_bytes > 0}
+    changes = [one for one in changes if one[0] < 1e9]
+    arrives: dict[int, float] = {}
+    for layer in reversed(range(num_layers)):
+        wanted = [one for one in range(layer, -1, -1) if one in offloaded and one not in arrives][:1]
+        for one in wanted:
+            begin = max(now, link_free)
+            link_free = arrives[one] = begin + offloaded[one] / 12e9
+            name = f"Y:conv{one - 1}"
+            spans.append(Span("prefetch", "prefetch", name, f"conv{one}", begin, link_free, offloaded[one]))
+            changes.append((begin, name, offloaded[one]))
+        wait(arrives.get(layer, 0.0), "weight_gradient", layer, "prefetch")
+        work("weight_gradient", layer, rng.uniform(0, longest_s))
+        work("data_gradient", layer, rng.uniform(0, longest_s))
+        changes.append((now, f"Y:conv{layer - 1}", -kept[f"Y:conv{layer - 1}"]))
+    for layer in range(num_layers):
+        work("update", layer, rng.uniform(0, longest_s / 20))
+    changes.sort(key=lambda one: (one[0], one[2]))
+    return Timeline(tuple(spans), tuple(MemoryEvent(*one) for one in changes), now)
