@@ -6,6 +6,7 @@ from typing import Literal, get_args
 
 from archmodel.errors import ConfigError, did_you_mean, show
 from archmodel.network import Network
+from archmodel.training.recomputation import recomputed
 from archmodel.training.steps import TrainingGraph
 
 Offload = Literal["none", "conv", "all", "dyn"]
@@ -42,6 +43,16 @@ class Policy:
             raise ConfigError(f"policy {show(self.name)}: prefetch = 'ideal': dyn tries its plans with the window")
 
 
+def cheap(graph: TrainingGraph, network: Network) -> TrainingGraph:
+    """Maps of layers without weights to multiply are made again."""
+    return recomputed(graph, network, "cheap")
+
+
+def sqrt(graph: TrainingGraph, network: Network) -> TrainingGraph:
+    """Only the ends of segments are kept (Chen et al. 2016)."""
+    return recomputed(graph, network, "sqrt")
+
+
 POLICIES = {
     policy.name: policy
     for policy in (
@@ -50,6 +61,9 @@ POLICIES = {
         Policy("vdnn_all", "all"),
         Policy("vdnn_dyn", "dyn"),
         Policy("ideal_prefetch", "all", "ideal"),
+        Policy("recompute", recompute=cheap),
+        Policy("vdnn_conv_recompute", "conv", recompute=cheap),
+        Policy("checkpoint", recompute=sqrt),
     )
 }
 
