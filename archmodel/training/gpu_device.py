@@ -7,7 +7,7 @@ from archmodel.accelerators.gpu import Gpu
 from archmodel.accelerators.gpu_config import DeviceConfig
 from archmodel.network import Layer, Network
 from archmodel.training.choices import TrainingChoices
-from archmodel.training.step_bytes import Shape, loss_bytes, shape_of, update_bytes
+from archmodel.training.step_bytes import Shape, shape_of, step_bytes
 from archmodel.training.step_times import StepTime, fastest_first
 from archmodel.training.steps import Operation
 
@@ -55,10 +55,10 @@ class GpuDevice:
     def _options(
         self, layer: Layer, operation: Operation, batch: int, choices: TrainingChoices
     ) -> tuple[StepTime, ...]:
-        if operation == "loss":
-            return (self._moved(loss_bytes(layer, batch, choices)),)
-        if operation == "update":
-            return (self._moved(update_bytes(layer, choices)),)
+        if operation in ("loss", "update"):  # kernels that only read and write
+            rate = self.config.efficiency.dram * self.config.dram_bytes_per_s
+            seconds = step_bytes(layer, operation, batch, choices).moved / rate
+            return (StepTime(seconds, seconds),)
         gpu = Gpu(self.config, "performance", self.library, choices.storage_bytes, self.workspace_limit_bytes)
         if layer.kind == "conv":
             (which,) = passes_of(layer, operation)
@@ -71,11 +71,6 @@ class GpuDevice:
             )
         steps = [gpu.step(layer, which, batch) for which in passes_of(layer, operation)]
         return (StepTime(sum(step.seconds for step in steps), sum(step.transfer_s for step in steps)),)
-
-    def _moved(self, num_bytes: int) -> StepTime:
-        """A kernel that only reads and writes."""
-        seconds = num_bytes / (self.config.efficiency.dram * self.config.dram_bytes_per_s)
-        return StepTime(seconds, seconds)
 
 
 def passes_of(layer: Layer, operation: Operation) -> tuple[Pass, ...]:

@@ -1,24 +1,53 @@
-"""Bytes of the steps that any device makes alike: the gradient of the loss and the update of the weights."""
+"""Bytes that a step reads and writes, of every tensor once; workspace apart."""
+
+from typing import NamedTuple
 
 from archmodel.network import Layer
+from archmodel.training.backward import Operand, backward_needs, saved_bytes
 from archmodel.training.choices import TrainingChoices
+from archmodel.training.steps import Operation
 
 Shape = tuple[object, ...]
 
 
-def loss_bytes(layer: Layer, batch: int, choices: TrainingChoices) -> int:
-    """The output of the network is read, its gradient written; labels are a word an image at most."""
-    return 2 * batch * layer.output_words * choices.storage_bytes
+class StepBytes(NamedTuple):
+    """From and to the memory of a device."""
+
+    read: int
+    written: int
+
+    @property
+    def moved(self) -> int:
+        """Both."""
+        return self.read + self.written
 
 
-def update_bytes(layer: Layer, choices: TrainingChoices) -> int:
-    """dW is read; what the optimizer keeps and the weights that it changes are read and written.
+def step_bytes(layer: Layer, operation: Operation, batch: int, choices: TrainingChoices) -> StepBytes:
+    """What a step of a layer moves; a summand of a gradient that another step wrote is left out.
 
-    In mixed precision it changes the master copy, and the stored weights are only written.
+    A loss reads the output and writes its gradient. An update reads dW, and reads and writes the weights and what the
+    optimizer keeps; in mixed precision it does so with the master copy, and only writes the weights.
     """
-    stored = 2 if choices.precision == "mixed" else 1  # dW, and W where it is another copy
-    kept = 1 + choices.state_words
-    return layer.parameters * (stored * choices.storage_bytes + 2 * kept * choices.master_bytes)
+    y, dw = batch * layer.output_words * choices.storage_bytes, layer.parameters * choices.storage_bytes
+    x = batch * _input_words(layer) * choices.storage_bytes
+    saved = saved_bytes(layer, batch, choices)
+    if operation == "loss":
+        return StepBytes(y, y)
+    if operation == "update":
+        kept = (1 + choices.state_words) * layer.parameters * choices.master_bytes
+        return StepBytes(dw + kept, kept + (dw if choices.precision == "mixed" else 0))
+    sizes: dict[Operand, int] = {"X": x, "Y": y, "W": dw, "saved": saved}
+    needs = backward_needs(layer, choices)
+    if operation == "data_gradient":
+        return StepBytes(y + sum(sizes[operand] for operand in needs.data_gradient), x)
+    if operation == "weight_gradient":
+        return StepBytes(y + sum(sizes[operand] for operand in needs.weight_gradient), dw)
+    return StepBytes(x + dw, y + saved)
+
+
+def _input_words(layer: Layer) -> int:
+    """All that a layer reads of an image; a matmul has a second input."""
+    return layer.input_words + (layer.weight_words if layer.kind == "matmul" else 0)
 
 
 def shape_of(layer: Layer) -> Shape:

@@ -8,7 +8,7 @@ import pytest
 from archmodel import config
 from archmodel.errors import ConfigError
 from archmodel.training.devices import MODELS, open_device
-from archmodel.training.systems import load_system
+from archmodel.training.systems import load_system, system_of
 
 ROOT = Path(__file__).resolve().parents[2]
 GIB = 2**30
@@ -22,6 +22,7 @@ GIB = 2**30
         ("p100_nvlink1", 16 * GIB, 36e9, 40e9),
         ("v100_pcie3", 16 * GIB, 12.5e9, 13.5e9),
         ("v100_nvlink2", 16 * GIB, 47e9, 50e9),
+        ("mcdla_pcie3", 16 * GIB, 12.5e9, 13.5e9),
     ],
 )
 def test_a_system_has_its_memory_and_its_link(name, memory_bytes, low, high):
@@ -58,7 +59,11 @@ def test_files_of_your_own_are_named_from_the_folder_of_the_system(tmp_path):
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("v100", "v10", "own.toml: 'v10': unknown device; allowed: p100, .*; did you mean 'v100'\\?"),
+        (
+            "v100",
+            "v10",
+            "own.toml: 'v10': unknown device; allowed: mcdla, p100, .*scnn, .*; did you mean 'v100'\\?",
+        ),
         ("pcie4_x16", "pcie4x16", "own.toml: 'pcie4x16': unknown link; allowed: .*; did you mean 'pcie4_x16'\\?"),
         ("memory", "slow", "own.toml: mode = 'slow': must be 'memory' or 'performance'"),
         ("mode", "mod", "own.toml: .*mod.*"),
@@ -100,3 +105,34 @@ def test_the_page_names_every_system_and_every_model():
     page = (ROOT / "docs" / "systems.md").read_text("utf-8")
     for name in (*config.names("systems"), *MODELS):
         assert f"`{name}`" in page
+
+
+def test_a_machine_and_a_memory_are_a_system_without_a_file():
+    system = system_of("scnn", "pcie3_x16", "hbm2", "memory")
+    assert (system.memory_bytes, system.mode) == (8 * GIB, "memory")
+    assert system.name == system.device.name
+    assert system_of("scnn", "infinite").memory_bytes is None
+    assert system_of("v100", "infinite").memory_bytes == 16 * GIB
+
+
+def test_a_system_of_your_own_has_a_machine_and_its_memory(tmp_path):
+    (tmp_path / "tpu.toml").write_text('base = "tpu_v1"\nname = "mine"\n')
+    text = 'name = "own"\ndevice = "tpu.toml"\nmemory = "hbm2"\nlink = "infinite"\nmode = "memory"\nmemory_bytes = 7\n'
+    (tmp_path / "own.toml").write_text(text)
+    system = load_system(tmp_path / "own.toml")
+    assert (system.device.name, system.memory_bytes, system.device.memory_bytes) == ("mine", 7, 8 * GIB)
+    (tmp_path / "own.toml").write_text(text.replace("tpu.toml", "v100"))
+    with pytest.raises(ConfigError, match=r"own.toml: memory = 'hbm2': configs/devices/v100.toml has its own"):
+        load_system(tmp_path / "own.toml")
+
+
+def test_machines_of_a_file_are_told_from_devices(tmp_path):
+    path = tmp_path / "own.toml"
+    text = (config.folder("accelerators") / "scnn.toml").read_text("utf-8")
+    path.write_text(text)
+    assert open_device(path).machine.model == "scnn"
+    path.write_text('base = "titanx_caffe"\nname = "other"\n')
+    assert open_device(path).name == "other"
+    path.write_text('base = "scnn"\nname = 3\n')
+    with pytest.raises(ConfigError, match=r"own.toml: name = 3: "):
+        open_device(path)
