@@ -94,22 +94,18 @@ def test_dyn_decides_as_its_twin(seed, part):
         assert list(taken.fit.picks) == twin.picks(*decided, ways, ours.capacity_bytes)
 
 
-def test_random_networks_reach_every_trial_of_dyn():
+def test_random_networks_reach_the_trials_of_dyn():
     seen = set()
-    for seed in range(150):
-        for part in (0.5, 0.65, 0.8, 0.9, 1.0):
-            options = {"device": RandomDevice(seed), "link": link_of(1e6), "choices": choices_of(seed)}
-            whole = virtualize(network_of(seed), BATCH, policy=POLICIES["none"], **options)
-            capacity_bytes = max(int(part * whole.reserved_bytes), 1)
-            found = virtualize(
-                network_of(seed), BATCH, policy=POLICIES["vdnn_dyn"], capacity_bytes=capacity_bytes, **options
-            )
-            seen.add(len(found.trials))
-    assert seen >= {1, 2, 3, 4, 5, 6}
-
-
-def layers(*kinds):
-    return [(f"{at}", "forward", (), ()) for at in range(len(kinds))], {f"{at}": kind for at, kind in enumerate(kinds)}
+    for seed in range(300):
+        options = {"device": RandomDevice(seed), "link": link_of(1e6), "choices": choices_of(seed)}
+        whole = virtualize(network_of(seed), BATCH, policy=POLICIES["none"], **options)
+        capacity_bytes = max(whole.reserved_bytes * (60 + 10 * (seed % 5)) // 100, 1)
+        policy = POLICIES["vdnn_dyn"]
+        found = virtualize(network_of(seed), BATCH, policy=policy, capacity_bytes=capacity_bytes, **options)
+        seen.add(len(found.trials))
+        if seen >= {1, 2, 3, 4, 5, 6}:
+            return
+    pytest.fail(f"only {sorted(seen)}")
 
 
 @pytest.mark.parametrize(
