@@ -6,10 +6,13 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from archmodel.training.placement import Placement
 from archmodel.training.plan import Plan, Stay
 from archmodel.training.pool import BestFitPool, CapacityError
 from archmodel.training.step_times import StepTime
 from archmodel.training.steps import Step
+
+Options = Sequence[tuple[StepTime, ...]]
 
 
 def workspace_id(step: Step) -> str:
@@ -19,9 +22,10 @@ def workspace_id(step: Step) -> str:
 
 @dataclass(frozen=True)
 class Fit:
-    """A plan in a pool.
+    """A plan in a memory.
 
-    picks : of each step which of its options was taken; reserved_bytes : that the pool grows to
+    picks : of each step which of its options was taken
+    reserved_bytes : that the pool grows to, or where the highest address ends that was chosen beforehand (``placed``)
     why_not : the step for which there was no room; '' where all fits, and then the bytes are those of the iteration
     """
 
@@ -29,6 +33,7 @@ class Fit:
     reserved_bytes: int
     peak_live_bytes: int
     why_not: str = ""
+    placed: bool = False
 
     @property
     def fits(self) -> bool:
@@ -46,44 +51,77 @@ def live_bytes(plan: Plan, stays: Sequence[Stay], workspace_bytes: Sequence[int]
 
 def fit(
     plan: Plan,
-    options: Sequence[tuple[StepTime, ...]],
+    options: Options,
     picks: Sequence[int],
     capacity_bytes: int | None,
     *,
     greedy: bool = False,
 ) -> Fit:
-    """Put a plan into a best-fit pool.
+    """Put a plan into a best-fit pool; if that is too scattered, at addresses that are chosen beforehand.
 
     Where the workspace of a step finds no room and ``greedy`` is set, the step goes on to its next option, which wants
-    less; what earlier steps have taken stays. Tensors come in the order of the graph, a prefetched one before the
-    steps of its slot, a workspace last.
+    less; what earlier steps have taken stays.
     """
+    stays, pool = plan.stays(), BestFitPool(capacity_bytes=capacity_bytes)
+    if capacity_bytes is not None:
+        live = live_bytes(plan, stays, _workspaces(options, [-1] * len(picks) if greedy else picks))
+        if live.max() > capacity_bytes:
+            first = int(np.argmax(live > capacity_bytes))
+            why_not = f"{_where(plan, first)}: {live[first]} bytes are needed at once, of {capacity_bytes}"
+            return Fit(tuple(picks), 0, int(live.max()), why_not)
+    pooled = _in_pool(pool, plan, stays, options, picks, greedy)
+    if pooled.fits or capacity_bytes is None:
+        return pooled
+    placed = _placed(plan, stays, options, picks, capacity_bytes, greedy)
+    return pooled if placed is None else placed
+
+
+def _workspaces(options: Options, picks: Sequence[int]) -> list[int]:
+    return [choices[pick].workspace_bytes for choices, pick in zip(options, picks, strict=True)]
+
+
+def _in_pool(
+    pool: BestFitPool, plan: Plan, stays: Sequence[Stay], options: Options, picks: Sequence[int], greedy: bool
+) -> Fit:
+    """Tensors come in the order of the graph, a prefetched one before the steps of its slot, a workspace last."""
     picks = list(picks)
-    stays = plan.stays()
-    least = [choices[-1].workspace_bytes for choices in options]
-    workspace = [choices[pick].workspace_bytes for choices, pick in zip(options, picks, strict=True)]
-    live = live_bytes(plan, stays, least if greedy else workspace)
-    if capacity_bytes is not None and live.max() > capacity_bytes:
-        first = int(np.argmax(live > capacity_bytes))
-        why_not = f"{_where(plan, first)}: {live[first]} bytes are needed at once, of {capacity_bytes}"
-        return Fit(tuple(picks), 0, int(live.max()), why_not)
-    pool = BestFitPool(capacity_bytes=capacity_bytes)
     begins, ends, after = _by_step(plan, stays)
-    place = 0
-    try:
-        for place in range(len(plan.graph.steps)):
+    why_not = ""
+    for place, step in enumerate(plan.graph.steps):
+        try:
             for stay in begins[place]:
                 pool.allocate(stay.tensor, stay.num_bytes)
-            name = workspace_id(plan.graph.steps[place])
-            picks[place] = _take_workspace(pool, name, options[place], picks[place], greedy)
-            workspace[place] = options[place][picks[place]].workspace_bytes
-            if workspace[place]:
-                pool.free(name)
-            for stay in (*ends[place], *after[place]):
-                pool.free(stay.tensor)
-    except CapacityError as error:
-        return Fit(tuple(picks), pool.reserved_bytes, int(live.max()), f"{_where(plan, place)}: {error}")
-    return Fit(tuple(picks), pool.reserved_bytes, int(live_bytes(plan, stays, workspace).max()))
+            picks[place] = _take_workspace(pool, workspace_id(step), options[place], picks[place], greedy)
+        except CapacityError as error:
+            why_not = f"{_where(plan, place)}: {error}"
+            break
+        if options[place][picks[place]].workspace_bytes:
+            pool.free(workspace_id(step))
+        for stay in (*ends[place], *after[place]):
+            pool.free(stay.tensor)
+    live = live_bytes(plan, stays, _workspaces(options, picks))
+    return Fit(tuple(picks), pool.reserved_bytes, int(live.max()), why_not)
+
+
+def _placed(
+    plan: Plan, stays: Sequence[Stay], options: Options, picks: Sequence[int], capacity_bytes: int, greedy: bool
+) -> Fit | None:
+    """Tensors at addresses of their own, workspaces in what is then free; None if that does not fit either."""
+    placement, picks = Placement(stays), list(picks)
+    if placement.reserved_bytes > capacity_bytes:
+        return None
+    reserved_bytes = placement.reserved_bytes
+    for place, choices in enumerate(options):
+        while choices[picks[place]].workspace_bytes:
+            end_bytes = placement.end_bytes(place, choices[picks[place]].workspace_bytes)
+            if end_bytes <= capacity_bytes:
+                reserved_bytes = max(reserved_bytes, end_bytes)
+                break
+            if not greedy or picks[place] + 1 == len(choices):
+                return None
+            picks[place] += 1
+    live = live_bytes(plan, stays, _workspaces(options, picks))
+    return Fit(tuple(picks), reserved_bytes, int(live.max()), placed=True)
 
 
 def _take_workspace(pool: BestFitPool, name: str, choices: tuple[StepTime, ...], pick: int, greedy: bool) -> int:

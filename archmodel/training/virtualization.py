@@ -2,7 +2,9 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import get_args
 
+from archmodel.errors import ConfigError, did_you_mean, show
 from archmodel.interconnect.sharing import LinkConfig
 from archmodel.network import Network
 from archmodel.training.choices import TrainingChoices
@@ -10,16 +12,14 @@ from archmodel.training.dma import Dma, PlainDma
 from archmodel.training.engine import run
 from archmodel.training.graph import DEFAULT_CHOICES, training_graph
 from archmodel.training.offloading import Static
+from archmodel.training.placement import aligned
 from archmodel.training.plan import Plan, make_plan
 from archmodel.training.policies import Policy
-from archmodel.training.pool import ALIGNMENT_BYTES
 from archmodel.training.prefetching import ideal_prefetches
-from archmodel.training.residency import Fit, fit, live_bytes, workspace_id
+from archmodel.training.residency import Fit, Options, fit, live_bytes, workspace_id
 from archmodel.training.step_times import Device, Mode, StepTime
 from archmodel.training.steps import Tensor, TrainingGraph
 from archmodel.training.timeline import Timeline
-
-Options = Sequence[tuple[StepTime, ...]]
 
 # dyn's trials in order: what is offloaded, by which mode, and whether algorithms are downgraded where they overflow.
 DYN_TRIALS: tuple[tuple[Static, Mode, bool], ...] = (
@@ -104,6 +104,10 @@ def virtualize(
     capacity_bytes : of memory; the device's own if None, without end if that is unknown
     input_batches : the inputs of the next iteration are uploaded meanwhile, into a second buffer
     """
+    if mode not in get_args(Mode):
+        raise ConfigError(
+            f"mode = {show(mode)}: must be memory or performance{did_you_mean(str(mode), get_args(Mode))}"
+        )
     capacity_bytes = device.memory_bytes if capacity_bytes is None else capacity_bytes
     plain = training_graph(network, batch, choices)
     graph = plain if policy.recompute is None else policy.recompute(plain, network)
@@ -174,20 +178,23 @@ def _trial(
 
 def _ideal(plan: Plan, options: Options, picks: list[int], capacity_bytes: int | None) -> tuple[Plan, Fit]:
     """The plan with ideal prefetches: the earliest that the pool takes."""
-    sizes = {name: -(-plan.graph.tensors[name].num_bytes // ALIGNMENT_BYTES) * ALIGNMENT_BYTES for name in plan.needed}
+    sizes = {name: aligned(plan.graph.tensors[name].num_bytes) for name in plan.needed}
     workspaces = [choices[pick].workspace_bytes for choices, pick in zip(options, picks, strict=True)]
     late = replace(
         plan, streams_freely=True, prefetches=ideal_prefetches(plan.slots, plan.needed, sizes, [0] * len(plan.slots))
     )
     live = live_bytes(late, late.stays(), workspaces)
     highest = [int(live[slot.first : slot.last + 1].max()) for slot in plan.slots]
+    without_end = replace(late, prefetches=ideal_prefetches(plan.slots, plan.needed, sizes, None))
+    if capacity_bytes is None:
+        return without_end, fit(without_end, options, picks, None)
     for part in ROOM_PARTS:
-        room = None if capacity_bytes is None else [int(part * capacity_bytes) - one for one in highest]
+        room = [int(part * capacity_bytes) - one for one in highest]
         early = replace(late, prefetches=ideal_prefetches(plan.slots, plan.needed, sizes, room))
         fitted = fit(early, options, picks, capacity_bytes)
         if fitted.fits:
-            break
-    return early, fitted
+            return early, fitted
+    return without_end, fitted
 
 
 def _with_workspaces(graph: TrainingGraph, times: Sequence[StepTime]) -> TrainingGraph:
