@@ -12,7 +12,7 @@ from archmodel.network import Layer, Network
 from archmodel.training import POLICIES, STUDY, TrainingChoices, virtualize
 from archmodel.training.dma import PlainDma
 from archmodel.training.step_times import StepTime
-from tests.training.timelines import check_timeline
+from tests.training.timeline_checks import check_timeline
 from tests.training.virtual_machines import INFINITE, RandomDevice, choices_of, link_of, network_of
 
 MS = 1e-3

@@ -47,8 +47,12 @@ def test_memory_never_exceeds_a_capacity_that_fits(seed, policy, part, mode):
 @given(SEEDS, NAMES)
 def test_an_infinite_link_is_the_oracle(seed, policy):
     found = iteration_of(seed, policy, INFINITE)
-    assert found.timeline.iteration_s == found.oracle_s
-    assert found.performance == 1
+    again = sum(span.seconds for span in found.timeline.spans if span.kind == "recompute")
+    if again:
+        assert found.timeline.iteration_s == pytest.approx(found.oracle_s + again)
+    else:
+        assert found.timeline.iteration_s == found.oracle_s
+        assert found.performance == 1
     assert not found.timeline.stalls_s
 
 
