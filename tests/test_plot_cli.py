@@ -8,7 +8,7 @@ from archmodel import save
 from archmodel.cli import main
 from tests.test_results import a_run as a_sim_run
 from tests.test_show_compare import assert_refused, object_of, output_of
-from tests.training.timelines import a_result, a_run, at_random
+from tests.training.made_timelines import a_result, a_run, at_random
 from tests.views.test_trace import assert_valid, strictly_parsed
 
 

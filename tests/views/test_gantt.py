@@ -10,7 +10,7 @@ from matplotlib.colors import to_hex
 from archmodel.training.timeline import MemoryEvent, Span, Timeline
 from archmodel.views.figure import MISSED, save_figure
 from archmodel.views.gantt import MOST_RUNS, PHASES, STALLS, TRANSFERS, Gantt, layers_of, title
-from tests.training.timelines import a_result, a_run, at_random
+from tests.training.made_timelines import a_result, a_run, at_random
 from tests.views.test_figures import drawn, texts
 
 
