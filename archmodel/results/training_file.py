@@ -111,7 +111,9 @@ def _read(group: h5py.Group) -> TrainingRun:
     _check(timeline)
     return TrainingRun(
         **{name: str(attributes[name]) for name in TEXTS},
-        **{name: int(attributes[name]) for name in ("batch", *POOL)},
+        batch=int(attributes["batch"]),
+        reserved_bytes=int(attributes["reserved_bytes"]),
+        peak_live_bytes=int(attributes["peak_live_bytes"]),
         timeline=timeline,
         oracle_s=float(attributes["oracle_s"]),
         fits=bool(attributes["fits"]),
