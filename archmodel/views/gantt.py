@@ -1,6 +1,7 @@
 """A training iteration as a Gantt chart of its streams above its memory; a panel for each run of a file."""
 
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from textwrap import fill
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -104,16 +105,23 @@ class Gantt:
                 axes.set_xlim(0, end)
             chart.tick_params("x", labelbottom=False, length=0)
             memory.set_xlabel(f"time, {unit}", labelpad=1)
-        ordered = [look for look in (*PHASES.values(), *TRANSFERS.values(), *STALLS.values()) if look.label in looks]
-        figure.legend(handles=[patch(look) for look in ordered], loc="outside upper center",
-                      ncols=min(MOST_IN_A_LINE, len(ordered)))  # fmt: skip
+        draw_legend(figure, looks)
+
+
+def draw_legend(figure: "Figure", looks: Mapping[str, Look]) -> None:
+    """The looks that occur, work first and stalls last, in lines of about the same length."""
+    known = {look.label: look for look in (*PHASES.values(), *TRANSFERS.values(), *STALLS.values())}
+    handles = [patch(look) for label, look in (known | looks).items() if label in looks]
+    if handles:
+        num_lines = math.ceil(len(handles) / MOST_IN_A_LINE)
+        figure.legend(handles=handles, loc="outside upper center", ncols=math.ceil(len(handles) / num_lines))
 
 
 def title(run: TrainingRun) -> str:
     """What a run is and what it comes to."""
     known = [run.title, *filter(None, (run.device, run.link)), spelt(run.iteration_s, TIME_UNITS)]
     if run.iteration_s:
-        known.append(f"{100 * run.oracle_s / run.iteration_s:.1f} % of the oracle's performance")
+        known.append(f"{100 * run.oracle_s / run.iteration_s:.1f} % of the oracle")
     return fill(plain(", ".join(known)) + ("" if run.fits else "; does not fit"), TITLE_CHARACTERS)
 
 
@@ -155,11 +163,16 @@ def draw_streams(axes: "Axes", timeline: Timeline, unit_s: float, end: float) ->
 
 
 def style_of(look: Look, wide: bool) -> dict[str, Any]:
-    """How bars are filled: narrow ones in one colour, which for a hatched look is that of its lines."""
+    """How bars are filled: narrow ones in one colour, which for a hatched look is that of its lines.
+
+    Edges of narrow work leave no gaps between neighbours; narrow stalls have none, so that they look no longer than
+    they are, and stand above.
+    """
     if wide:
         return {"fc": look.face, "ec": look.edge, "lw": 0.4, "hatch": look.hatch}
-    colour = look.edge if look.hatch else look.face
-    return {"fc": colour, "ec": colour, "lw": 0.15}
+    if look.hatch:
+        return {"fc": look.edge, "lw": 0, "zorder": 2}
+    return {"fc": look.face, "ec": look.face, "lw": 0.15}
 
 
 def layers_of(spans: Sequence[Span], unit_s: float) -> Iterator[tuple[Look, float, float, str]]:
@@ -187,7 +200,8 @@ def draw_memory(axes: "Axes", run: TrainingRun, unit_s: float, peak_bytes: int) 
         values = [*(held / size).tolist(), held[-1] / size]
         axes.fill_between(places, values, step="post", color=BOUND, alpha=0.35, lw=0)
         axes.step(places, values, where="post", color=OURS, lw=0.7)
-        axes.axhline(timeline.average_bytes / size, color="0.25", lw=0.7, ls=":")
+        average = timeline.average_bytes / size
+        axes.plot([0, places[-1]], [average, average], color="0.25", lw=0.7, ls=":")
     top = peak_bytes
     if run.capacity_bytes is not None:
         if run.capacity_bytes <= CAPACITY_SHOWN * peak_bytes:

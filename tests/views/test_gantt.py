@@ -65,6 +65,12 @@ def test_the_legend_has_what_is_drawn_and_no_more():
     assert [text.get_text() for text in legend.get_texts()] == ["recompute", "stall: dram"]
 
 
+def test_a_cause_that_nobody_foresaw_is_drawn_and_named():
+    timeline = Timeline((Span("compute", "stall", "a", "a", 0.0, 1.0, 0, "paging"),), (), 1.0)
+    [legend] = drawn(Gantt(a_result(a_run(timeline=timeline)))).legends
+    assert [text.get_text() for text in legend.get_texts()] == ["stall: paging"]
+
+
 def test_a_stream_that_moves_nothing_has_no_row():
     spans = (Span("compute", "forward", "a.forward", "a", 0.0, 1.0),)
     chart, _ = drawn(Gantt(a_result(a_run(timeline=Timeline(spans, (), 1.0))))).axes
@@ -137,7 +143,7 @@ def test_runs_of_one_network_and_batch_have_the_same_axes():
 
 def test_a_title_has_the_performance_and_whether_it_fits():
     assert title(a_run()) == (
-        "tiny, 4 images, vdnn_all performance, titanx_maxwell, pcie3_x16, 10 ms, 70.0 % of the oracle's performance"
+        "tiny, 4 images, vdnn_all performance, titanx_maxwell, pcie3_x16, 10 ms, 70.0 % of the oracle"
     )
     assert title(a_run(fits=False)).replace("\n", " ").endswith("; does not fit")
 
