@@ -117,8 +117,8 @@ def test_show_has_a_line_for_each_run(archmodel_run, training, width):
     assert lines[2].endswith("no")
     whole = " ".join(" ".join(lines).split())
     assert "device titanx_maxwell, pcie3_x16, plain DMA" in whole
-    assert "stalls tiny, 4 images, vdnn_all performance: offload 1 ms, prefetch 2 ms" in whole
-    assert "does not fit tiny, 4 images, none memory: too big" in whole
+    assert "stalls tiny (4), vdnn_all (p): offload 1 ms, prefetch 2 ms" in whole
+    assert "does not fit tiny (4), none (m): too big" in whole
     assert "command archmodel train --net tiny" in whole
     assert "made by archmodel 0.1.0, numpy 2.4.6" in whole
     assert all(len(line) <= width for line in lines if not line.startswith("made by"))
