@@ -12,7 +12,7 @@ from archmodel.training.timeline import Span, Timeline
 SPAN_FIELDS = ("stream", "kind", "name", "layer", "start_s", "end_s", "num_bytes", "cause")
 MEMORY_FIELDS = ("at_s", "tensor", "num_bytes")
 ROWS = ("layers", "spans", "memory_events")
-PHASE_OF_KIND: dict[str, str] = {"recompute": "recompute"} | {str(kind): phase for kind, phase in PHASES.items()}
+PHASE_OF_KIND: dict[str, str] = {str(kind): phase for kind, phase in PHASES.items()} | {"recompute": "recompute"}
 Rows = Literal["layers", "spans", "memory_events"]
 
 
