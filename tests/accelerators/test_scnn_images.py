@@ -83,9 +83,10 @@ def test_the_random_layers_share_in_every_way():
 
 def in_halves():
     """A plane that does not fit, whose halves do: fifteen zeros between two non-zeros are seven explicit ones."""
-    layer = Layer("halves", "conv", ("x",), (1, 1, 32), 3, 1, 3, padding=(0, 0, 1, 1))
-    inputs = np.zeros((5, 1, 1, 32), np.uint8)
+    layer = Layer("halves", "conv", ("x",), (1, 1, 31), 3, 1, 3, padding=(0, 0, 1, 1))
+    inputs = np.zeros((5, 1, 1, 31), np.uint8)
     inputs[:, :, :, [0, 16]] = 1
+    inputs[1::2, :, :, 17] = inputs[2:, :, :, 1] = 1
     machine = {"pe.rows": 1, "pe.cols": 1, "compression.index_bits": 1, "compression.data_bits": 64}
     machine |= {"buffers.iaram_bytes": 64, "weight_fifo.images": 3, "ppu.output_words_per_cycle": 1}
     return Case(machine, layer, Operands(np.ones(layer.weight_shape, np.uint8), inputs, 0.5), Context(memory(1e9)))
@@ -99,6 +100,28 @@ def test_a_sub_plane_of_all_images_of_a_set_comes_before_the_next():
     assert [stream.tile for stream in result.streams if stream.kind == "input"] == [0, 0, 0, 1, 1, 1, 2, 2, 3, 3]
     for quantity in QUANTITIES:
         assert account(result)[quantity] == twin[quantity], quantity
+
+
+def test_expected_sub_planes_come_in_the_order_of_exact_ones():
+    # One non-zero a channel costs eight explicit zeros in the plane and four in a half of it.
+    layer = Layer("halves", "conv", ("x",), (40, 1, 31), 3, 1, 3, padding=(0, 0, 1, 1))
+    machine = in_halves().assignments | {"buffers.iaram_bytes": 1950, "weight_fifo.images": 2}
+    inputs = np.zeros((5, 40, 1, 31), np.uint8)
+    inputs[:, np.arange(40), 0, np.arange(40) * 17 % 31] = 1
+    case = Case(machine, layer, Operands(np.ones(layer.weight_shape, np.uint8), inputs, 0.5), Context(memory(1e9)))
+    expected, exact = expect_layer(case.config, layer, known(case.operands), case.context), case.run()
+    for result in (expected, exact):
+        assert (result.details["sub_planes"], result.details["images_at_a_time"]) == (2, 2)
+    moved = [[stream for stream in result.streams if stream.kind != "input"] for result in (expected, exact)]
+    assert moved[0] == moved[1]
+
+
+def test_an_image_has_its_share_of_the_rams():
+    case = dense(1)  # 12 inputs of 20 bits a PE are 30 bytes, 32 outputs 80
+    for iaram, oaram, fit in ((90, 240, (True, True)), (89, 240, (False, True)), (90, 239, (True, False))):
+        machine = dense(1, buffers__iaram_bytes=iaram, buffers__oaram_bytes=oaram, weight_fifo__images=3).config
+        assert machine.fits(case.layer, 1.0, 1.0) == fit
+        assert machine.activation_bytes == 4 * (iaram + oaram) // 3
 
 
 @pytest.mark.parametrize("seed", range(100, 140))
