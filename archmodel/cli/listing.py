@@ -19,7 +19,9 @@ ALL_KINDS = {
     "links": "links",
     "devices": "devices",
     "systems": "systems",
+    "dma": "dma",
     "zeros": "zeros",
+    "densities": "densities",
 }
 KINDS = {name: kind for name, kind in ALL_KINDS.items() if config.names(kind)}
 
