@@ -1,6 +1,5 @@
 """What a compressing DMA engine makes of activations: bytes by codec, width of a word, layout and window."""
 
-import math
 import zlib
 from functools import lru_cache
 from typing import Literal, get_args
@@ -24,6 +23,7 @@ WINDOW_BYTES = 4096  # of the study of cDMA, recalled
 MASK_WORDS = 32  # that a mask of zero-value compression is of
 TABLE_STEPS = 32  # of densities: zlib's sizes are nearly straight between them
 TABLE_WINDOWS = 32  # of random values, for each density
+SMALLEST_DENSITY = 1e-9  # whose normal quantile is finite, as is that of one less it
 
 
 def cdma_bytes(
@@ -136,15 +136,18 @@ def zlib_shares(word_bytes: int, window_bytes: int) -> tuple[float, ...]:
     words = TABLE_WINDOWS * (window_bytes // word_bytes)
     shares = []
     for step in range(TABLE_STEPS + 1):
-        values = rectified_normals(np.random.default_rng(step), words, step / TABLE_STEPS)
+        rng, density = np.random.default_rng(step), step / TABLE_STEPS
+        values = rectified(rng, words, density) * (rng.random(words) < density)
         shares.append(zlib_bytes(values.astype(FLOATS[word_bytes]), window_bytes) / (words * word_bytes))
     return tuple(shares)
 
 
-def rectified_normals(rng: np.random.Generator, num_words: int, density: float) -> npt.NDArray[np.float64]:
-    """What a ReLU makes of normal variables of deviation 1, a share of `density` of which is above 0."""
+def rectified(rng: np.random.Generator, num_words: int, density: float) -> npt.NDArray[np.float64]:
+    """Values that a ReLU passes if a share of `density` of the normal variables that it reads is above 0.
+
+    All of them are: where the zeros lie is another question.
+    """
     from scipy.special import ndtri
 
-    if not 0 < density < 1:
-        return np.abs(rng.standard_normal(num_words)) * math.ceil(density)
-    return np.maximum(rng.standard_normal(num_words) + ndtri(density), 0.0)
+    density = min(max(density, SMALLEST_DENSITY), 1 - SMALLEST_DENSITY)
+    return ndtri(density) - ndtri(density * (1 - rng.random(num_words)))
