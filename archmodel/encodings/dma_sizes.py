@@ -90,9 +90,7 @@ def in_layout(activations: AnyArray, layout: Layout) -> AnyArray:
 
 
 def nonzero_words(array: AnyArray) -> Mask:
-    """1 where a word has a bit that is set, as the engine sees it: minus zero is none of its zeros."""
-    if array.dtype.kind == "f":
-        array = np.ascontiguousarray(array).view(f"u{array.dtype.itemsize}")
+    """1 where a word is not zero; minus zero is."""
     return (array != 0).view(np.uint8)
 
 

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -74,6 +75,7 @@ class Runs(Codec):
         return codes
 
 
+@lru_cache(maxsize=4096)
 def expected_runs(density: float, window: int) -> float:
     """Runs of a window of words that are non-zero independently of each other.
 

@@ -11,8 +11,8 @@ from archmodel.operands.correlated import CorrelatedZeros, correlated_inputs
 from archmodel.operands.operands import Mask
 from archmodel.training.dma_config import DmaConfig
 
-SAMPLED_WORDS = 2**18  # of a map with gathered zeros
-SAMPLED_WINDOWS = 256  # of them, evenly spread
+SAMPLED_WORDS = 2**16  # of a map with gathered zeros
+SAMPLED_WINDOWS = {"rle": 256, "zlib": 32}  # of them, evenly spread; zlib is slow
 FEWEST_CHANNELS = 16
 FEWEST_IMAGES = 16  # where those of a position lie next to each other
 
@@ -50,7 +50,7 @@ def drawn_share(
     sample = sample_shape(shape, batch, engine)
     mask = correlated_inputs(rng, zeros, sample, round(density * np.prod(sample)))
     words = engine.window_bytes // word_bytes
-    flat = some_windows(laid_out(mask, engine.layout), words)
+    flat = some_windows(laid_out(mask, engine.layout), words, SAMPLED_WINDOWS[engine.codec])
     if engine.codec == "zlib":
         values = flat * rectified(rng, flat.size, density)
         sent = zlib_bytes(values.astype(FLOATS[word_bytes]), engine.window_bytes)
@@ -71,10 +71,10 @@ def sample_shape(shape: Shape, batch: int, engine: DmaConfig) -> tuple[int, int,
     return min(batch, max(1, SAMPLED_WORDS // (channels * H * W))), channels, H, W
 
 
-def some_windows(mask: Mask, words: int) -> Mask:
-    """At most SAMPLED_WINDOWS windows of a flat mask, evenly spread; all of a mask with fewer."""
+def some_windows(mask: Mask, words: int, most: int) -> Mask:
+    """At most so many windows of a flat mask, evenly spread; all of a mask with fewer."""
     num_windows = mask.size // words
-    if num_windows <= SAMPLED_WINDOWS:
+    if num_windows <= most:
         return mask
-    picked = np.arange(SAMPLED_WINDOWS) * num_windows // SAMPLED_WINDOWS
+    picked = np.arange(most) * num_windows // most
     return np.ascontiguousarray(mask[: num_windows * words].reshape(-1, words)[picked]).reshape(-1)
