@@ -16,7 +16,7 @@ KINDS = (
     "accelerators", "workloads", "memory", "links", "devices", "systems", "dma", "technology", "zeros", "densities",
 )
 # fmt: on
-CHECKED = ("accelerators", "memory", "links", "devices", "dma", "technology", "zeros", "densities")
+CHECKED = ("accelerators", "memory", "links", "devices", "systems", "dma", "technology", "zeros", "densities")
 HEADING = re.compile(r"\[([\w.-]+)\]\s*(#.*)?")
 KEY = re.compile(r"\s*([\w.-]+)\s*=")
 NO_BRACKETS = re.compile(r'"[^"]*"|\'[^\']*\'|#.*')  # texts and comments, whose brackets open nothing
@@ -94,9 +94,13 @@ def check(kind: str, path: str) -> None:
 
         load_link(path)
     elif kind == "devices":
-        from archmodel.accelerators.gpu_config import load_device
+        from archmodel.training.devices import open_device
 
-        load_device(path)
+        open_device(path)
+    elif kind == "systems":
+        from archmodel.training.systems import load_system
+
+        load_system(path)
     elif kind == "technology":
         from archmodel.memory.technology import load_technology
 
