@@ -226,6 +226,18 @@ def test_a_time_that_is_no_number_is_never_written(tmp_path):
     assert os.listdir(tmp_path) == []
 
 
+def test_bytes_that_are_no_number_are_never_written():
+    spans = (Span("offload", "offload", "a", "a", 0.0, 1.0, float("nan")),)
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        trace_text(a_result(a_run(timeline=Timeline(spans, (), 1.0))))
+
+
+def test_what_belongs_to_a_process_is_on_a_thread_of_no_stream():
+    events = [*events_of(a_result(), "C"), *(one for one in events_of(a_result(), "M") if "process" in one["name"])]
+    assert {event["tid"] for event in events} == {0}
+    assert 0 not in {event["tid"] for event in events_of(a_result(), "X")}
+
+
 def test_a_trace_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
     path = tmp_path / "out.json"
     save_trace(a_result(), path)
