@@ -168,6 +168,13 @@ def test_dma_takes_the_memory_from_a_layer_that_needs_all_of_it():
     assert not run(chain("conv", "conv"), link=INFINITE, device=device).timeline.stalls_s
 
 
+def test_an_ideal_prefetch_takes_memory_bandwidth_from_who_needs_it():
+    device, network = Device(dram_part=1.0, dram_bytes_per_s=MAP_BYTES / MS), chain("conv", "conv", "conv")
+    for policy, layers in (("vdnn_all", ["conv2", "conv1"]), ("ideal_prefetch", ["conv1", "conv0"])):
+        spans = run(network, policy, device=device).timeline.of("compute")
+        assert [span.layer for span in spans if span.cause == "dram"] == ["conv0", "conv1", *layers]
+
+
 def test_inputs_of_the_next_iteration_share_the_link_and_have_a_buffer():
     found = run(chain("conv", "conv"), "none", input_batches=True, link=link_of(MAP_BYTES / MS / 20))
     assert moves(found, "input") == [("X:image", 0, 20)]

@@ -55,7 +55,7 @@ def test_vgg_16_with_256_images_fits_12_gibibytes_only_beforehand():
     assert found.fits
     assert found.placed
     assert found.reserved_bytes / 2**30 == pytest.approx(11.75, abs=0.01)
-    assert found.peak_live_bytes == live_bytes(plan, plan.stays(), picks).max() <= found.reserved_bytes
+    assert found.peak_live_bytes == live_bytes(plan, plan.stays, picks).max() <= found.reserved_bytes
     in_pool = fit(plan, options, picks, None)
     assert in_pool.reserved_bytes / 2**30 == pytest.approx(14.8, abs=0.05)
     assert not in_pool.placed
