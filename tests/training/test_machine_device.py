@@ -80,6 +80,7 @@ SHAPES = st.builds(
 def test_both_gradients_have_the_macs_of_the_forward_pass(layer):
     for operation in BACKWARD:
         assert sum(part.layer.macs for part in pass_layers(layer, operation)) == layer.macs
+    assert not any(part.layer.bias for part in pass_layers(layer, "data_gradient"))
 
 
 @given(st.integers(1, 11), st.integers(1, 11))
@@ -156,7 +157,7 @@ def test_what_nobody_states_is_dense():
 def test_gradients_of_fully_connected_layers_and_of_attention():
     fc = Layer("fc", "fc", ("x",), (100, 1, 1), 30)
     (swapped,) = pass_layers(fc, "data_gradient")
-    assert (swapped.layer.C, swapped.layer.K, swapped.layer.kind) == (30, 100, "fc")
+    assert (swapped.layer.C, swapped.layer.K, swapped.layer.kind, swapped.layer.bias) == (30, 100, "fc", False)
     assert (swapped.kernels, swapped.inputs) == ("W", "gradient")
     product = Layer("product", "matmul", ("x", "y"), (8, 4, 4), 16, mode="transposed")
     assert [(part.kernels, part.inputs) for part in pass_layers(product, "data_gradient")] == [

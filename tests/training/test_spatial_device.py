@@ -52,8 +52,15 @@ def test_a_strided_data_gradient_has_the_macs_of_the_forward_pass():
 def test_recurrent_layers_and_attention_make_as_many_outputs_as_their_gates_and_kernels():
     lstm = Layer("lstm", "lstm", ("x",), (6, 5, 1), 10)  # 40 gates of 16 terms, 5 steps
     assert [spatial_cycles(SMALL, lstm, which, 1) for which in PASSES] == [20 * 4, 8 * 10, 64 * 2]
-    product = Layer("product", "matmul", ("x", "y"), (8, 4, 1), 20, groups=2, mode="transposed")
-    assert [spatial_cycles(SMALL, product, which, 3) for which in PASSES] == [24 * 1, 10 * 3, 24 * 1]
+    product = Layer("product", "matmul", ("x", "y"), (8, 5, 1), 20, groups=2, mode="transposed")
+    assert [spatial_cycles(SMALL, product, which, 3) for which in PASSES] == [30 * 1, 12 * 3, 24 * 2]
+    own = 4 * (3 * 40 + 3 * 80 + 3 * 100)  # of every image its kernels; the inputs of 480 B stay in five pieces
+    assert spatial_bytes(SMALL, product, "forward", 3, 4) == own + 4 * 4 * 240
+
+
+def test_images_of_a_batch_are_terms_of_a_weight_gradient():
+    fc = Layer("fc", "fc", ("x",), (4, 1, 1), 10)
+    assert [spatial_cycles(SMALL, fc, which, 9) for which in PASSES] == [9 * 1, 4 * 3, 4 * 3]
 
 
 @pytest.mark.parametrize(
