@@ -129,7 +129,16 @@ def test_both_gradients_of_attention_are_made():
 
 
 def test_its_fields_are_checked():
-    with pytest.raises(ConfigError, match=r"^--set num_pes=0: must be greater than 0$"):
-        open_device("mcdla", ("num_pes=0",), "--set ")
+    for change, allowed in (
+        ("num_pes=0", "at least 1"),
+        ("macs_per_pe=1099511627777", "at most 1099511627776"),
+        ("sram_bytes_per_pe=0", "at least 1"),
+        ("clock_hz=1e-300", "at least 1000"),
+        ("dram_bytes_per_s=1e19", "at most 1000000000000000000"),
+        ("memory_bytes=0", "at least 1"),
+        ("dram_latency_cycles=-1", "at least 0"),
+    ):
+        with pytest.raises(ConfigError, match=f"^--set {change}: must be {allowed}$"):
+            open_device("mcdla", (change,), "--set ")
     with pytest.raises(ConfigError, match=r"^memory = 'hbm2': configs/devices/mcdla.toml has its own; allowed: behind"):
         open_device("mcdla", memory="hbm2")
