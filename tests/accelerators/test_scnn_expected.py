@@ -411,7 +411,7 @@ def test_banks_get_the_products_of_their_outputs_in_every_sub_plane():
     cells = Cells.of(layer, conv_)
     tiling = next(tiling for tiling in tilings(conv_.plane, 1, 1) if (tiling.splits_v, tiling.splits_h) == (3, 3))
     for sub_plane in tiling.sub_planes():
-        banks = banks_of(machine, cells, Cut(tiling, 5, True), sub_plane)
+        banks = banks_of(machine, cells, Cut(tiling, 5, True, 1), sub_plane)
         products = [0] * 32
         accumulators = set()
         for k, y, x, r, s in itertools.product(
