@@ -9,7 +9,7 @@ import pytest
 from archmodel.errors import ResultError
 from archmodel.training.timeline import STREAMS, MemoryEvent, Span, Timeline
 from archmodel.views.trace import save_trace, trace_events, trace_text
-from tests.training.timelines import a_result, a_run, at_random, by_hand
+from tests.training.made_timelines import a_result, a_run, at_random, by_hand
 
 # The keys that the format's document demands of a phase, beside ph; of those given the type.
 REQUIRED = {
@@ -209,7 +209,7 @@ def test_a_run_is_a_process_with_a_name():
         event for event in events_of(a_result(a_run(), a_run(net="other")), "M") if event["name"] == "process_name"
     ]
     assert [event["pid"] for event in names] == [1, 2]
-    assert names[1]["args"]["name"] == "other, 4 images, vdnn_all performance, titanx_maxwell, pcie3_x16"
+    assert names[1]["args"]["name"] == "other (4), vdnn_all (p), titanx_maxwell, pcie3_x16"
 
 
 def test_an_empty_timeline_and_odd_names_are_a_trace_too():
