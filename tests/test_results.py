@@ -28,6 +28,7 @@ from archmodel.accelerators.seeds import SeedRuns
 from archmodel.cli.tables import HEADINGS, OTHER
 from archmodel.errors import ResultError
 from archmodel.memory.dram import Stream
+from archmodel.results import result_file, run_file
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCUMENT = (ROOT / "docs" / "results.md").read_text("utf-8")
@@ -220,7 +221,7 @@ def test_every_dataset_explains_itself_and_stands_in_the_document(tmp_path):
     path = saved(tmp_path, waiting(a_run(5, num_layers=5, baseline=waiting(a_run(6), refresh=2)), latency=1))
     with h5py.File(path) as file:
         found = datasets(file)
-        assert {f"baseline/{name}" for name in results.SCHEMA} | set(results.SCHEMA) < set(found)
+        assert {f"baseline/{name}" for name in run_file.SCHEMA} | set(run_file.SCHEMA) < set(found)
         assert any(name.startswith("cycle_map/") for name in found)
         for name, dataset in found.items():
             assert dataset.attrs["unit"]
@@ -235,7 +236,7 @@ def test_the_document_names_no_dataset_that_does_not_exist():
     table = DOCUMENT.partition("## Datasets")[2].partition("The group `baseline`")[0]
     first_cells = [line.split("|")[1] for line in table.splitlines() if line.startswith("| `")]
     named = {name for cell in first_cells for name in cell.split("`")[1::2]}
-    assert named == set(results.SCHEMA) | {"cycle_map/<row>"}
+    assert named == set(run_file.SCHEMA) | {"cycle_map/<row>"}
 
 
 def test_the_document_lists_every_cause_with_its_column_of_the_table():
@@ -252,7 +253,7 @@ def test_the_examples_of_the_document_run(tmp_path, monkeypatch):
     run = a_run(layers=layers)
     saved(tmp_path, run)
     monkeypatch.chdir(tmp_path)
-    file_example, frame_example = re.findall(r"```python\n(.*?)```", DOCUMENT, re.DOTALL)
+    file_example, _, frame_example = re.findall(r"```python\n(.*?)```", DOCUMENT, re.DOTALL)
     found = {}
     exec(compile(file_example, "results.md", "exec"), found)
     assert found["slots"] == run.stack
@@ -272,7 +273,7 @@ def test_columns_have_the_layers_quantities(tmp_path):
             assert file["stack/slots"][index].sum() == layer.slots
         assert file["streams/num_bytes"][()].sum() == run.total("dram_bytes")
         assert json.loads(file.attrs["config"]) == run.config
-        assert file.attrs["schema_version"] == results.SCHEMA_VERSION
+        assert file.attrs["schema_version"] == result_file.SCHEMA_VERSION
 
 
 def test_cycle_maps_are_compressed(tmp_path):
@@ -293,10 +294,10 @@ def test_the_first_line_says_what_the_file_is(tmp_path):
 # Files that are no result files
 
 
-def sealed(path: Path, version: int = results.SCHEMA_VERSION) -> None:
+def sealed(path: Path, version: int = result_file.SCHEMA_VERSION) -> None:
     """Give a changed file the header of a whole one."""
     body = path.read_bytes()[512:]
-    header = results.HEADER.format(version=version, digest=hashlib.sha256(body).hexdigest())
+    header = result_file.HEADER.format(version=version, digest=hashlib.sha256(body).hexdigest())
     path.write_bytes(header.encode().ljust(512, b"\0") + body)
 
 
@@ -346,7 +347,7 @@ def test_a_file_that_was_changed_says_so(tmp_path):
     cannot_load(path, "changed since it was written")
 
 
-@pytest.mark.parametrize("name", [*results.SCHEMA, "baseline/layers/cycles"])
+@pytest.mark.parametrize("name", [*run_file.SCHEMA, "baseline/layers/cycles"])
 def test_a_missing_dataset_is_named(tmp_path, name):
     path = saved(tmp_path, waiting(a_run(baseline=a_run(1)), latency=1))
 
@@ -357,7 +358,7 @@ def test_a_missing_dataset_is_named(tmp_path, name):
     cannot_load(path, f"dataset {name.removeprefix('baseline/')} is missing")
 
 
-@pytest.mark.parametrize("name", list(results.ATTRIBUTES))
+@pytest.mark.parametrize("name", list(run_file.ATTRIBUTES))
 def test_a_missing_attribute_is_named(tmp_path, name):
     path = saved(tmp_path, a_run())
 
@@ -471,7 +472,7 @@ def test_missing_permissions_are_noticed_before_the_run(tmp_path, monkeypatch, k
     def access(asked, mode):  # root may write everywhere
         return str(asked) != denied or not mode & right
 
-    monkeypatch.setattr(results.os, "access", access)
+    monkeypatch.setattr(os, "access", access)
     with pytest.raises(ResultError, match=expected):
         results.check_writable(path)
 
@@ -519,9 +520,9 @@ FULL = OSError(errno.ENOSPC, "No space left on device")
     [
         (h5py.Group, "create_dataset", FULL, "No space left"),
         (h5py.Group, "create_dataset", OSError("Can't write data"), "Can't write data"),
-        (results.os, "fsync", FULL, "No space left"),
-        (results.os, "fsync", OSError(errno.EIO, "Input/output error"), "Input/output error"),
-        (results.os, "replace", PermissionError(errno.EACCES, "Permission denied"), "Permission denied"),
+        (os, "fsync", FULL, "No space left"),
+        (os, "fsync", OSError(errno.EIO, "Input/output error"), "Input/output error"),
+        (os, "replace", PermissionError(errno.EACCES, "Permission denied"), "Permission denied"),
     ],
 )
 def test_a_write_that_fails_leaves_the_old_file_and_no_other(tmp_path, monkeypatch, owner, function, error, expected):
@@ -538,7 +539,7 @@ def test_a_write_that_fails_leaves_the_old_file_and_no_other(tmp_path, monkeypat
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), MemoryError()])
 def test_an_interrupted_write_leaves_the_old_file_and_no_other(tmp_path, monkeypatch, error):
     path = saved(tmp_path, a_run(1))
-    monkeypatch.setattr(results.os, "fsync", failing(error))
+    monkeypatch.setattr(os, "fsync", failing(error))
     with pytest.raises(type(error)):
         results.save(a_run(2), path)
     assert os.listdir(tmp_path) == ["out.h5"]
@@ -579,7 +580,7 @@ def test_a_disk_that_fills_up_leaves_the_old_file_and_no_other(tmp_path):
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
         f"resource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, {limit}))\n"
         "try:\n    results.save(run, arguments[1])\n"
-        "except results.ResultError as error:\n    print(error)\n",
+        "except ValueError as error:\n    print(error)\n",
         *(new, path),
     )
     output, errors = process.communicate(timeout=60)

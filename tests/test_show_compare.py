@@ -148,6 +148,8 @@ def test_a_configuration_of_the_users_own_is_a_path(archmodel_run, tmp_path):
         ("accelerators", "scnn"),
         ("memory", "ideal"),
         ("devices", "v100"),
+        ("devices", "titanx_caffe"),
+        ("systems", "titanx_pcie3"),
         ("technology", "45nm"),
         ("zeros", "correlated"),
     ):
@@ -163,7 +165,7 @@ def test_a_configuration_of_the_users_own_is_a_path(archmodel_run, tmp_path):
         ("model = \n", "line 1, column 9"),
         (
             "",
-            "is empty; allowed: the keys of network, accelerator, memory, link, device, technology, pattern of zeros",
+            "is empty; allowed: the keys of network, accelerator, memory, link, device, system, technology, pattern",
         ),
         ("# only a comment\n", "mine.toml: is empty"),
         ("colour = 3\n", "mine.toml: no key that is known; allowed: "),
@@ -176,6 +178,8 @@ def test_a_configuration_of_the_users_own_is_a_path(archmodel_run, tmp_path):
         ("base = 'dcnn_opt'\n", "base = 'dcnn_opt': has a base itself"),
         ("model = 'scnn'\n", "mine.toml: "),
         ("name = 'x'\nbytes_per_s = 1e9\n", "required key is missing"),
+        ("base = 'v100_pcie3'\nlink = 'pcie9'\n", "mine.toml: 'pcie9': unknown link"),
+        ("base = 'v100'\nmodel = 'gpa'\n", "mine.toml: model = 'gpa'"),
         ("base = 'lenet5'\nlayers = 3\n", "mine.toml: layers = 3"),
     ],
 )

@@ -104,7 +104,7 @@ class Gpu:
 
     def step(self, layer: Layer, which: Pass, N: int) -> Step:
         """One pass: its convolution or matrix product, then its other kernel."""
-        beside = self._beside(layer, which, N)
+        beside = self.beside(layer, which, N)
         if layer.kind != "conv":
             return beside
         conv = self._conv(layer, which, N)
@@ -153,7 +153,8 @@ class Gpu:
             return 1.0
         return min(1.0, blocks / self.device.multiprocessors)
 
-    def _beside(self, layer: Layer, which: Pass, N: int) -> Step:
+    def beside(self, layer: Layer, which: Pass, N: int) -> Step:
+        """The kernel of a pass that is no convolution: a bias, a matrix product, or all of a layer of another kind."""
         work = traffic(layer, which, N)
         efficiency = self.device.efficiency
         rate = self.device.fp16_rate if self.word_bytes == 2 else 1.0

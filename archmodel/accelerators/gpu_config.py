@@ -1,7 +1,7 @@
 """A GPU as configs/devices/ states it."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
@@ -51,6 +51,7 @@ class Library(FrozenModel):
 class DeviceConfig(FrozenModel):
     """A GPU: its arithmetic, its memory, its libraries and what of the peaks they reach."""
 
+    model: Literal["gpu"]
     name: str
     multiprocessors: PositiveInt
     lanes: PositiveInt  # multiply-adds of FP32 a cycle, of all multiprocessors

@@ -24,13 +24,25 @@ ASKED = ("arch", "net", "fidelity", "seed", "batch", "clock_hz")
 @click.argument("files", nargs=-1, metavar="A.h5 B.h5 [...]")
 @json_option
 def compare(files: tuple[str, ...], *, as_json: bool) -> None:
-    """Compare result files with the first of them, layer by layer."""
+    """Compare result files with the first of them: runs of sim layer by layer, those of train by their totals."""
     if not 2 <= len(files) <= len(ascii_lowercase):
         allowed = f"give 2 to {len(ascii_lowercase)} result files"
         raise click.UsageError(f"{len(files)} files: {allowed}", click.get_current_context())
     from archmodel import results
+    from archmodel.accelerators.run_result import RunResult
+    from archmodel.errors import ResultError, one_line
 
-    runs = [results.load(file) for file in files]
+    loaded = [results.load(file) for file in files]
+    runs = [run for run in loaded if isinstance(run, RunResult)]
+    trained = [run for run in loaded if not isinstance(run, RunResult)]
+    if runs and trained:
+        one, other = (one_line(files[loaded.index(run)]) for run in (runs[0], trained[0]))
+        raise ResultError(f"{one} is of sim, {other} of train: give files of one verb")
+    if trained:
+        from archmodel.cli.training_tables import compare_training
+
+        compare_training(files, trained, as_json)
+        return
     pairs = [comparison(runs[0], run) for run in runs[1:]]
     if as_json:
         described = [{"file": file, **asked(run), "totals": totals(run)} for file, run in zip(files, runs, strict=True)]
@@ -140,15 +152,17 @@ def print_pair(out: "Console", letter: str, pair: Mapping[str, Any]) -> None:
     print_differences(out, letter, pair["differences"])
 
 
-def print_differences(out: "Console", letter: str, found: Mapping[str, tuple[object, object]]) -> None:
-    """What runs a and `letter` were asked differently; a part with another name is told by it, the rest by `--json`."""
+def print_differences(
+    out: "Console", letter: str, found: Mapping[str, tuple[object, object]], first: str = "a"
+) -> None:
+    """What two runs were asked differently; a part with another name is told by it, the rest by `--json`."""
     from archmodel.errors import show
 
     renamed = [part for part in NAMED_PARTS if f"{part}.name" in found]
     told = [key for key in found if key.partition(".")[0] not in renamed or key.endswith(".name")][:MOST_DIFFERENCES]
     for key in told:
         a, b = found[key]
-        out.print(f"{key}: {show(a)} in a, {show(b)} in {letter}", soft_wrap=True)
+        out.print(f"{key}: {show(a)} in {first}, {show(b)} in {letter}", soft_wrap=True)
     if len(found) > len(told):
         out.print(f"... and {len(found) - len(told)} more keys: see --json", soft_wrap=True)
 

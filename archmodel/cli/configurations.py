@@ -12,7 +12,7 @@ from archmodel.errors import ConfigError, did_you_mean, show
 
 # In this order: the first that has the name is meant.
 KINDS = ("accelerators", "workloads", "memory", "links", "devices", "systems", "technology", "zeros")
-CHECKED = ("accelerators", "memory", "links", "devices", "technology", "zeros")
+CHECKED = ("accelerators", "memory", "links", "devices", "systems", "technology", "zeros")
 HEADING = re.compile(r"\[([\w.-]+)\]\s*(#.*)?")
 KEY = re.compile(r"\s*([\w.-]+)\s*=")
 NO_BRACKETS = re.compile(r'"[^"]*"|\'[^\']*\'|#.*')  # texts and comments, whose brackets open nothing
@@ -90,9 +90,13 @@ def check(kind: str, path: str) -> None:
 
         load_link(path)
     elif kind == "devices":
-        from archmodel.accelerators.gpu_config import load_device
+        from archmodel.training.devices import open_device
 
-        load_device(path)
+        open_device(path)
+    elif kind == "systems":
+        from archmodel.training.systems import load_system
+
+        load_system(path)
     elif kind == "technology":
         from archmodel.memory.technology import load_technology
 

@@ -10,8 +10,8 @@ from archmodel import config
 from archmodel.cli.common import json_option, print_json
 from archmodel.errors import did_you_mean, show
 
-# What the user calls a kind -> its kind in archmodel.config; a kind without files is not offered.
-ALL_KINDS = {
+# What the user calls a kind -> its kind in archmodel.config.
+KINDS = {
     "accelerators": "accelerators",
     "networks": "workloads",
     "memory": "memory",
@@ -21,7 +21,6 @@ ALL_KINDS = {
     "systems": "systems",
     "zeros": "zeros",
 }
-KINDS = {name: kind for name, kind in ALL_KINDS.items() if config.names(kind)}
 
 
 @click.command("list")

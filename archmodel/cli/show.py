@@ -226,8 +226,14 @@ def by(stride: Sequence[int]) -> str:
 def show_result(path: str, as_json: bool) -> None:
     """Print the table of a result file, what made it, and what its zeros rest on."""
     from archmodel import results
+    from archmodel.accelerators.run_result import RunResult
 
     run = results.load(path)
+    if not isinstance(run, RunResult):
+        from archmodel.cli.training_tables import show_training
+
+        show_training(run, path, as_json)
+        return
     if as_json:
         print_json({"kind": "result", "file": path, "wall_s": run.wall_s, **run.as_dict()})
         return
@@ -235,10 +241,14 @@ def show_result(path: str, as_json: bool) -> None:
 
     out = console()
     print_run(run, out)
-    versions = ", ".join(f"{name} {version}" for name, version in run.provenance.items())
-    out.print(f"made by      {versions}", soft_wrap=True)
+    out.print(made_by(run.provenance), soft_wrap=True)
     for line in origin_lines([layer.origins for layer in run.layers]):
         out.print(line, soft_wrap=True)
+
+
+def made_by(provenance: Mapping[str, str]) -> str:
+    """The line of what made a result."""
+    return f"made by      {', '.join(f'{name} {version}' for name, version in provenance.items())}"
 
 
 def origin_lines(origins: Sequence[Mapping[str, str]]) -> list[str]:

@@ -147,6 +147,15 @@ class Network:
         return {tensor: tuple(names) for tensor, names in readers.items()}
 
     @cached_property
+    def learning(self) -> frozenset[str]:
+        """The layers in or above which weights stand: training needs the gradients of their outputs."""
+        found: set[str] = set()
+        for layer in self.layers:
+            if layer.parameters or not found.isdisjoint(layer.inputs):
+                found.add(layer.name)
+        return frozenset(found)
+
+    @cached_property
     def places(self) -> dict[str, int]:
         """Where each layer stands in the order of execution, by name."""
         return {name: place for place, name in enumerate(self._by_name)}

@@ -88,13 +88,16 @@ def lifetimes(graph: TrainingGraph) -> dict[str, tuple[int, int]]:
     weights and what the optimizer keeps always.
     """
     last_step = len(graph.steps) - 1
-    held = {}
-    for name, uses in graph.uses.items():
-        if graph.tensors[name].persistent:
-            held[name] = (0, last_step)
-        else:
-            held[name] = (0 if name in graph.inputs else uses[0], uses[-1])
-    return held
+    first: dict[str, int] = dict.fromkeys(graph.inputs, 0)
+    last: dict[str, int] = {}
+    for place, step in enumerate(graph.steps):
+        for name in step.tensors:
+            first.setdefault(name, place)
+            last[name] = place
+    return {
+        name: (0, last_step) if tensor.persistent else (first[name], last[name])
+        for name, tensor in graph.tensors.items()
+    }
 
 
 def liveness(graph: TrainingGraph) -> MemoryCurve:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from archmodel.network import Layer
+from archmodel.network import Layer, Network
 from archmodel.network.layer import GATES
 from archmodel.training.choices import TrainingChoices
 
@@ -56,6 +56,11 @@ def backward_needs(layer: Layer, choices: TrainingChoices) -> Needs:
             return Needs((), ("X",))
         case _:  # pool of averages, add, concat, slice: dY alone
             return Needs()
+
+
+def makes_data_gradient(network: Network, layer: Layer) -> bool:
+    """Whether something that the layer reads needs a gradient; an embedding passes none on."""
+    return layer.kind != "embedding" and not network.learning.isdisjoint(layer.inputs)
 
 
 def saved_bytes(layer: Layer, batch: int, choices: TrainingChoices) -> int:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from archmodel.errors import ConfigError, WorkloadError, show
 from archmodel.network import Layer, Network
-from archmodel.training.backward import Operand, backward_needs, may_overwrite, saved_bytes
+from archmodel.training.backward import Operand, backward_needs, makes_data_gradient, may_overwrite, saved_bytes
 from archmodel.training.choices import TrainingChoices
 from archmodel.training.steps import Operation, Step, Tensor, TensorKind, TrainingGraph
 
@@ -62,7 +62,6 @@ class GraphBuilder:
     """Tensors and steps as far as they are written down.
 
     ``maps`` : by layer or network input the id of the feature map; ``written`` : gradients that have a first summand
-    ``learns`` : outputs whose gradient somebody needs, because weights stand in or above the layer
     """
 
     def __init__(self, network: Network, batch: int, choices: TrainingChoices, workspace: Workspace) -> None:
@@ -71,7 +70,6 @@ class GraphBuilder:
         self.steps: list[Step] = []
         self.maps: dict[str, str] = {}
         self.written: set[str] = set()
-        self.learns: set[str] = set()
         for name, (C, H, W) in network.inputs.items():
             self.maps[name] = self.tensor("X", "feature_map", name, batch * C * H * W * choices.storage_bytes)
 
@@ -95,14 +93,11 @@ class GraphBuilder:
         else:
             num_bytes = self.batch * layer.output_words * self.choices.storage_bytes
             self.maps[layer.name] = self.tensor("Y", "feature_map", layer.name, num_bytes)
-        passes_on = layer.kind != "embedding" and any(name in self.learns for name in layer.inputs)
-        if layer.parameters or passes_on:
-            self.learns.add(layer.name)
         writes = [self.maps[layer.name]]
         if layer.parameters:
             reads.append(self.tensor("W", "weight", layer.name, layer.parameters * self.choices.storage_bytes))
         saved = saved_bytes(layer, self.batch, self.choices)
-        if saved and layer.name in self.learns:
+        if saved and layer.name in self.network.learning:
             writes.append(self.tensor("saved", "saved", layer.name, saved))
         self.step(layer, "forward", reads, writes)
 
@@ -114,7 +109,7 @@ class GraphBuilder:
         return alone and may_overwrite(layer, self.network.layer(layer.inputs[0]), self.choices)
 
     def backward(self, layer: Layer) -> None:
-        if layer.name not in self.learns:
+        if layer.name not in self.network.learning:
             return
         if not self.network.consumers[layer.name]:
             self.step(layer, "loss", [self.maps[layer.name]], [self.gradient(layer.name)])
@@ -127,8 +122,8 @@ class GraphBuilder:
             num_bytes = layer.parameters * self.choices.storage_bytes
             made = self.tensor("dW", "weight_gradient", layer.name, num_bytes)
             self.step(layer, "weight_gradient", [*self.operands(layer, needs.weight_gradient), gradient], [made])
-        learning = [name for name in dict.fromkeys(layer.inputs) if name in self.learns]
-        if learning and layer.kind != "embedding":
+        learning = [name for name in dict.fromkeys(layer.inputs) if name in self.network.learning]
+        if makes_data_gradient(self.network, layer):
             writes = [self.gradient(name) for name in learning]
             summed = [one for one in writes if one in self.written]
             reads = [*self.operands(layer, needs.data_gradient), gradient, *summed]

@@ -10,13 +10,14 @@ from archmodel.training.choices import TrainingChoices
 TensorKind = Literal[
     "feature_map", "gradient_map", "weight", "weight_gradient", "master_weight", "optimizer_state", "saved", "workspace"
 ]
-Operation = Literal["forward", "loss", "weight_gradient", "data_gradient", "update"]
+Operation = Literal["forward", "loss", "recompute", "weight_gradient", "data_gradient", "update"]
 Phase = Literal["forward", "backward", "update"]
 
 PERSISTENT: tuple[TensorKind, ...] = ("weight", "master_weight", "optimizer_state")  # from one iteration to the next
 PHASES: dict[Operation, Phase] = {
     "forward": "forward",
     "loss": "backward",
+    "recompute": "backward",  # a forward step once more
     "weight_gradient": "backward",
     "data_gradient": "backward",
     "update": "update",
@@ -87,6 +88,17 @@ class TrainingGraph:
             for name in step.tensors:
                 places[name].append(place)
         return {name: tuple(of_one) for name, of_one in places.items()}
+
+    @cached_property
+    def forward_writers(self) -> dict[str, list[int]]:
+        """By feature map and ``saved`` tensor the places of the forward steps that write it, in order."""
+        found: dict[str, list[int]] = {}
+        for place, step in enumerate(self.steps):
+            if step.phase == "forward":
+                for name in step.writes:
+                    if self.tensors[name].kind != "workspace":
+                        found.setdefault(name, []).append(place)
+        return found
 
     def bytes_of(self, *kinds: TensorKind) -> int:
         """Bytes of all tensors of these kinds together."""

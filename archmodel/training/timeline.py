@@ -79,7 +79,7 @@ class Timeline:
         """(float64[E] s, int64[E] bytes): what is held from each time to the next one, and from the last to the end."""
         times = np.array([event.at_s for event in self.memory_events], np.float64)
         held = np.array([event.num_bytes for event in self.memory_events], np.int64).cumsum()
-        last = np.append(times[1:] != times[:-1], True)  # of the events of one time
+        last = np.append(times[1:] != times[:-1], True)[: len(times)]  # of the events of one time
         return times[last], held[last]
 
     @property

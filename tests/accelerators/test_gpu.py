@@ -196,7 +196,7 @@ def test_devices_have_their_published_peaks(name, flops, gib):
 
 
 def test_every_device_is_read():
-    assert config.names("devices") == ["p100", "titanx_maxwell", "v100"]
+    assert config.names("devices") == ["mcdla", "p100", "titanx_caffe", "titanx_maxwell", "v100"]
 
 
 def test_the_efficiencies_are_those_of_the_fit():
