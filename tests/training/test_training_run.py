@@ -8,7 +8,7 @@ from archmodel.errors import ConfigError
 from archmodel.training.steps import PHASES
 from archmodel.training.timeline import Timeline
 from archmodel.training.training_run import phase_of
-from tests.training.timelines import CAPACITY, a_result, a_run, by_hand
+from tests.training.made_timelines import CAPACITY, a_result, a_run, by_hand
 
 
 def test_a_timeline_without_memory_holds_nothing():
@@ -28,6 +28,8 @@ def test_totals_are_those_of_the_timeline():
     # 3 ms of 3500 bytes, 1 ms of 700, 5 ms of 3700, 1 ms of 500
     assert totals["average_bytes"] == pytest.approx(3020)
     assert totals["capacity_bytes"] == CAPACITY
+    assert (totals["reserved_bytes"], totals["fragmentation"]) == (4096, 0.125)
+    assert a_run(reserved_bytes=0).fragmentation == 0
     assert totals["fits"] is True
     assert a_run(oracle_s=0.0).slowdown is None
 

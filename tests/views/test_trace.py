@@ -9,7 +9,7 @@ import pytest
 from archmodel.errors import ResultError
 from archmodel.training.timeline import STREAMS, MemoryEvent, Span, Timeline
 from archmodel.views.trace import save_trace, trace_events, trace_text
-from tests.training.timelines import a_result, a_run, at_random, by_hand
+from tests.training.made_timelines import a_result, a_run, at_random, by_hand
 
 # The keys that the format's document demands of a phase, beside ph; of those given the type.
 REQUIRED = {
