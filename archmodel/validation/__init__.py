@@ -8,6 +8,7 @@ from archmodel import config
 from archmodel.accelerators.run_result import RunResult
 from archmodel.errors import ConfigError, did_you_mean, show
 from archmodel.validation.cambricon_x import measure_cambricon_x
+from archmodel.validation.cdma import cdma_figures, measure_cdma
 from archmodel.validation.cnvlutin import cnvlutin_figures, measure_cnvlutin
 from archmodel.validation.dadiannao import measure_dadiannao
 from archmodel.validation.dram import measure_dram, rows_of_latencies
@@ -90,6 +91,7 @@ class Validation:
 
 
 MEASURES: dict[str, Callable[[], Measured]] = {
+    "cdma": measure_cdma,
     "cnvlutin": measure_cnvlutin,
     "dadiannao": measure_dadiannao,
     "cambricon_x": measure_cambricon_x,
@@ -116,6 +118,7 @@ ROWS: dict[str, Callable[[], tuple[PublishedRow, ...]]] = {
 
 # Figures of the field beside the one that every table has, by the name of the file.
 FIGURES: dict[str, Callable[[Rows, Mapping[str, RunResult]], dict[str, Drawing]]] = {
+    "cdma": cdma_figures,
     "cnvlutin": cnvlutin_figures,
     "dnnsim": dnnsim_figures,
     "eie": eie_figures,
