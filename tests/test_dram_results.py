@@ -168,3 +168,10 @@ def test_the_page_of_scnn_says_what_was_measured():
     assert scnn.needs_table("network", {"VGG-16": scnn.needs(result)}).splitlines()[-1] in page
     for said in (scnn.about_tiles(tiled)["added_percent"], f"because of {scnn.about_vgg(result)['wide']}"):
         assert said in page
+
+
+def test_layers_that_overlap_in_full_take_the_longer_of_computing_and_moving():
+    scnn = script("scnn_dram")
+    result = SimpleNamespace(cycles=100, layers=[SimpleNamespace(dram_bytes=300), SimpleNamespace(dram_bytes=500)])
+    found = dict(zip(scnn.SWEPT_GB_PER_S, scnn.overlapped_performance(result, 120), strict=True))
+    assert (found[4], found[8], found[16]) == (0.6, 1.2, 1.2)

@@ -75,9 +75,9 @@ def peak_gb_per_s(part: str) -> float:
     return config.peak_read_bytes_per_s / 1e9
 
 
-def least_kept(points: list[Point]) -> float:
+def least_kept(points: Sequence["Point | Shared"]) -> float:
     """The lowest swept bandwidth that keeps KEPT of the performance."""
-    return min(point.gb_per_s for point in points if point.memory == "ideal" and point.performance >= KEPT)
+    return min(point.gb_per_s for point in points if point.performance >= KEPT)
 
 
 def gb_per_s(layers: Sequence[LayerResult], kind: str) -> float:
@@ -89,6 +89,12 @@ def needs(result: RunResult) -> dict[str, float]:
     """GB/s of each kind of stream, of a run behind a memory that costs next to nothing."""
     assert result.clock_hz == 1e9
     return {name: gb_per_s(result.layers, kind) for name, kind in KINDS.items()}
+
+
+def overlapped_performance(result: RunResult, study_cycles: int) -> list[float]:
+    """Over the swept bandwidths, if the longer of all computing and all moving decided."""
+    num_bytes = sum(layer.dram_bytes for layer in result.layers)
+    return [study_cycles / max(result.cycles, num_bytes / gb) for gb in SWEPT_GB_PER_S]
 
 
 class Shared(NamedTuple):
@@ -180,12 +186,12 @@ def pooled_gb_per_s(result: RunResult) -> float:
 class Sensitivity:
     """Performance over bandwidth: lines behind the ideal memory, marks for memories of banks.
 
-    needed : GB/s of each network's convolutions, one image
+    overlapped : of each network's convolutions, one image, if all layers overlapped in full
     """
 
     points: list[Point]
     sharing: list[Shared]
-    needed: dict[str, float]
+    overlapped: dict[str, list[float]]
     caption: str = "Performance over DRAM bandwidth."
     inches: tuple[float, float] = (PAGE_INCHES, 4.6)
 
@@ -201,8 +207,7 @@ class Sensitivity:
                 axes.plot(*zip(*line, strict=True), color=colour, lw=1, label=net)
                 axes.plot(*zip(*banks, strict=True), ls="", marker=marker, mfc="none", color=colour)
                 if layers == CONV:
-                    overlapped = [min(1.0, gb / self.needed[net]) for gb in SWEPT_GB_PER_S]
-                    axes.plot(SWEPT_GB_PER_S, overlapped, color=colour, lw=0.8, ls="--")
+                    axes.plot(SWEPT_GB_PER_S, self.overlapped[net], color=colour, lw=0.8, ls="--")
             axes.set_title(f"{layers}; marks: the peak of a part with banks")
         for axes, images in zip(below, SHARING[-2:], strict=True):
             for net, (_, colour) in MARKS.items():
@@ -272,7 +277,9 @@ def percents(values: list[float]) -> str:
 
 def page(points: list[Point], sharing: list[Shared], alone: dict[str, RunResult]) -> str:
     """The sweeps beside what the study says; alone : one image of each network behind a free memory, exact."""
-    of_net = {net: [point for point in points if (point.layers, point.net) == (CONV, net)] for net in NETS}
+    ideal = [point for point in points if (point.layers, point.memory) == (CONV, "ideal")]
+    of_net = {net: [point for point in ideal if point.net == net] for net in NETS}
+    of_four = {net: [point for point in sharing if (point.net, point.images) == (net, 4)] for net in NETS}
     kept = {net: f"{least_kept(of_net[net]):.4g}" for net in NETS}
     twice = [p.performance for p in points if (p.layers, p.memory, p.gb_per_s) == (CONV, "ideal", 2 * STUDY_GB_PER_S)]
     needed = {net: needs(result) for net, result in alone.items()}
@@ -289,6 +296,7 @@ def page(points: list[Point], sharing: list[Shared], alone: dict[str, RunResult]
             share=100 * KEPT,
             kept=", ".join(f"{gb} ({net})" for net, gb in kept.items()),
             kept_values=", ".join(kept.values()),
+            kept_by_four=", ".join(f"{least_kept(line):.4g}" for line in of_four.values()),
             needs=needs_table("network", needed),
             all_needs=", ".join(f"{sum(kinds.values()):.1f}" for kinds in needed.values()),
             nets=", ".join(alone),
@@ -359,8 +367,9 @@ def main() -> None:
     write_points(sharing, "sharing.csv")
     (FOLDER / "compare.md").write_text(page(points, sharing, alone), "utf-8")
     if can_draw():
-        needed = {net: sum(needs(result).values()) for net, result in alone.items()}
-        save_figure(Sensitivity(points, sharing, needed), FOLDER / "scnn_dram.png")
+        at_study = {p.net: p.cycles for p in points if (p.layers, p.gb_per_s) == (CONV, STUDY_GB_PER_S)}
+        overlapped = {net: overlapped_performance(result, at_study[net]) for net, result in alone.items()}
+        save_figure(Sensitivity(points, sharing, overlapped), FOLDER / "scnn_dram.png")
 
 
 if __name__ == "__main__":
