@@ -33,17 +33,41 @@ class Twin:
     def plan(self, offload):
         who = vdnn.offloaded(self.steps, self.kinds, self.maps, feature_extraction(self.network), offload)
         order = vdnn.prefetch_order(self.steps, self.groups, self.kinds, who)
+        return who, order, self.held(who, order)
+
+    def held(self, who, order):
         always = [name for name, tensor in self.graph.tensors.items() if tensor.persistent]
         names = sorted(self.sizes, key=lambda name: name not in always)
-        return who, order, vdnn.stays(self.steps, names, always, self.graph.inputs, self.groups, who, order)
+        return vdnn.stays(self.steps, names, always, self.graph.inputs, self.groups, who, order)
 
-    def picks(self, offload, algorithms, hard, ways, capacity):
-        held = self.plan(offload)[2]
+    def picks(self, rule, late, ways, capacity):
+        offload, algorithms, hard = rule
+        who, order, held = self.plan(offload)
         first = [len(one) - 1 if algorithms == "memory" else 0 for one in ways]
-        pool = vdnn.in_pool(len(self.steps), held, self.sizes, ways, first, not hard, CellPool(CELL), capacity)
-        if pool is not None:
-            return pool
-        return vdnn.at_addresses(len(self.steps), held, self.sizes, ways, first, not hard, CELL, capacity)
+        tried = [held]
+        if late:
+            least = [one[pick] if hard else one[-1] for one, pick in zip(ways, first, strict=True)]
+            tried = [self.held(who, moved) for moved in self.late_orders(who, order, least, capacity)]
+        for held in tried:
+            rows = len(self.steps), held, self.sizes, ways, first, not hard
+            found = vdnn.in_pool(*rows, CellPool(CELL), capacity)
+            found = vdnn.at_addresses(*rows, CELL, capacity) if found is None else found
+            if found is not None:
+                return found
+        return None
+
+    def late_orders(self, who, order, workspaces, capacity):
+        needed = {}
+        for first in sorted((first for first, _, _ in order), reverse=True):
+            group = next(group for group in self.groups if self.steps[first][0] in group)
+            for layer, phase, reads, writes in self.steps:
+                if phase == "backward" and layer in group:
+                    needed.update((name, first) for name in who if name in reads + writes)
+        demanded = [(first, [name for name in who if needed[name] == first], []) for first, _, _ in order]
+        least = self.held(who, demanded)
+        for part in (1, 0.75, 0.5, 0.25, 0):
+            sizes = self.steps, self.groups, order, who, self.sizes
+            yield vdnn.put_off(*sizes, least, workspaces, capacity, part, CELL)
 
 
 @settings(max_examples=200, deadline=None)
@@ -83,14 +107,18 @@ def test_dyn_decides_as_its_twin(seed, part):
         for step in twin.graph.steps
     ]
 
-    def fits(offload, algorithms, hard):
-        return twin.picks(offload, algorithms, hard, ways, ours.capacity_bytes) is not None
+    def late_or_not():
+        for late in (False, True):
+            rule = vdnn.dyn(lambda *rule: twin.picks(rule, late, ways, ours.capacity_bytes) is not None)  # noqa: B023
+            if rule is not None:
+                return rule, late
+        return None
 
-    decided = vdnn.dyn(fits)
+    decided = late_or_not()
     taken = ours.trials[-1]
     assert ours.fits == (decided is not None)
     if decided is not None:
-        assert (taken.offload, taken.mode, not taken.greedy) == decided
+        assert ((taken.offload, taken.mode, not taken.greedy), taken.late) == decided
         assert list(taken.fit.picks) == twin.picks(*decided, ways, ours.capacity_bytes)
 
 
