@@ -7,6 +7,7 @@ from archmodel.errors import ConfigError, did_you_mean, show
 from archmodel.exchange import read_network
 from archmodel.network import Network
 from archmodel.training import (
+    STUDY,
     CaffeForm,
     MemoryCurve,
     TrainingChoices,
@@ -17,7 +18,6 @@ from archmodel.training import (
     network_wide,
     training_graph,
 )
-from archmodel.training.graph import DEFAULT_CHOICES
 from archmodel.training.steps import TensorKind
 
 ACCOUNTINGS = ("caffe",)
@@ -71,7 +71,7 @@ def iteration_memory(
     net: str,
     batch: int,
     *,
-    choices: TrainingChoices = DEFAULT_CHOICES,
+    choices: TrainingChoices = STUDY,
     accounting: str | None = None,
     caffe_form: CaffeForm = "benchmark",
     capacity_bytes: int | None = None,

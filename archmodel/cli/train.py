@@ -17,7 +17,7 @@ INDENT = 13 * " "
 @click.option("--net", required=True, metavar="NAME", help="A name of `archmodel list networks`, or a file.")
 @click.option("--batch", type=int, required=True, metavar="N", help="Images of an iteration.")
 @click.option("--precision", default="fp32", show_default=True, metavar="NAME", help="fp32, fp16 or mixed.")
-@click.option("--optimizer", default="momentum", show_default=True, metavar="NAME", help="sgd, momentum or adam.")
+@click.option("--optimizer", default="sgd", show_default=True, metavar="NAME", help="sgd, momentum or adam.")
 @click.option("--in-place/--out-of-place", default=True, show_default=True, help="Whether activations overwrite.")
 @click.option("--capacity-bytes", type=int, metavar="N", help="Of the device; 12 GiB are 12884901888.")
 @click.option("--accounting", metavar="NAME", help="Count as a framework does, too: caffe.")

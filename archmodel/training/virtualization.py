@@ -8,10 +8,10 @@ from typing import get_args
 from archmodel.errors import ConfigError, did_you_mean, show
 from archmodel.interconnect.sharing import LinkConfig
 from archmodel.network import Network
-from archmodel.training.choices import TrainingChoices
+from archmodel.training.choices import STUDY, TrainingChoices
 from archmodel.training.dma import Dma, PlainDma
 from archmodel.training.engine import run
-from archmodel.training.graph import DEFAULT_CHOICES, training_graph
+from archmodel.training.graph import training_graph
 from archmodel.training.offloading import Static
 from archmodel.training.plan import Plan, make_plan
 from archmodel.training.policies import Policy
@@ -69,7 +69,7 @@ class Prepared:
     network: Network
     batch: int
     device: Device
-    choices: TrainingChoices = DEFAULT_CHOICES
+    choices: TrainingChoices = STUDY
 
     @cached_property
     def graph(self) -> TrainingGraph:
@@ -120,7 +120,7 @@ def virtualize(
     link: LinkConfig,
     policy: Policy,
     mode: Mode = "performance",
-    choices: TrainingChoices = DEFAULT_CHOICES,
+    choices: TrainingChoices = STUDY,
     dma: Dma = PLAIN,
     capacity_bytes: int | None = None,
     input_batches: bool = True,
