@@ -1,6 +1,6 @@
 """What is tried until an iteration fits a memory: plans, algorithms and, if nothing else helps, late prefetches."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from archmodel.training.offloading import Static
@@ -85,9 +85,12 @@ def _late(plan: Plan, options: Options, picks: Sequence[int], capacity_bytes: in
     sizes = _sizes(plan)
     demanded = replace(plan, prefetches=Prefetches(demanded=by_slot(plan.needed)))
     free_bytes = _free_bytes(demanded, options, [-1] * len(picks) if greedy else picks, capacity_bytes)
-    for part in ROOM_PARTS:
-        room_bytes = [int(part * free) for free in free_bytes]
-        late = replace(plan, prefetches=late_prefetches(plan.prefetches, plan.needed, sizes, room_bytes))
+
+    def put_off(room_bytes: list[int]) -> Prefetches:
+        return late_prefetches(plan.prefetches, plan.needed, sizes, room_bytes)
+
+    for prefetches in _filling(free_bytes, put_off):
+        late = replace(plan, prefetches=prefetches)
         fitted = fit(late, options, picks, capacity_bytes, greedy=greedy)
         if fitted.fits:
             break
@@ -98,17 +101,29 @@ def _ideal(plan: Plan, options: Options, picks: Sequence[int], capacity_bytes: i
     """The plan with ideal prefetches: the earliest that the memory takes."""
     sizes = _sizes(plan)
     latest = replace(plan, streams_freely=True, prefetches=Prefetches(by_slot(plan.needed)))
-    without_end = replace(latest, prefetches=ideal_prefetches(plan.slots, plan.needed, sizes, None))
+
+    def early(room_bytes: list[int] | None) -> Prefetches:
+        return ideal_prefetches(plan.slots, plan.needed, sizes, room_bytes)
+
+    without_end = replace(latest, prefetches=early(None))
     if capacity_bytes is None:
         return without_end, fit(without_end, options, picks, None)
-    free_bytes = _free_bytes(latest, options, picks, capacity_bytes)
-    for part in ROOM_PARTS:
-        room_bytes = [int(part * free) for free in free_bytes]
-        early = replace(latest, prefetches=ideal_prefetches(plan.slots, plan.needed, sizes, room_bytes))
-        fitted = fit(early, options, picks, capacity_bytes)
+    for prefetches in _filling(_free_bytes(latest, options, picks, capacity_bytes), early):
+        found = replace(latest, prefetches=prefetches)
+        fitted = fit(found, options, picks, capacity_bytes)
         if fitted.fits:
-            return early, fitted
+            return found, fitted
     return without_end, fitted
+
+
+def _filling(free_bytes: Sequence[int], of_room: Callable[[list[int]], Prefetches]) -> Iterator[Prefetches]:
+    """Prefetches that fill what is free in each slot, then less and less of it; none twice."""
+    found: list[Prefetches] = []
+    for part in ROOM_PARTS:
+        prefetches = of_room([int(part * free) for free in free_bytes])
+        if prefetches not in found:
+            found.append(prefetches)
+            yield prefetches
 
 
 def _sizes(plan: Plan) -> dict[str, int]:
