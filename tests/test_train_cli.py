@@ -10,7 +10,15 @@ from archmodel.cli.main import run
 from archmodel.errors import ConfigError
 from archmodel.exchange import read_network
 from archmodel.iteration import iteration_memory
-from archmodel.training import STUDY, TrainingChoices, best_fit, caffe_data_bytes, liveness, network_wide, training_graph
+from archmodel.training import (
+    STUDY,
+    TrainingChoices,
+    best_fit,
+    caffe_data_bytes,
+    liveness,
+    network_wide,
+    training_graph,
+)
 
 TEXT = (Path(__file__).resolve().parents[1] / "docs" / "training.md").read_text("utf-8")
 

@@ -29,6 +29,7 @@ MEASURED = ("iteration_s", "oracle_s", "slowdown", "peak_bytes", "average_bytes"
 HEADINGS = ["net", "batch", "policy", "fits", "peak", "avg", "time", "slowdown", "offload", "stall"]
 TEXTS = ("net", "batch", "policy", "mode", "device", "link", "dma")  # what runs of one table may differ in
 SMALLEST_SHARE = 0.05  # in %, of a stall that is shown
+FEW_RUNS = 4  # of which all stalls are told
 NO_ROOM = "what does not fit has the times of a memory without end"
 
 
@@ -89,8 +90,8 @@ def print_training(out: "Console", runs: Sequence["TrainingRun"]) -> None:
     print_wrapped(out, f"{'columns':12} {columns_line(most_bytes)}{no_room}", INDENT)
     if count < len(headings):
         print_wrapped(out, left_out_line(headings[count:]))
-    if len(runs) == 1:
-        print_one(out, runs[0])
+    for run in runs if len(runs) <= FEW_RUNS else ():
+        print_one(out, run, f"{text(run, 'policy', with_mode)}: " if len(runs) > 1 else "")
     if runs and len({(run.net, run.batch) for run in runs}) == 1:
         print_memory(out, runs[0])
 
@@ -131,12 +132,17 @@ def cells(run: "TrainingRun", most_bytes: float) -> list[str]:
     return [
         *(text(run, name) for name in ("net", "batch", "policy")),
         "yes" if run.fits else "no",
-        *(f"{num_bytes / size:.2f}" for num_bytes in (timeline.peak_bytes, timeline.average_bytes)),
+        *(amount(num_bytes / size) for num_bytes in (timeline.peak_bytes, timeline.average_bytes)),
         seconds(whole),
         "" if run.slowdown is None else f"{run.slowdown:.3f}",
-        f"{run.offloaded_bytes / size:.2f}" if run.offloaded_bytes else "",
+        amount(run.offloaded_bytes / size) if run.offloaded_bytes else "",
         f"{largest} {share:.2g}%" if share >= SMALLEST_SHARE else "",
     ]
+
+
+def amount(value: float) -> str:
+    """Two decimals; two digits of what is far below the unit of a table."""
+    return f"{value:.2f}" if value >= 0.1 or not value else f"{value:.2g}"
 
 
 def columns_line(most_bytes: float) -> str:
@@ -148,11 +154,11 @@ def columns_line(most_bytes: float) -> str:
     )
 
 
-def print_one(out: "Console", run: "TrainingRun") -> None:
-    """What a run waited for, and what dyn has decided."""
+def print_one(out: "Console", run: "TrainingRun", name: str) -> None:
+    """What a run waited for, and what dyn has decided; `name` stands before it where there are several."""
     if run.timeline.stalls_s:
         waits = ", ".join(f"{cause} {seconds(length)}" for cause, length in run.timeline.stalls_s.items())
-        print_wrapped(out, f"{'stalls':12} {waits}", INDENT)
+        print_wrapped(out, f"{'stalls':12} {name}{waits}", INDENT)
     trials = run.facts.get("trials", ())
     if trials:
         taken = trials[-1]
