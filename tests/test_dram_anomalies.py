@@ -63,11 +63,11 @@ def test_the_case_of_the_page_is_slower(anomalies):
     assert f"{before.cycles} cycles become {after.cycles}," in page
     assert after.cycles > before.cycles
     part, trace = anomalies.part_with(""), read_trace(folder / "case.csv")
-    drained = [anomalies.sent(each, trace)[index] for each, index in ((part, 0), (anomalies.part_with(change), 5))]
-    assert drained == ["58 ACT 0.3 row 2", "78 ACT 0.3 row 1"]
-    assert after.cycles - before.cycles == 20
-    assert "comes at 58:" in anomalies.WHY
-    assert "at 78," in anomalies.WHY
+    activated = [anomalies.sent(each, trace)[index] for each, index in ((part, 1), (anomalies.part_with(change), 6))]
+    assert activated == ["5 ACT 1.3 row 2", "26 ACT 1.3 row 2"]
+    assert after.cycles - before.cycles == 21
+    assert "At 5 it is the only bank that can be activated." in anomalies.WHY
+    assert "that of 1.3 comes at 26. The last data come 21 cycles" in anomalies.WHY
     assert all(f"--set {one}" in page for one in changes)
 
 

@@ -119,7 +119,7 @@ def title(runs: Sequence["TrainingRun"], shown: Sequence[str]) -> str:
 def text(run: "TrainingRun", name: str, with_mode: bool = True) -> str:
     """A cell of what a run was asked; a policy with its algorithms, p or m as vDNN has them."""
     if name == "policy":
-        return f"{run.policy} ({run.mode[0]})" if run.mode and with_mode else run.policy
+        return run.policy_title if with_mode else run.policy
     return f"{run.batch:,}" if name == "batch" else str(getattr(run, name))
 
 

@@ -52,11 +52,20 @@ def hold_up(part, state, b, command, cycle):
 
 
 @njit(nogil=True)
+def groups_first(part, b):
+    """The number of a bank among those of its channel if bank groups run fastest, then banks, then ranks."""
+    of_group, in_rank = part.bits_of_banks, part.bits_of_groups + part.bits_of_banks
+    group, bank = (b >> of_group) & ((1 << part.bits_of_groups) - 1), b & ((1 << of_group) - 1)
+    return (b >> in_rank << in_rank) + (bank << part.bits_of_groups) + group
+
+
+@njit(nogil=True)
 def choose(part, state, c):
     """First cycle, bank and command of channel `c` but for refreshes, and the place in the list of a RD or WR.
 
-    Bank NOTHING: there is none. At equal cycles ACTs come first, that of the oldest entry before others; then banks
-    with an open row take turns, and in each PRE comes first, then the older entry.
+    Bank NOTHING: there is none. At equal cycles banks take turns: the first one after the bank that was served last,
+    counted bank by bank, but for an ACT group by group; as far from it, the ACT last. In a bank PRE goes first, then
+    the older entry.
     """
     ready, channel = state.ready, state.channel[c]
     column_from, row_from = max(channel.clock, channel.column_bus), max(channel.clock, channel.row_bus)
@@ -86,9 +95,9 @@ def choose(part, state, c):
         if cycle > best or cycle >= state.rank[r].due or cycle >= bank.due:
             continue
         if command == ACT:
-            order = state.entry[b, LIST, bank.head[LIST]].turn - NEVER  # before those of open rows
+            order = ((groups_first(part, b) - groups_first(part, channel.served) - 1) & last_bank) * 2 + 1
         else:
-            order = (b - channel.served - 1) & last_bank  # from the one after the bank that was served last
+            order = ((b - channel.served - 1) & last_bank) * 2
         if cycle == best and order > best_order:
             continue
         best, best_bank, best_command, best_place, best_order = cycle, b, command, place, order

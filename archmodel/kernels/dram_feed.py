@@ -17,7 +17,7 @@ def step(part, state, c, until):
     Returns its cycle (NOTHING: none), the command, its bank or rank, its row and the turn of a RD or WR.
     """
     channel = state.channel[c]
-    if until <= channel.clock:
+    if until <= channel.next or until <= channel.clock:
         return NOTHING, NOTHING, NOTHING, NOTHING, NOTHING
     if channel.entered:
         settle(part, state, c)
@@ -116,9 +116,11 @@ def where(part, access):
 
 
 @njit(nogil=True)
-def flush(part, state, c):
-    """No more requests come: what waits goes to the lists; until when there is something to do."""
+def flush(part, state, c, last):
+    """No request comes after `last`: what waits then goes to the lists; until when there is something to do."""
     channel = state.channel[c]
+    if channel.clock < last:
+        return last
     if channel.entered:
         settle(part, state, c)
     if not part.unified and channel.listed == 0:
@@ -152,6 +154,7 @@ def serve(part, state, trace, log, closing):
     while turn < num or (closing and turn < num + part.channels):
         feeds, placed = turn < num, False
         c, b, cycle, access, writes = turn - num, 0, 0, 0, 0
+        last = 0 if feeds or closing != 1 else state.fed.max()
         if feeds:
             access = (trace.addresses[turn] >> part.access_bits) & part.access_mask
             writes = np.int64(trace.writes[turn])
@@ -167,10 +170,11 @@ def serve(part, state, trace, log, closing):
                     continue
                 until = cycle if placed else NEVER
             else:
-                until = flush(part, state, c) if closing == 1 else closing
-            if until <= channel.next:
-                break
+                until = flush(part, state, c, last) if closing == 1 else closing
             issued, command, index, row, served = step(part, state, c, until)
+            if issued == NOTHING and channel.clock < last:
+                channel.clock = last
+                continue
             if issued == NOTHING:
                 break
             if not placed:

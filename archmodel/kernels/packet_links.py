@@ -69,8 +69,6 @@ def make_ready(host, trace, turn):
 @njit(nogil=True)
 def issue(part, host, state, trace, log, c, until):
     """One command of vault `c` before `until`, written down; its cycle or NOTHING. Its data leave for the crossbar."""
-    if until <= state.channel[c].next:
-        return NOTHING
     cycle, command, index, row, turn = step(part, state, c, until)
     if cycle == NOTHING:
         return NOTHING
@@ -204,7 +202,7 @@ def serve_over_links(part, host, state, trace, writes, log, closing):
         while issued != NOTHING:
             if is_full(log):
                 return turn
-            issued = issue(part, host, state, trace, log, c, flush(part, state, c) if closing == 1 else closing)
+            issued = issue(part, host, state, trace, log, c, flush(part, state, c, 0) if closing == 1 else closing)
         turn += 1
     if closing == 1:
         respond(host, trace, writes, NEVER)

@@ -115,7 +115,7 @@ class TrainedDensities:
 
 
 def window_side(layer: Layer) -> float:
-    """Independent cells that the window of a pool is worth where nothing more is known: the side of the window.
+    """Independent cells that the window of a pool is worth where nothing more is known: its side; 1 of other layers.
 
     Where both densities are known (SCNN study), 2x2 windows are worth 1.4 to 2.0 cells, 3x3 windows 2.3 to 4.1.
     """
@@ -173,7 +173,6 @@ def _stated_below(network: Network) -> dict[str, tuple[float, float]]:
     """
     found: dict[str, tuple[float, float]] = {}
     for layer in reversed(network.layers):
-        cells = 1.0
         if layer.is_compute:
             zeros = network.zeros.get(layer.name)
             if zeros is None or zeros.input_density is None:
@@ -182,8 +181,7 @@ def _stated_below(network: Network) -> dict[str, tuple[float, float]]:
         elif layer.name in found and (
             layer.kind in ("pool", "slice", "dropout", "concat") or (layer.kind == "norm" and layer.mode == "lrn")
         ):
-            cells = window_side(layer) if layer.kind == "pool" else 1.0
-            stated = (found[layer.name][0], found[layer.name][1] * cells)
+            stated = (found[layer.name][0], found[layer.name][1] * window_side(layer))
         else:
             continue
         for name in layer.inputs[:1] if layer.is_compute else layer.inputs:

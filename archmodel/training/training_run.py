@@ -75,10 +75,14 @@ class TrainingRun:
         return self.timeline.moved_bytes("prefetch")
 
     @property
+    def policy_title(self) -> str:
+        """The policy and the first letter of its mode, as the vDNN study writes it: `vdnn_all (p)`."""
+        return self.policy + (f" ({self.mode[0]})" if self.mode else "")
+
+    @property
     def title(self) -> str:
-        """The run in a few words: `vgg16, 256 images, vdnn_all performance`."""
-        images = "image" if self.batch == 1 else "images"
-        return f"{self.net}, {self.batch:,} {images}, {' '.join(filter(None, (self.policy, self.mode)))}"
+        """The run in a few words, with its batch: `vgg16 (256), vdnn_all (p)`."""
+        return f"{self.net} ({self.batch:,}), {self.policy_title}"
 
     def totals(self) -> dict[str, Any]:
         """What the run is and comes to, as plain data without its layers."""

@@ -33,7 +33,7 @@ DYN_TRIALS: tuple[tuple[Static, Mode, bool], ...] = (
     ("conv", "memory", False),
     ("all", "memory", False),
 )
-ROOM_PARTS = (1.0, 0.95, 0.9, 0.8, 0.6, 0.0)  # of the capacity, that an ideal prefetch fills: a pool has fragments
+ROOM_PARTS = (1.0, 0.75, 0.5, 0.25, 0.0)  # of the room in each slot, that an ideal prefetch fills: a pool has fragments
 
 PLAIN = PlainDma()
 
@@ -244,13 +244,13 @@ def _ideal(plan: Plan, options: Options, picks: list[int], capacity_bytes: int |
     late = replace(
         plan, streams_freely=True, prefetches=ideal_prefetches(plan.slots, plan.needed, sizes, [0] * len(plan.slots))
     )
-    live = live_bytes(late, late.stays(), workspaces)
+    live = live_bytes(late, late.stays, workspaces)
     highest = [int(live[slot.first : slot.last + 1].max()) for slot in plan.slots]
     without_end = replace(late, prefetches=ideal_prefetches(plan.slots, plan.needed, sizes, None))
     if capacity_bytes is None:
         return without_end, fit(without_end, options, picks, None)
     for part in ROOM_PARTS:
-        room = [int(part * capacity_bytes) - one for one in highest]
+        room = [int(part * (capacity_bytes - one)) for one in highest]
         early = replace(late, prefetches=ideal_prefetches(plan.slots, plan.needed, sizes, room))
         fitted = fit(early, options, picks, capacity_bytes)
         if fitted.fits:

@@ -23,6 +23,7 @@ from archmodel.validation.squeezenet_code import measure_squeezenet_code, rows_o
 from archmodel.validation.titanx_times import measure_titanx_times, rows_of_titanx_layers
 from archmodel.validation.tpu import measure_tpu, tpu_figures
 from archmodel.validation.training_memory import measure_training_memory
+from archmodel.validation.vdnn import measure_vdnn
 from archmodel.views.figure import Drawing, Rows
 
 Verdict = Literal["pass", "FAIL", "outside", "-"]
@@ -107,6 +108,7 @@ MEASURES: dict[str, Callable[[], Measured]] = {
     "titanx_times": measure_titanx_times,
     "tpu_v1": measure_tpu,
     "training_memory": measure_training_memory,
+    "vdnn": measure_vdnn,
 }
 # Of tables whose values stand elsewhere: in the files of the networks, in a CSV file.
 ROWS: dict[str, Callable[[], tuple[PublishedRow, ...]]] = {

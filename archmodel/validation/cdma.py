@@ -1,4 +1,4 @@
-"""What configs/published/cdma.toml measures: ratios of a compressing DMA engine on six networks."""
+"""What configs/published/cdma.toml measures: a compressing DMA engine on six networks, its ratios and gains."""
 
 from collections.abc import Iterator, Mapping
 from statistics import fmean
@@ -12,8 +12,12 @@ from archmodel.exchange import read_network
 from archmodel.network import Network
 from archmodel.training import STUDY, TrainingGraph, training_graph
 from archmodel.training.compressing_dma import CompressingDma, load_dma
+from archmodel.training.dma import Dma, PlainDma
 from archmodel.training.dma_config import load_dma_config
 from archmodel.training.map_densities import STAGES, TrainedDensities, by_map, load_profile
+from archmodel.training.policies import load_policy
+from archmodel.training.systems import System, load_system
+from archmodel.training.virtualization import Iteration, virtualize
 from archmodel.validation.scnn import Measured
 from archmodel.views.bars import Bar, Bars
 from archmodel.views.figure import Drawing, Rows
@@ -23,6 +27,7 @@ NETWORKS = {"alexnet": 256, "overfeat_fast": 256, "nin": 128, "vgg16": 128, "squ
 TITLES = dict(zip(NETWORKS, ("AlexNet", "OverFeat", "NiN", "VGG-16", "SqueezeNet", "GoogLeNet"), strict=True))
 CODECS = ("zvc", "rle", "zlib")
 MASK_WORDS = 10_000 * 32  # so that densities of four digits are whole words
+SYSTEMS = {"": "titanx_pcie3", "hpca.": "p100_pcie3"}  # of the arXiv version; in the place of the other's Titan Xp
 PLACED = ("zeros=correlated",)  # runs and zlib see where zeros lie
 
 
@@ -44,9 +49,15 @@ def measure_cdma() -> Measured:
     engine = load_dma_config("cdma_zvc")
     values["buffer"] = engine.fetch_bytes_per_s * engine.delay_s
     zeros: dict[str, tuple[float, float]] = {}
+    trained: dict[str, list[tuple[float, float]]] = {which: [] for which in SYSTEMS}
     for name, network, graph in study():
         zeros[name] = share_of_zeros(network, graph)
         values |= {f"ratio.{key}.{name}": ratio for key, ratio in ratios(network, graph).items()}
+        for which, system in SYSTEMS.items():
+            trained[which].append(loss_and_gain(load_system(system), network, graph))
+    for which, of_networks in trained.items():
+        for key, found in zip(("loss", "gain"), zip(*of_networks, strict=True), strict=True):
+            values |= {f"{key}.{which}average": fmean(found), f"{key}.{which}most": max(found)}
     for codec in ("rle", "zlib"):
         for layout in get_args(Layout):
             values[f"ratio.{codec}.{layout}"] = fmean(values.pop(f"ratio.{codec}.{layout}.{name}") for name in NETWORKS)
@@ -82,6 +93,26 @@ def ratio(engine: str, network: Network, graph: TrainingGraph, *assignments: str
     dma = load_dma(engine, network, graph, assignments=assignments)
     assert isinstance(dma, CompressingDma)
     return dma.ratio(graph)
+
+
+def loss_and_gain(system: System, network: Network, graph: TrainingGraph) -> tuple[float, float]:
+    """% of the oracle's performance that vDNN loses, all maps offloaded, and % that masks gain over it."""
+
+    def iteration(dma: Dma) -> Iteration:
+        return virtualize(
+            network,
+            graph.batch,
+            device=system.device,
+            link=system.link,
+            policy=load_policy("vdnn_all"),
+            mode=system.mode,
+            choices=graph.choices,
+            dma=dma,
+        )
+
+    plain, compressed = iteration(PlainDma()), iteration(load_dma("cdma_zvc", network, graph))
+    gain = plain.timeline.iteration_s / compressed.timeline.iteration_s - 1
+    return 100 * (1 - plain.performance), 100 * gain
 
 
 def share_of_zeros(network: Network, graph: TrainingGraph) -> tuple[float, float]:

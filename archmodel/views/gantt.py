@@ -111,7 +111,7 @@ class Gantt:
 def draw_legend(figure: "Figure", looks: Mapping[str, Look]) -> None:
     """The looks that occur, work first and stalls last, in lines of about the same length."""
     known = {look.label: look for look in (*PHASES.values(), *TRANSFERS.values(), *STALLS.values())}
-    handles = [patch(look) for label, look in (known | looks).items() if label in looks]
+    handles = [patch(look) for label, look in {**known, **looks}.items() if label in looks]
     if handles:
         num_lines = math.ceil(len(handles) / MOST_IN_A_LINE)
         figure.legend(handles=handles, loc="outside upper center", ncols=math.ceil(len(handles) / num_lines))

@@ -144,9 +144,10 @@ archmodel memory-trace --memory {memory} results/dram_anomalies/case.csv --comma
 
 
 WHY = """
-The ninth write comes at 58: more than `write_idle` = 8 wait while the lists are empty, and all are drained at once.
-With two channels neither ever has more than eight. Those beside the read are written when nothing else can come, at 78,
-and the last data come 20 cycles later.
+Two reads are of two rows of bank 1.3, group 1 and bank 3: the sooner the first row is open, the sooner the second one
+can be. At 5 it is the only bank that can be activated. With the change bank 0.2 can be too, and its turn comes first;
+two others follow, a fifth activation has to wait for tFAW, and that of 1.3 comes at 26. The last data come 21 cycles
+later.
 """
 
 

@@ -176,6 +176,17 @@ def test_writes_are_drained_in_the_order_they_came_in():
     assert served.completed[2] < served.completed[3]
 
 
+@pytest.mark.parametrize("feed", ["in_order", "per_channel"])
+def test_the_last_writes_of_a_channel_wait_for_the_last_request_of_all(feed):
+    part = hand_part(channels=2, feed=feed)
+    write, others = (0, {"channel": 1}, True), [(10, {"channel": 1, "row": 1}, False), (500, {}, False)]
+    assert run(part, write, others[1]).completed[0] == 500 + 17 + 12 + 4
+    served = run(part, write, *others, commands=True)
+    assert served.commands[served.commands["channel"] == 1][["cycle", "command"]].tolist() == [
+        *[(10, "ACT"), (27, "RD"), (500, "PRE"), (517, "ACT"), (534, "WR")],
+    ]
+
+
 @pytest.mark.parametrize(("key", "value"), [("queue", "separate"), ("feed", "per_channel")])
 def test_links_have_one_buffer_and_one_order(key, value):
     data = data_of("hmc1")

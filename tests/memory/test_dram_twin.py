@@ -44,8 +44,9 @@ def test_eight_hits_in_one_bank_follow_at_tccd_l():
 
 
 def test_the_fifth_activation_waits_for_tfaw():
+    # in the order of the trace, as in Ramulator 2
     reads = [(0, {"bank_group": i % 4, "bank": i // 4}, READ) for i in range(8)]
-    assert sorted(completions(hand_part(), *reads)) == [38, 42, 46, 50, 64, 68, 72, 76]
+    assert completions(hand_part(), *reads) == [38, 42, 46, 50, 64, 68, 72, 76]
 
 
 def test_a_second_row_of_a_bank_waits_for_tras():
@@ -316,6 +317,17 @@ def test_without_reads_the_writes_go():
     assert commands(hand_part(write_idle=2), *few) == late
 
 
+def test_the_last_writes_of_a_channel_wait_for_the_last_request_of_all():
+    part = hand_part(channels=2)
+    early, late = (0, {"channel": 1}, WRITE), (500, {}, READ)
+    assert commands(part, early, late)[:2] == [(500, "ACT"), (500, "ACT")]
+    busy = (490, {"channel": 1, "row": 1}, READ)  # done at 507: then the list of its bank is empty
+    assert commands(part, early, busy, late) == [
+        *[(490, "ACT"), (500, "ACT"), (507, "RD"), (517, "RD")],  # of 1, 0, 1, 0
+        *[(529, "PRE"), (546, "ACT"), (563, "WR")],
+    ]
+
+
 def test_writes_that_come_during_a_drain_wait_for_the_next():
     part = hand_part(write_high=2, write_idle=1, bank_queue_depth=1)
     writes = [(0, {"column": column}, WRITE) for column in range(2)]
@@ -339,22 +351,40 @@ def test_only_hits_in_the_list_pass():
     assert [command[6] for command in served["commands"] if command[5] == "RD"] == [0, 1, 2, 0]
 
 
-def test_an_activation_goes_before_a_column_command():
-    # the read of group 0 and the fifth activation could both go at 17
-    part = hand_part(tFAW=17, tRRD_S=4)
-    reads = [(0, {"bank_group": i % 4, "bank": i // 4}, READ) for i in range(5)]
-    assert commands(part, *reads)[4:6] == [(17, "ACT"), (18, "RD")]
-    assert sorted(commands(hand_part(tFAW=17, command_buses=2), *reads)[4:6]) == [(17, "ACT"), (17, "RD")]
+def sent(part, *requests):
+    """(bank group, bank, command) of everything that is sent."""
+    served = serve(part, [(cycle, address_of(part, **place), kind) for cycle, place, kind in requests])
+    return [(command[3], command[4], command[5]) for command in served["commands"]]
 
 
-def test_the_oldest_activation_goes_first_and_open_banks_take_turns():
-    groups = (2, 0, 3, 1)
-    reads = [(0, {"bank_group": group}, READ) for group in groups]
-    hits = [(LATER, {"bank_group": group, "column": 1}, READ) for group in groups]
-    requests = [(cycle, address_of(hand_part(), **place), kind) for cycle, place, kind in reads + hits]
-    sent = [(command[3], command[5]) for command in serve(hand_part(), requests)["commands"]]
-    assert [group for group, name in sent if name == "ACT"] == [2, 0, 3, 1]
-    assert [group for group, name in sent if name == "RD"] == [2, 0, 3, 1, 2, 3, 0, 1]
+def test_open_banks_take_turns_bank_by_bank():
+    places = [{"bank_group": group, "bank": bank} for bank in (1, 0) for group in (1, 0)]
+    hits = [(LATER, place | {"column": 1}, READ) for place in places]
+    part = hand_part(tCCD_L=4)  # so that groups do not matter
+    reads = [(i * 100, place, READ) for i, place in enumerate(places)]  # group 0, bank 0 comes last
+    columns = [(group, bank) for group, bank, name in sent(part, *reads, *hits) if name == "RD"][4:]
+    assert columns == [(0, 1), (1, 0), (1, 1), (0, 0)]
+
+
+def test_closed_banks_take_turns_group_by_group():
+    part = hand_part(tRRD_L=4)
+    closed = [(LATER, {"bank_group": group, "bank": bank}, READ) for bank in (2, 1) for group in (1, 0)]
+    first = (0, {"bank_group": 0, "bank": 1}, READ)
+    activated = [(group, bank) for group, bank, name in sent(part, first, *closed) if name == "ACT"]
+    assert activated == [(0, 1), (1, 1), (0, 2), (1, 2)]
+    part = hand_part(tRRD_S=1, tRRD_L=1, ranks=2)
+    closed = [(LATER, {"rank": rank, "bank": bank}, READ) for rank in (1, 0) for bank in (3, 2)]
+    served = serve(part, [(cycle, address_of(part, **place), kind) for cycle, place, kind in (first, *closed)])
+    assert [(of[2], of[4]) for of in served["commands"] if of[5] == "ACT"] == [(0, 1), (0, 2), (0, 3), (1, 2), (1, 3)]
+
+
+@pytest.mark.parametrize(("bank_group", "bank", "first"), [(0, 1, "RD"), (1, 0, "RD"), (1, 1, "ACT")])
+def test_open_and_closed_banks_take_turns_with_each_other(bank_group, bank, first):
+    # after bank 0 of group 0: an open bank, the first, second or third one, and the closed second one
+    part, place = hand_part(banks_per_group=2), {"bank_group": bank_group, "bank": bank}
+    earlier = [(0, place, READ), (LATER, {}, READ)]
+    both = [(2 * LATER, place | {"column": 1}, READ), (2 * LATER, {"bank_group": 2}, READ)]
+    assert sent(part, *earlier, *both)[4][2] == first
 
 
 def test_of_a_bank_the_older_hit_goes_first():
@@ -373,16 +403,16 @@ def test_a_refresh_goes_before_all_others():
 def test_a_command_names_what_it_goes_to():
     part = hand_part(refresh="all_bank", tREFI=1000, channels=2, ranks=2)
     place = {"channel": 1, "rank": 1, "bank_group": 2, "bank": 3}
-    reads = [(0, address_of(part, row=5, **place), READ), (100, address_of(part, row=6, **place), WRITE)]
-    sent = [command for command in serve(part, [*reads, (1600, 0, READ)])["commands"] if command[1:3] == (1, 1)]
-    assert sent[:-2] == [
+    reads = [(0, address_of(part, row=5, **place), READ), (100, address_of(part, row=6, **place), READ)]
+    named = [command for command in serve(part, [*reads, (1600, 0, READ)])["commands"] if command[1:3] == (1, 1)]
+    assert named[:-2] == [
         (0, 1, 1, 2, 3, "ACT", 5),
         (17, 1, 1, 2, 3, "RD", 5),
         (100, 1, 1, 2, 3, "PRE", -1),
         (117, 1, 1, 2, 3, "ACT", 6),
-        (134, 1, 1, 2, 3, "WR", 6),
+        (134, 1, 1, 2, 3, "RD", 6),
     ]
-    assert sent[-2:] == [(1500, 1, 1, -1, -1, "PREA", -1), (1517, 1, 1, -1, -1, "REF", -1)]
+    assert named[-2:] == [(1500, 1, 1, -1, -1, "PREA", -1), (1517, 1, 1, -1, -1, "REF", -1)]
 
 
 def test_row_hits_are_column_commands_that_found_their_row_open():

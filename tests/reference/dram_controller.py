@@ -93,11 +93,13 @@ class Channel:
         self.lists = {name: [] for name in self.bank_names}
         self.draining = 0  # writes that go to the lists before reads do
         self.num_to_come = 0  # requests that have not entered
+        self.feed_has_ended = False  # those of all channels have entered
         self.gaps = {name: [gap for gap in gaps_of(part) if gap[2] == name] for name in ("ACT", "PRE", *REST)}
         self.last = {}  # (command, scope): cycle of the last one
         self.acts = {rank: [] for rank in self.ranks}
         self.last_on_bus = {}
-        self.last_served = -1  # place in bank_names
+        self.groups_first = sorted(self.bank_names, key=lambda name: (name[0], name[2], name[1]))
+        self.last_served = self.bank_names[-1]
         self.num_refreshed = Counter()  # by rank; per bank: by bank
         self.commands = []
         self.open_cycles = {rank: set() for rank in self.ranks}
@@ -165,11 +167,10 @@ class Channel:
     def settle(self):
         self.drain()
         self.fill_lists()
-        self.drain_the_rest()
 
     def drain_the_rest(self):
-        """Few writes that nothing follows: they go when nothing else is to do."""
-        if self.num_to_come == 0 and not any(self.lists.values()):
+        """Few writes that nothing follows, in no channel: they go when nothing else is to do."""
+        if self.feed_has_ended and not any(self.lists.values()):
             self.draining = len(self.waiting["write"])
             self.fill_lists()
 
@@ -185,15 +186,20 @@ class Channel:
 
     # What could be done
 
+    def turn(self, name, order):
+        """Banks before this one, going round in this order from the one after the bank that was served last."""
+        return (order.index(name) - order.index(self.last_served) - 1) % len(order)
+
     def wanted(self, name):
         """Commands that the requests of a bank want."""
         entries, bank = self.lists[name], self.banks[name]
         if not entries:
             return
-        round_robin = (self.bank_names.index(name) - self.last_served - 1) % len(self.bank_names)
+        round_robin = self.turn(name, self.bank_names)
         command = {"rank": name[0], "bank": name}
         if bank["row"] is None:
-            yield command | {"name": "ACT", "row": entries[0]["row"], "order": (REQUEST, -1, entries[0]["index"])}
+            order = (REQUEST, self.turn(name, self.groups_first), 2)
+            yield command | {"name": "ACT", "row": entries[0]["row"], "order": order}
             return
         for column in ("RD", "WR"):
             of_kind = [i for i, one in enumerate(entries) if one["is_write"] == (column == "WR")]
@@ -304,7 +310,7 @@ class Channel:
         place = bank_name[1:] if bank_name else (-1, -1)
         self.commands.append((cycle, self.number, rank, *place, name, command.get("row", -1)))
         if command["order"][0] != REFRESH:
-            self.last_served = self.bank_names.index(bank_name)
+            self.last_served = bank_name
         if name == "ACT":
             self.acts[rank].append(cycle)
             self.banks[bank_name].update(row=command["row"], acted=cycle, columns=0)
@@ -376,6 +382,10 @@ class Memory:
     def work(self, cycle, entered_to):
         for number in entered_to:
             self.channels[number].settle()
+        if not any(channel.num_to_come for channel in self.channels):
+            for channel in self.channels:
+                channel.feed_has_ended = True
+                channel.drain_the_rest()
         for channel in self.channels:
             channel.tick(cycle)
 

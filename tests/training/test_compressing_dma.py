@@ -9,13 +9,14 @@ from archmodel import config
 from archmodel.encodings.dma_sizes import cdma_bytes, expected_share
 from archmodel.errors import ConfigError
 from archmodel.exchange import read_network
+from archmodel.network import Layer, Network, Zeros
 from archmodel.operands.correlated import correlated_inputs, load_zeros
 from archmodel.training import STUDY, TrainingChoices, training_graph
 from archmodel.training.compressing_dma import CompressingDma, load_dma
 from archmodel.training.dma import PlainDma
 from archmodel.training.dma_config import load_dma_config
 from archmodel.training.map_densities import load_profile
-from archmodel.training.map_sizes import drawn_share, sample_shape
+from archmodel.training.map_sizes import drawn_share, sample_shape, some_windows
 from archmodel.training.steps import Tensor
 
 VGG16 = read_network("vgg16")
@@ -119,6 +120,53 @@ def test_some_windows_stand_for_a_large_map(layout):
     assert N >= 16 if layout == "CHWN" else N == 1
 
 
+@pytest.mark.parametrize(
+    ("layout", "shape", "batch", "expected"),
+    [
+        ("NCHW", (64, 8, 8), 128, (16, 64, 8, 8)),  # 2**16 words: all channels of 16 images
+        ("NCHW", (64, 8, 8), 4, (4, 64, 8, 8)),
+        ("NCHW", (64, 64, 32), 128, (1, 32, 64, 32)),  # an image, half its channels
+        ("NCHW", (64, 224, 224), 128, (1, 16, 224, 224)),
+        ("NHWC", (64, 8, 8), 128, (16, 64, 8, 8)),
+        ("NHWC", (64, 224, 224), 128, (1, 64, 224, 224)),
+        ("CHWN", (512, 8, 16), 128, (16, 32, 8, 16)),
+        ("CHWN", (512, 8, 16), 4, (4, 128, 8, 16)),
+        ("CHWN", (8, 224, 224), 128, (16, 8, 224, 224)),
+    ],
+)
+def test_what_is_drawn_of_a_map(layout, shape, batch, expected):
+    assert sample_shape(shape, batch, load_dma_config("cdma_rle", (f"layout={layout}",))) == expected
+
+
+def test_windows_that_are_counted_are_spread_and_whole():
+    flat = np.repeat(np.arange(100), 8)  # windows of 8 words with their number in each
+    np.testing.assert_array_equal(some_windows(flat, 8, 4), np.repeat([0, 25, 50, 75], 8))
+    np.testing.assert_array_equal(some_windows(flat[:-3], 8, 33)[-8:], np.full(8, 96))  # not the broken last one
+    np.testing.assert_array_equal(some_windows(flat[:-3], 8, 99), flat[:-3])
+
+
+def test_only_some_windows_of_a_large_map_are_counted():
+    engine, zeros, shape = load_dma_config("cdma_rle", ("layout=NHWC",)), load_zeros("correlated"), (64, 112, 112)
+    mask = correlated_inputs(np.random.default_rng(3), zeros, (1, *shape), round(0.4 * np.prod(shape)))
+    windows = mask.transpose(0, 2, 3, 1).reshape(-1, 1024)
+    picked = windows[np.arange(256) * len(windows) // 256]
+    expected = cdma_bytes(picked.reshape(-1), "rle") / (256 * 4096)
+    assert drawn_share(shape, 128, 0.4, engine, 4, zeros, 3) == expected
+
+
+def test_a_map_that_is_dense_in_the_end_is_compressed_before():
+    layers = [
+        Layer("c", "conv", ("image",), (2, 4, 4), 2, R=3, S=3, padding=(1, 1, 1, 1)),
+        Layer("r", "activation", ("c",), (2, 4, 4), 2, mode="relu"),
+    ]
+    zeros = {"c": Zeros("made up", output_density=1.0)}
+    network = Network("n", "n", "made up", {"image": (2, 4, 4)}, tuple(layers), zeros=zeros)
+    graph = training_graph(network, 2, STUDY)
+    assert engine_of(network=network, graph=graph, stage=1.0).shares == {}
+    assert engine_of(network=network, graph=graph, stage=0.2).shares == {"c": pytest.approx(0.7 + 1 / 32)}
+    assert set(engine_of(network=network, graph=graph).shares) == {"c"}
+
+
 def test_uniform_zeros_drawn_are_the_expectation():
     engine = load_dma_config("cdma_rle")
     chance = load_zeros("correlated:length=0,channel_spread=0,position_spread=0")
@@ -152,7 +200,7 @@ def test_an_unknown_engine_is_one_line():
     [
         ("codec=lz", "codec=lz: must be 'zvc', 'rle' or 'zlib'"),
         ("window_bytes=100", "must be at least 128"),
-        ("window_bytes=200", "window_bytes must be a multiple of 128"),
+        ("window_bytes=192", "window_bytes must be a multiple of 128"),
         ("buffer_bytes=0", "must be at least 1"),
         ("fetch_bytes_per_s=0", "must be greater than 0"),
         ("densities=u", "'u': unknown profile of densities; allowed: trained, u_shape"),

@@ -132,6 +132,31 @@ def test_what_lies_in_front_of_a_pool_follows_from_what_is_stated_behind_it():
     assert early["pool"] == pytest.approx(1 - (1 - early["r1"]) ** known.pools["pool"])
 
 
+def test_what_is_stated_below_is_of_all_that_a_concat_joins_but_not_of_what_a_batch_norm_reads():
+    layers = [
+        relu("a", "image"),
+        relu("b", "image"),
+        layer("join", "concat", "a", "b", shape=(8, 8, 8), K=8),
+        conv("reader", "join", shape=(8, 8, 8)),
+        relu("c", "reader"),
+        layer("norm", "norm", "c", mode="batch"),
+        conv("last", "norm"),
+    ]
+    zeros = {"reader": {"input_density": 0.3}, "last": {"input_density": 0.9}}
+    found = TrainedDensities.of(network_of(*layers, zeros=zeros), 0.5).activations
+    assert found == pytest.approx({"a": 0.3, "b": 0.3, "c": 0.5})
+
+
+def test_the_input_density_of_a_product_is_of_its_first_tensor():
+    layers = [
+        relu("a", "image", shape=(4, 8, 1)),
+        relu("b", "image", shape=(4, 8, 1)),
+        Layer("product", "matmul", ("a", "b"), (4, 8, 1), 8, mode="transposed"),
+    ]
+    network = network_of(*layers, zeros={"product": {"input_density": 0.3}}, shape=(4, 8, 1))
+    assert TrainedDensities.of(network, 0.5).activations == pytest.approx({"a": 0.3, "b": 0.5})
+
+
 def test_a_direct_reader_is_believed_before_one_behind_a_pool():
     layers = [
         relu("r", "image"),

@@ -90,5 +90,5 @@ def test_other_rows_are_an_error():
 
 
 def test_a_title_says_what_was_run():
-    assert a_run().title == "tiny, 4 images, vdnn_all performance"
-    assert a_run(batch=1, mode="").title == "tiny, 1 image, vdnn_all"
+    assert a_run().title == "tiny (4), vdnn_all (p)"
+    assert a_run(batch=1, mode="").title == "tiny (1), vdnn_all"

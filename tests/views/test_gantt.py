@@ -138,13 +138,11 @@ def test_runs_of_one_network_and_batch_have_the_same_axes():
     assert figure.axes[0].get_xlim() == figure.axes[2].get_xlim() == (0, other.iteration_s)
     assert figure.axes[1].get_ylim() == figure.axes[3].get_ylim()
     assert figure.axes[4].get_xlim() == (0, 10)
-    assert figure.axes[4].get_title(loc="left").startswith("tiny, 9 images, vdnn_all performance")
+    assert figure.axes[4].get_title(loc="left").startswith("tiny (9), vdnn_all (p)")
 
 
 def test_a_title_has_the_performance_and_whether_it_fits():
-    assert title(a_run()) == (
-        "tiny, 4 images, vdnn_all performance, titanx_maxwell, pcie3_x16, 10 ms, 70.0 % of the oracle"
-    )
+    assert title(a_run()) == ("tiny (4), vdnn_all (p), titanx_maxwell, pcie3_x16, 10 ms, 70.0 % of the oracle")
     assert title(a_run(fits=False)).replace("\n", " ").endswith("; does not fit")
 
 
