@@ -16,7 +16,7 @@ from archmodel.training.offloading import Static
 from archmodel.training.placement import aligned
 from archmodel.training.plan import Plan, make_plan
 from archmodel.training.policies import Policy
-from archmodel.training.prefetching import ideal_prefetches
+from archmodel.training.prefetching import Prefetches, ideal_prefetches
 from archmodel.training.residency import Fit, Options, fit, live_bytes, workspace_id
 from archmodel.training.step_times import Device, Mode, StepTime
 from archmodel.training.steps import Tensor, TrainingGraph
@@ -249,9 +249,14 @@ def _ideal(plan: Plan, options: Options, picks: list[int], capacity_bytes: int |
     without_end = replace(late, prefetches=ideal_prefetches(plan.slots, plan.needed, sizes, None))
     if capacity_bytes is None:
         return without_end, fit(without_end, options, picks, None)
+    tried: list[Prefetches] = []
     for part in ROOM_PARTS:
         room = [int(part * (capacity_bytes - one)) for one in highest]
-        early = replace(late, prefetches=ideal_prefetches(plan.slots, plan.needed, sizes, room))
+        prefetches = ideal_prefetches(plan.slots, plan.needed, sizes, room)
+        if prefetches in tried:
+            continue
+        tried.append(prefetches)
+        early = replace(late, prefetches=prefetches)
         fitted = fit(early, options, picks, capacity_bytes)
         if fitted.fits:
             return early, fitted
