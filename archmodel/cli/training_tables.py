@@ -80,20 +80,26 @@ def print_training(out: "Console", runs: Sequence["TrainingRun"]) -> None:
     count = num_fitting(out, headings, rows)
     texts = tuple(place for place in range(count) if headings[place] in TEXTS and headings[place] != "batch")
     print_columns(out, headings[:count], [row[:count] for row in rows], flexible=texts)
+    names = [", ".join(text(run, name, with_mode) for name in shown if name != "mode") for run in runs]
     reasons: dict[str, list[str]] = {}
-    for run in runs:
+    for run, name in zip(runs, names, strict=True):
         if run.why_not:
-            reasons.setdefault(one_line(run.why_not), []).append(one_line(text(run, "policy", with_mode)))
-    for reason, policies in reasons.items():
-        print_wrapped(out, f"{'no room':12} {', '.join(dict.fromkeys(policies))}: {reason}", INDENT)
+            reasons.setdefault(one_line(run.why_not), []).append(one_line(name))
+    for reason, without in reasons.items():
+        print_wrapped(out, f"{'no room':12} {'; '.join(without)}: {reason}", INDENT)
     no_room = f"; {NO_ROOM}" if any(run.why_not for run in runs) else ""
     print_wrapped(out, f"{'columns':12} {columns_line(most_bytes)}{no_room}", INDENT)
     if count < len(headings):
         print_wrapped(out, left_out_line(headings[count:]))
-    for run in runs if len(runs) <= FEW_RUNS else ():
-        print_one(out, run, f"{text(run, 'policy', with_mode)}: " if len(runs) > 1 else "")
+    for run, name in zip(runs, names, strict=True) if len(runs) <= FEW_RUNS else ():
+        print_one(out, run, f"{one_line(name)}: " if len(runs) > 1 else "")
     if runs and len({(run.net, run.batch) for run in runs}) == 1:
         print_memory(out, runs[0])
+
+
+def images_of(batch: int) -> str:
+    """The word behind a number of them."""
+    return "image" if batch == 1 else "images"
 
 
 def title(runs: Sequence["TrainingRun"], shown: Sequence[str]) -> str:
@@ -102,10 +108,9 @@ def title(runs: Sequence["TrainingRun"], shown: Sequence[str]) -> str:
         return "no runs"
     run = runs[0]
     choices = run.config.get("choices", {})
-    images = "image" if run.batch == 1 else "images"
     parts = {
         "net": run.net,
-        "batch": f"{run.batch:,} {images}",
+        "batch": f"{run.batch:,} {images_of(run.batch)}",
         "choices": ", ".join(str(choices[name]) for name in ("precision", "optimizer") if name in choices),
         "mode": f"{run.mode} algorithms" if run.mode else "",
         "device": run.device,
@@ -155,19 +160,22 @@ def columns_line(most_bytes: float) -> str:
 
 
 def print_one(out: "Console", run: "TrainingRun", name: str) -> None:
-    """What a run waited for, and what dyn has decided; `name` stands before it where there are several."""
+    """What a run waited for, what dyn has decided, what fits; `name` stands before it where there are several."""
+    lines = []
     if run.timeline.stalls_s:
         waits = ", ".join(f"{cause} {seconds(length)}" for cause, length in run.timeline.stalls_s.items())
-        print_wrapped(out, f"{'stalls':12} {name}{waits}", INDENT)
+        lines.append(("stalls", waits))
     trials = run.facts.get("trials", ())
     if trials:
         taken = trials[-1]
         greedy = ", less workspace where it overflows" if taken["greedy"] else ""
-        print_wrapped(
-            out,
-            f"{'dyn':12} trial {len(trials)} of 8: offload {taken['offload']}, {taken['mode']} algorithms{greedy}",
-            INDENT,
-        )
+        decided = f"trial {len(trials)} of 8: offload {taken['offload']}, {taken['mode']} algorithms{greedy}"
+        lines.append(("dyn", decided if taken["fits"] else f"nothing fits, not even {decided}"))
+    if "largest_batch" in run.facts:
+        largest = run.facts["largest_batch"]
+        lines.append(("fit", f"at most {largest:,} {images_of(largest)}" if largest else "not even one image"))
+    for label, line in lines:
+        print_wrapped(out, f"{label:12} {name}{line}", INDENT)
 
 
 def print_memory(out: "Console", run: "TrainingRun") -> None:

@@ -12,7 +12,7 @@ from archmodel.iteration.largest_batch import largest_batch
 from archmodel.iteration.memory import memory_of
 from archmodel.iteration.request import Place, Request, Way
 from archmodel.training import POLICIES
-from archmodel.training.compressing_dma import CompressingDma, load_dma
+from archmodel.training.compressing_dma import CompressingDma, load_dma, open_engine
 from archmodel.training.dma import Dma
 from archmodel.training.machine_device import MachineDevice
 from archmodel.training.measured_device import MeasuredDevice
@@ -34,6 +34,8 @@ class Runner:
         self.asked = asked
         self.networks = {net: read_network(net) for net in asked.nets}
         self.systems = {place: self._open(place) for place in asked.places}
+        for way in asked.ways:
+            open_engine(way.dma)
         self.prepared = lru_cache(NUM_KEPT)(self._prepared)
         self.memory_facts = lru_cache(NUM_KEPT)(self._memory_facts)
         self.largest = lru_cache(None)(self._largest)
