@@ -107,15 +107,17 @@ class Runner:
         found = memory_of(self.networks[net], graph, asked.accounting, asked.caffe_form, capacity_bytes).as_dict()
         return {key: value for key, value in found.items() if key not in ("net", "batch")}
 
-    def _largest(self, net: str, place: Place, policy: str, mode: Mode) -> int:
+    def _largest(self, net: str, place: Place, policy_name: str, mode: Mode) -> int:
         """The largest batch that fits; neither the link nor the DMA engine has a say."""
         system = next(system for known, system in self.systems.items() if known._replace(link=None) == place)
-        capacity_bytes = self._capacity(system)
+        capacity_bytes, policy = self._capacity(system), POLICIES[policy_name]
         assert capacity_bytes is not None, "is known before any run"
+        if policy.offload == "dyn":  # its first trial decides
+            policy, mode = POLICIES["vdnn_all"], "memory"
 
         def fits(batch: int) -> tuple[bool, int]:
             prepared = Prepared(self.networks[net], batch, system.device, self.asked.choices)
-            fit = decide(prepared, POLICIES[policy], mode, capacity_bytes).taken.fit
+            fit = decide(prepared, policy, mode, capacity_bytes).taken.fit
             return fit.fits, fit.peak_live_bytes
 
         return largest_batch(fits, capacity_bytes)
