@@ -1,15 +1,16 @@
 """archmodel: where time, energy and memory go in a deep-learning machine that skips zeros.
 
-``simulate`` runs a network on a machine, ``simulate_machines`` on several, ``inspect`` says what a network is made of,
-``prune`` and ``quantize`` write one with other weights, ``trace_memory`` sends requests to a memory, ``sweep_memory``
-does so at rising loads, ``save`` and ``load`` write and read result files (docs/python.md). They are imported at their
-first use, so that ``import archmodel`` and ``archmodel --help`` stay fast.
+``simulate`` runs a network on a machine, ``simulate_machines`` on several, ``train`` one iteration of its training,
+``inspect`` says what a network is made of, ``prune`` and ``quantize`` write one with other weights, ``trace_memory``
+sends requests to a memory, ``sweep_memory`` does so at rising loads, ``save`` and ``load`` write and read result files
+(docs/python.md). They are imported at their first use, so that ``import archmodel`` and ``archmodel --help`` stay fast.
 """
 
 from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from archmodel.iteration import train
     from archmodel.results import load, save
     from archmodel.simulation import simulate, simulate_machines
     from archmodel.simulation.inspection import inspect
@@ -29,6 +30,7 @@ __all__ = [
     "simulate_machines",
     "sweep_memory",
     "trace_memory",
+    "train",
 ]
 
 __version__ = "0.1.0"
@@ -40,6 +42,7 @@ _HOMES = {
     "prune": "archmodel.simulation.pruned_network",
     "sweep_memory": "archmodel.simulation.load_sweep",
     "trace_memory": "archmodel.simulation.memory_trace",
+    "train": "archmodel.iteration",
     "quantize": "archmodel.simulation.quantized_network",
 }
 

@@ -138,13 +138,14 @@ def test_a_missing_attribute_is_named(tmp_path, name):
         (lambda file: file["runs/0"].attrs.update(iteration_s=-1.0), "iteration_s"),
         (lambda file: file["runs/0"].attrs.update(config="[1]"), "config: must be an object"),
         (lambda file: file["runs/0"].attrs.update(config="{"), ""),
+        (lambda file: file["runs/0"].attrs.update(facts="3"), "facts: must be an object"),
         (lambda file: file.attrs.update(num_runs=2), ""),
         (lambda file: file.attrs.update(num_runs="many"), ""),
         (lambda file: file.attrs.update(kind="holiday"), "kind = 'holiday': must be training, or none"),
         (lambda file: file.attrs.pop("kind"), ""),
         (lambda file: file.attrs.update(kind=[1, 2]), ""),
     ],
-    ids=range(20),
+    ids=range(21),
 )
 def test_a_file_that_contradicts_itself_is_one_line(tmp_path, change, expected):
     path = saved(tmp_path, a_result())

@@ -1,8 +1,10 @@
 """What a run reports: the layers of a network on one machine, and their sums."""
 
+import platform
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib import import_module
+from importlib.metadata import version
 from typing import Any
 
 from archmodel.accelerators.columns import CAUSES
@@ -137,3 +139,9 @@ def frame_of(document: Mapping[str, Any]) -> Any:
     frame = pandas.json_normalize(document["layers"], sep="_")
     frame.attrs = {key: value for key, value in document.items() if key != "layers"}
     return frame
+
+
+def versions() -> dict[str, str]:
+    """What produced a result."""
+    packages = {name: version(name) for name in ("archmodel", "numpy", "numba")}
+    return {**packages, "python": platform.python_version(), "machine": platform.machine()}

@@ -31,7 +31,7 @@ VERBS = {
     "prune": Verb("archmodel.cli.prune", "prune", "Write a network with fewer weights, and say what it cost."),
     "quantize": Verb("archmodel.cli.quantize", "quantize", "Write a network with weights of few bits."),
     "memory-trace": Verb("archmodel.cli.memory_trace", "memory_trace", "Send a trace of requests to a memory."),
-    "train": Verb("archmodel.cli.train", "train", "The memory that one training iteration of a network takes."),
+    "train": Verb("archmodel.cli.train", "train", "One training iteration: memory, time, what waits for the link."),
     "compare": Verb("archmodel.cli.compare", "compare", "Compare result files layer by layer."),
     "plot": Verb("archmodel.cli.plot", "plot", "Draw a result file: stacks of layers, or a timeline."),
     "validate": Verb("archmodel.cli.validate", "validate", "Set published tables beside the model's values."),
@@ -104,7 +104,8 @@ def run(arguments: Sequence[str] | None = None) -> int:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
     try:
-        code = group.main(arguments, prog_name="archmodel", standalone_mode=False)
+        words = sys.argv[1:] if arguments is None else list(arguments)
+        code = group.main(words, prog_name="archmodel", standalone_mode=False, obj=words)
         for stream in _open_streams():
             stream.flush()
     except (click.Abort, KeyboardInterrupt):

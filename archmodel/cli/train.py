@@ -1,25 +1,63 @@
-"""`archmodel train`: the memory of one training iteration."""
+"""`archmodel train`: one training iteration of a network, on a device with limited memory."""
 
-from typing import TYPE_CHECKING
+import shlex
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from archmodel.cli.common import console, json_option, print_json, print_wrapped
+from archmodel.cli.common import console, json_option, print_json, progress_bar
 
 if TYPE_CHECKING:
-    from archmodel.iteration import IterationMemory
-
-UNITS = {"GiB": 2**30, "MiB": 2**20, "KiB": 2**10}
-INDENT = 13 * " "
+    from archmodel.training.training_run import TrainingResult
 
 
 @click.command()
 @click.option("--net", required=True, metavar="NAME", help="A name of `archmodel list networks`, or a file.")
-@click.option("--batch", type=int, required=True, metavar="N", help="Images of an iteration.")
+@click.option("--batch", metavar="N", help="Images of an iteration.")
+@click.option("--fit", is_flag=True, help="In the place of --batch: find the largest that fits.")
+@click.option(
+    "--system",
+    default="titanx_pcie3",
+    show_default=True,
+    metavar="NAME",
+    help="A name of `archmodel list systems`, or a TOML file: a device, its memory and its link.",
+)
+@click.option(
+    "--policy",
+    default="none",
+    show_default=True,
+    metavar="NAME",
+    help="What leaves the memory: none, vdnn_conv, vdnn_all, vdnn_dyn, ideal_prefetch, recompute,"
+    " vdnn_conv_recompute or checkpoint; all for every one.",
+)
+@click.option(
+    "--algorithms",
+    metavar="NAME",
+    help="Of convolutions: performance, the fastest, or memory, those without workspace. The system's if not"
+    " said; vdnn_dyn decides itself.",
+)
+@click.option(
+    "--dma",
+    default="plain",
+    show_default=True,
+    metavar="NAME",
+    help="Engine that moves maps: plain, or one of `archmodel list dma` that compresses them.",
+)
+@click.option("--link", metavar="NAME", help="In the place of the system's: a name of `archmodel list links`.")
+@click.option(
+    "--device", metavar="NAME", help="In the place of the system's: a name of `archmodel list devices` or accelerators."
+)
+@click.option("--memory", metavar="NAME", help="Behind a device of accelerators: of `archmodel list memory`.")
+@click.option("--capacity-bytes", type=int, metavar="N", help="Of the device, in the place of its own.")
 @click.option("--precision", default="fp32", show_default=True, metavar="NAME", help="fp32, fp16 or mixed.")
-@click.option("--optimizer", default="sgd", show_default=True, metavar="NAME", help="sgd, momentum or adam.")
+@click.option(
+    "--optimizer",
+    default="sgd",
+    show_default=True,
+    metavar="NAME",
+    help="What is kept for each weight: sgd nothing, momentum one word, adam two.",
+)
 @click.option("--in-place/--out-of-place", default=True, show_default=True, help="Whether activations overwrite.")
-@click.option("--capacity-bytes", type=int, metavar="N", help="Of the device; 12 GiB are 12884901888.")
 @click.option("--accounting", metavar="NAME", help="Count as a framework does, too: caffe.")
 @click.option(
     "--caffe-form",
@@ -28,83 +66,48 @@ INDENT = 13 * " "
     metavar="NAME",
     help="Prototxt that Caffe counts: benchmark, deploy or train.",
 )
+@click.option("-o", "--output", metavar="FILE.h5", help="Write the result. Nothing without it.")
+@click.option("--trace", metavar="FILE.json", help="Write the timeline as a trace that ui.perfetto.dev opens.")
 @json_option
-def train(
-    *,
-    net: str,
-    batch: int,
-    precision: str,
-    optimizer: str,
-    in_place: bool,
-    capacity_bytes: int | None,
-    accounting: str | None,
-    caffe_form: str,
-    as_json: bool,
-) -> None:
-    """Show the memory that one training iteration of a network takes.
+def train(*, output: str | None, trace: str | None, as_json: bool, **asked: Any) -> None:
+    """Run one training iteration of a network and show its memory, its time and what it waits for.
+
+    Options whose value is a NAME, up to --device, and --batch take several with commas between them: a row for each
+    combination.
 
     \b
-    archmodel train --net vgg16 --batch 256 --capacity-bytes 12884901888
-    archmodel train --net alexnet_owt --batch 128 --accounting caffe
+    archmodel train --net vgg16 --batch 256 --policy vdnn_dyn
+    archmodel train --net vgg16,resnet152 --batch 64,128 --policy all
+    archmodel train --net vgg416 --fit --policy none,vdnn_dyn
+    archmodel train --net vgg16 --batch 128 --policy vdnn_all --dma plain,cdma_zvc --trace trace.json -o out.h5
     """
-    from archmodel.iteration import iteration_memory
-    from archmodel.training import TrainingChoices
+    from archmodel import results
+    from archmodel.cli.training_tables import print_training
+    from archmodel.iteration import request_of, train_all
+    from archmodel.views.trace import check_trace, save_trace
 
-    choices = TrainingChoices(precision=precision, optimizer=optimizer, in_place=in_place)  # type: ignore[arg-type]
-    found = iteration_memory(
-        net,
-        batch,
-        choices=choices,
-        accounting=accounting,
-        caffe_form=caffe_form,  # type: ignore[arg-type]
-        capacity_bytes=capacity_bytes,
-    )
+    if output is not None:
+        results.check_writable(output)
+    if trace is not None:
+        check_trace(trace)
+    request = request_of(**asked)
+    with progress_bar(quiet=as_json or request.num_runs == 1, beginning="first run") as advance:
+        found = train_all(request, advance, command=typed())
+    if output is not None:
+        results.save(found, output)
+    if trace is not None:
+        save_trace(found, trace)
     if as_json:
-        print_json(found.as_dict())
+        print_json(document(found, request.is_list))
     else:
-        print_memory(found)
+        print_training(console(), found.runs)
 
 
-def print_memory(found: "IterationMemory") -> None:
-    """Print a line for every allocator, one for the kinds of tensors, one for Caffe."""
-    from archmodel.cli.compare import print_columns
-    from archmodel.training.steps import PERSISTENT
+def document(found: "TrainingResult", is_list: bool) -> dict[str, Any]:
+    """The object of `--json`: that of a run, or all of them as `runs`."""
+    return found.as_dict() if is_list else found.runs[0].as_dict()
 
-    graph, out = found.graph, console()
-    choices = graph.choices
-    print_wrapped(
-        out,
-        f"{found.network.name}, a batch of {graph.batch:,}, {choices.precision}, {choices.optimizer}:"
-        f" {len(graph.steps):,} steps",
-    )
-    peak = max(curve.peak_bytes for curve in found.curves.values())
-    unit = next((name for name, size in UNITS.items() if peak >= size), "KiB")
-    size = UNITS[unit]
-    rows = [
-        [
-            name.replace("_", " "),
-            f"{curve.peak_bytes / size:.2f}",
-            f"{curve.average_bytes() / size:.2f}",
-            f"{100 * curve.fragmentation:.1f}",
-            *([] if found.capacity_bytes is None else ["yes" if curve.peak_bytes <= found.capacity_bytes else "no"]),
-        ]
-        for name, curve in found.curves.items()
-    ]
-    headings = ["allocator", f"peak {unit}", f"average {unit}", "unused %"]
-    headings += [] if found.capacity_bytes is None else ["fits"]
-    print_columns(out, headings, rows, num_texts=1, flexible=(), num_bold=0)
-    kinds = {
-        "maps": graph.bytes_of("feature_map"),
-        "their gradients": graph.bytes_of("gradient_map"),
-        "weights and optimizer": graph.bytes_of(*PERSISTENT),
-        "weight gradients": graph.bytes_of("weight_gradient"),
-        "saved": graph.bytes_of("saved"),
-    }
-    listed = ", ".join(f"{kind} {num_bytes / size:.2f}" for kind, num_bytes in kinds.items())
-    print_wrapped(out, f"{f'{unit} of':12} {listed}; without workspace", INDENT)
-    if found.caffe_bytes is not None:
-        print_wrapped(
-            out, f"{'Caffe':12} memory required for data: {found.caffe_bytes:,} bytes ({found.caffe_form})", INDENT
-        )
-    if found.network.left_out:
-        print_wrapped(out, f"{'left out':12} {', '.join(found.network.left_out)}", INDENT)
+
+def typed() -> str:
+    """The command as it was typed."""
+    return shlex.join(["archmodel", *click.get_current_context().obj])

@@ -42,9 +42,10 @@ RUN_COLUMNS: dict[str, Column] = {
 }
 TEXTS = ("net", "policy", "mode", "device", "link", "dma", "why_not")
 TOTALS = ("iteration_s", "oracle_s", "peak_bytes", "average_bytes", "offloaded_bytes", "prefetched_bytes")
+MAPPINGS = ("config", "facts")
 POOL = ("reserved_bytes", "peak_live_bytes")
 FILE_ATTRIBUTES = ("kind", "schema_version", "archmodel", "command", "seed", "provenance", "wall_s", "num_runs")
-RUN_ATTRIBUTES = (*TEXTS, "batch", "fits", "config", *POOL, *TOTALS)  # and capacity_bytes where it is known
+RUN_ATTRIBUTES = (*TEXTS, "batch", "fits", *MAPPINGS, *POOL, *TOTALS)  # and capacity_bytes where it is known
 
 
 def write_training(group: h5py.Group, result: TrainingResult) -> None:
@@ -68,7 +69,8 @@ def write_training(group: h5py.Group, result: TrainingResult) -> None:
 def _write(group: h5py.Group, run: TrainingRun) -> None:
     totals = run.totals()
     group.attrs.update({name: utf8(getattr(run, name)).decode() for name in TEXTS})
-    group.attrs.update({"batch": np.int64(run.batch), "fits": run.fits, "config": json_text(run.config)})
+    group.attrs.update({"batch": np.int64(run.batch), "fits": run.fits})
+    group.attrs.update({name: json_text(getattr(run, name)) for name in MAPPINGS})
     group.attrs.update({name: totals[name] for name in TOTALS})
     group.attrs.update({name: np.int64(getattr(run, name)) for name in POOL})
     if run.capacity_bytes is not None:
@@ -109,8 +111,10 @@ def _read(group: h5py.Group) -> TrainingRun:
         iteration_s=float(attributes["iteration_s"]),
     )
     _check(timeline)
+    texts: dict[str, Any] = {name: str(attributes[name]) for name in TEXTS}
+    mappings: dict[str, Any] = {name: _mapping(name, json.loads(str(attributes[name]))) for name in MAPPINGS}
     return TrainingRun(
-        **{name: str(attributes[name]) for name in TEXTS},
+        **texts,
         batch=int(attributes["batch"]),
         reserved_bytes=int(attributes["reserved_bytes"]),
         peak_live_bytes=int(attributes["peak_live_bytes"]),
@@ -119,13 +123,13 @@ def _read(group: h5py.Group) -> TrainingRun:
         fits=bool(attributes["fits"]),
         capacity_bytes=int(attributes["capacity_bytes"]) if "capacity_bytes" in attributes else None,
         algorithms=dict(zip(values["algorithms/step"], values["algorithms/algorithm"], strict=True)),
-        config=_mapping(json.loads(str(attributes["config"]))),
+        **mappings,
     )
 
 
-def _mapping(value: Any) -> Mapping[str, Any]:
+def _mapping(name: str, value: Any) -> Mapping[str, Any]:
     if not isinstance(value, dict):
-        raise ValueError("config: must be an object")
+        raise ValueError(f"{name}: must be an object")
     return value
 
 

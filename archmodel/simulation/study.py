@@ -1,17 +1,15 @@
 """What the machines of a run share: a network's layers, their zeros and the memory; and the walk over all of it."""
 
 import math
-import platform
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from importlib.metadata import version
 from typing import get_args
 
 from archmodel.accelerators.context import Context, Fidelity
 from archmodel.accelerators.registry import Machine, source_name
 from archmodel.accelerators.result import LayerResult
-from archmodel.accelerators.run_result import RunResult
+from archmodel.accelerators.run_result import RunResult, versions
 from archmodel.accelerators.seeds import SeedRuns
 from archmodel.capture.onnx_run import available_cores
 from archmodel.errors import ConfigError, did_you_mean, show
@@ -234,9 +232,3 @@ def check_limits(batch: int, seed: int, seeds: int, threads: int | None) -> None
             raise ConfigError(f"{option} {show(value)}: must be at least {least}")
         if value is not None and most is not None and value > most:
             raise ConfigError(f"{option} {show(value)}: must be at most {most}")
-
-
-def versions() -> dict[str, str]:
-    """What produced a result."""
-    packages = {name: version(name) for name in ("archmodel", "numpy", "numba")}
-    return {**packages, "python": platform.python_version(), "machine": platform.machine()}

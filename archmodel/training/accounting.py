@@ -12,6 +12,15 @@ CaffeForm = Literal["benchmark", "deploy", "train"]
 WORD_BYTES = 4  # Caffe's blobs are FP32
 
 
+def check_form(form: CaffeForm) -> None:
+    """ConfigError for a form that is not known."""
+    if form not in get_args(CaffeForm):
+        allowed = get_args(CaffeForm)
+        raise ConfigError(
+            f"form = {show(form)}: must be {', '.join(allowed[:-1])} or {allowed[-1]}{did_you_mean(str(form), allowed)}"
+        )
+
+
 def caffe_data_bytes(network: Network, batch: int, form: CaffeForm = "benchmark") -> int:
     """4 bytes for every word of every output ("top") of every layer of the prototxt.
 
@@ -24,11 +33,7 @@ def caffe_data_bytes(network: Network, batch: int, form: CaffeForm = "benchmark"
     the label of every image is a top of the data layer, too
     """
     check_batch(batch)
-    if form not in get_args(CaffeForm):
-        allowed = get_args(CaffeForm)
-        raise ConfigError(
-            f"form = {show(form)}: must be {', '.join(allowed[:-1])} or {allowed[-1]}{did_you_mean(str(form), allowed)}"
-        )
+    check_form(form)
     words = {name: C * H * W for name, (C, H, W) in network.inputs.items()}  # of a map, for one image
     held = {name: name for name in network.inputs}  # whose top the reader of a layer's output gets
     counted, losses, readers = sum(words.values()), 0, Counter[str]()

@@ -108,8 +108,8 @@ def _placed(
     plan: Plan, stays: Sequence[Stay], options: Options, picks: Sequence[int], capacity_bytes: int, greedy: bool
 ) -> Fit | None:
     """Tensors at addresses of their own, workspaces in what is then free; None if that does not fit either."""
-    placement, picks = Placement(stays), list(picks)
-    if placement.reserved_bytes > capacity_bytes:
+    placement, picks = Placement(stays, capacity_bytes), list(picks)
+    if not placement.fits:
         return None
     reserved_bytes = placement.reserved_bytes
     for place, choices in enumerate(options):

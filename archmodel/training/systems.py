@@ -31,33 +31,63 @@ class SystemConfig(config.FrozenModel):
 class System:
     """What a file of configs/systems/ names, opened.
 
+    config : as it is written, or as if it were, where parts are others
     memory_bytes : capacity; None where nothing is known of it
     """
 
-    name: str
+    config: SystemConfig
     device: Device
     link: LinkConfig
-    mode: Mode
     memory_bytes: int | None
 
+    @property
+    def name(self) -> str:
+        """Of the file; of the device where no file describes the system."""
+        return self.config.name
 
-def load_system(name_or_path: str | Path, assignments: tuple[str, ...] = (), option: str = "--set system.") -> System:
-    """Read and check a system of configs/systems/ or a TOML file, its device and its link; ConfigError in one line."""
+    @property
+    def mode(self) -> Mode:
+        """Of convolutions, where a run is not told another one."""
+        return self.config.mode
+
+
+def load_system(
+    name_or_path: str | Path,
+    assignments: tuple[str, ...] = (),
+    option: str = "--set system.",
+    *,
+    device: str | None = None,
+    link: str | None = None,
+    memory: str | None = None,
+) -> System:
+    """Read and check a system of configs/systems/ or a TOML file, its device and its link; ConfigError in one line.
+
+    device, link : in the place of those that the file names; with another device comes its own memory
+    memory : behind a machine of `sim`
+    """
     checked = config.load("systems", name_or_path, SystemConfig, assignments, option)
     path, source = config.locate("systems", name_or_path)
+    if device is not None:
+        checked = checked.model_copy(update={"memory": None, "memory_bytes": None})
+    if memory is None and checked.memory is not None:
+        memory = _from(path, checked.memory)
     try:
-        memory = None if checked.memory is None else _from(path, checked.memory)
-        device, link = open_device(_from(path, checked.device), memory=memory), load_link(_from(path, checked.link))
+        named = None if device is not None else open_device(_from(path, checked.device), memory=memory)
+        linked = None if link is not None else load_link(_from(path, checked.link))
     except ConfigError as error:
         raise ConfigError(f"{source}: {error}") from None
-    memory_bytes = device.memory_bytes if checked.memory_bytes is None else checked.memory_bytes
-    return System(checked.name, device, link, checked.mode, memory_bytes)
+    asked = {"device": device, "link": link, "memory": memory}
+    checked = checked.model_copy(update={key: value for key, value in asked.items() if value is not None})
+    opened = named or open_device(checked.device, memory=memory)
+    memory_bytes = opened.memory_bytes if checked.memory_bytes is None else checked.memory_bytes
+    return System(checked, opened, linked or load_link(checked.link), memory_bytes)
 
 
 def system_of(device: str | Path, link: str | Path, memory: str | None = None, mode: Mode = "performance") -> System:
     """A system that no file describes: a device of `archmodel list devices`, or a machine of `sim` and a memory."""
     opened = open_device(device, memory=memory)
-    return System(opened.name, opened, load_link(str(link)), mode, opened.memory_bytes)
+    described = SystemConfig(name=opened.name, device=str(device), link=str(link), mode=mode, memory=memory)
+    return System(described, opened, load_link(str(link)), opened.memory_bytes)
 
 
 def _from(path: Path, name: str) -> str:

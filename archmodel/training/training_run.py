@@ -1,6 +1,6 @@
 """What `train` reports: one iteration of a network under a policy, and several of them as one result."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -11,6 +11,7 @@ from archmodel.training.timeline import Span, Timeline
 
 SPAN_FIELDS = ("stream", "kind", "name", "layer", "start_s", "end_s", "num_bytes", "cause")
 MEMORY_FIELDS = ("at_s", "tensor", "num_bytes")
+WORKSPACE = "workspace."  # how the names of these tensors begin
 ROWS = ("layers", "spans", "memory_events")
 PHASE_OF_KIND: dict[str, str] = {str(kind): phase for kind, phase in PHASES.items()} | {"recompute": "recompute"}
 Rows = Literal["layers", "spans", "memory_events"]
@@ -27,6 +28,7 @@ class TrainingRun:
     reserved_bytes, peak_live_bytes : of the pool of the device's memory, and of the tensors in it
     algorithms : what ran a step, by the step's name, where the device has several
     config : the network's choices, device, link and others as they were used
+    facts : further keys of `--json`: of the network's graph and its allocators, of a search
     """
 
     net: str
@@ -45,6 +47,7 @@ class TrainingRun:
     peak_live_bytes: int = 0
     algorithms: Mapping[str, str] = field(default_factory=dict)
     config: Mapping[str, Any] = field(default_factory=dict)
+    facts: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def iteration_s(self) -> float:
@@ -97,7 +100,8 @@ class TrainingRun:
 
     def as_dict(self) -> dict[str, Any]:
         """The object of `train --json` of one run."""
-        return {**self.totals(), "config": dict(self.config), "layers": layer_rows(self.timeline, self.algorithms)}
+        known = {**self.totals(), **self.facts, "config": dict(self.config)}
+        return {**known, "layers": layer_rows(self.timeline, self.algorithms)}
 
     def rows(self, of: Rows) -> list[dict[str, Any]]:
         """Layers, spans or memory events as plain data; ConfigError for other rows."""
@@ -130,6 +134,15 @@ class TrainingResult:
     provenance: Mapping[str, str] = field(default_factory=dict)
     wall_s: float = field(default=0.0, compare=False)
 
+    def __len__(self) -> int:
+        return len(self.runs)
+
+    def __iter__(self) -> Iterator[TrainingRun]:
+        return iter(self.runs)
+
+    def __getitem__(self, place: int) -> TrainingRun:
+        return self.runs[place]
+
     def as_dict(self) -> dict[str, Any]:
         """Plain dictionaries and lists, the same for the same runs: no wall time."""
         return {
@@ -152,14 +165,22 @@ class TrainingResult:
 
 
 def layer_rows(timeline: Timeline, algorithms: Mapping[str, str]) -> list[dict[str, Any]]:
-    """Of every layer its seconds by phase, the stalls before it and what it moves over the link; in order of time."""
+    """Of every layer its seconds by phase, its stalls, what it moves over the link, and its largest workspace.
+
+    In order of time.
+    """
     by_layer: dict[str, list[Span]] = {}
     for span in timeline.spans:
         by_layer.setdefault(span.layer, []).append(span)
-    return [_layer_row(name, spans, algorithms) for name, spans in by_layer.items()]
+    workspaces: dict[str, int] = {}
+    for event in timeline.memory_events:
+        if event.tensor.startswith(WORKSPACE):
+            layer = event.tensor.partition(":")[2]
+            workspaces[layer] = max(workspaces.get(layer, 0), event.num_bytes)
+    return [_layer_row(name, spans, algorithms, workspaces.get(name, 0)) for name, spans in by_layer.items()]
 
 
-def _layer_row(name: str, spans: Sequence[Span], algorithms: Mapping[str, str]) -> dict[str, Any]:
+def _layer_row(name: str, spans: Sequence[Span], algorithms: Mapping[str, str], workspace: int) -> dict[str, Any]:
     seconds = dict.fromkeys(("forward", "backward", "update", "recompute"), 0.0)
     stalls: dict[str, float] = {}
     moved = dict.fromkeys(("offload", "prefetch", "input"), 0)
@@ -174,10 +195,12 @@ def _layer_row(name: str, spans: Sequence[Span], algorithms: Mapping[str, str]) 
     return {
         "name": name,
         **{f"{phase}_s": length for phase, length in seconds.items()},
+        "stall_s": sum(stalls.values()),
         "stalls": stalls,
         "offloaded_bytes": moved["offload"],
         "prefetched_bytes": moved["prefetch"],
         "input_bytes": moved["input"],
+        "workspace_bytes": workspace,
         "algorithms": {step: algorithms[step] for step in dict.fromkeys(steps)},
     }
 

@@ -52,6 +52,7 @@ def a_run(**changes) -> TrainingRun:
         "peak_live_bytes": 3584,
         "algorithms": {"conv1.forward": "fft"},
         "config": {"link": {"name": "PCIe 3.0 x16"}, "choices": {"precision": "fp32"}},
+        "facts": {"steps": 7, "left_out": []},
     }
     return TrainingRun(**{**known, **changes})
 

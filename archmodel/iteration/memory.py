@@ -1,4 +1,4 @@
-"""`archmodel train`: one iteration of a network, and the memory that it takes."""
+"""The memory that one iteration takes by itself: by allocator, by kind of tensor, as Caffe counts."""
 
 from dataclasses import dataclass
 from typing import get_args
@@ -18,6 +18,8 @@ from archmodel.training import (
     network_wide,
     training_graph,
 )
+from archmodel.training.accounting import check_form
+from archmodel.training.pool import MAX_BYTES
 from archmodel.training.steps import TensorKind
 
 ACCOUNTINGS = ("caffe",)
@@ -88,15 +90,36 @@ def iteration_memory(
 
     Raises WorkloadError or ConfigError with one line.
     """
-    if accounting is not None and accounting not in ACCOUNTINGS:
-        raise ConfigError(f"accounting = {show(accounting)}: must be caffe{did_you_mean(accounting, ACCOUNTINGS)}")
-    if capacity_bytes is not None and (type(capacity_bytes) is not int or capacity_bytes < 1):
-        raise ConfigError(f"capacity_bytes = {show(capacity_bytes)}: must be a whole number from 1")
+    check_accounting(accounting, caffe_form)
+    check_capacity(capacity_bytes)
     network = read_network(net)
-    graph = training_graph(network, batch, choices)
+    return memory_of(network, training_graph(network, batch, choices), accounting, caffe_form, capacity_bytes)
+
+
+def check_accounting(accounting: str | None, caffe_form: CaffeForm) -> None:
+    """ConfigError for a rule or a form that is not known."""
+    if accounting is not None and accounting not in ACCOUNTINGS:
+        raise ConfigError(f"accounting = {show(accounting)}: must be caffe{did_you_mean(str(accounting), ACCOUNTINGS)}")
+    check_form(caffe_form)
+
+
+def check_capacity(capacity_bytes: int | None) -> None:
+    """ConfigError for what is no size of a memory."""
+    if capacity_bytes is not None and (type(capacity_bytes) is not int or not 1 <= capacity_bytes <= MAX_BYTES):
+        raise ConfigError(f"capacity_bytes = {show(capacity_bytes)}: must be a whole number from 1 to {MAX_BYTES}")
+
+
+def memory_of(
+    network: Network,
+    graph: TrainingGraph,
+    accounting: str | None = None,
+    caffe_form: CaffeForm = "benchmark",
+    capacity_bytes: int | None = None,
+) -> IterationMemory:
+    """The memory of an iteration whose steps are known; `graph` has neither workspaces nor repeated steps."""
     curves: dict[str, MemoryCurve] = {}
     for curve in (network_wide(graph), liveness(graph), best_fit(graph)):
         curves[curve.method] = curve
-    counted = None if accounting is None else caffe_data_bytes(network, batch, caffe_form)
+    counted = None if accounting is None else caffe_data_bytes(network, graph.batch, caffe_form)
     form = None if accounting is None else caffe_form
     return IterationMemory(network, graph, curves, form, counted, capacity_bytes)
