@@ -108,17 +108,25 @@ def test_without_matplotlib_it_says_what_to_install(archmodel_run, training, mon
 @pytest.mark.parametrize("width", [80, 120, 200])
 def test_show_has_a_line_for_each_run(archmodel_run, training, width):
     lines = output_of(archmodel_run, "show", training, width=width).splitlines()
-    assert lines[0].split() == ["net", "batch", "policy", "time", "perf", "stall", "peak", "average", "offload", "fits"]
-    assert lines[1].split() == [
-        *("tiny", "4", "vdnn_all", "(p)", "10", "ms", "70.0", "30.0"),
-        *("3.613", "KiB", "2.949", "KiB", "2.93", "KiB", "yes"),
+    assert lines[0] == "tiny, 4 images, fp32, titanx_maxwell, 12 GiB, pcie3_x16, plain DMA"
+    assert lines[1].split() == ["policy", "fits", "peak", "avg", "time", "slowdown", "offload", "stall"]
+    assert lines[2].split() == [
+        "vdnn_all",
+        "(p)",
+        "yes",
+        "0.0035",
+        "0.0029",
+        "10",
+        "ms",
+        "1.429",
+        "0.0029",
+        "prefetch",
+        "20%",
     ]
-    assert lines[2].split()[:4] == ["tiny", "4", "none", "(m)"]
-    assert lines[2].endswith("no")
+    assert lines[3].split()[:3] == ["none", "(m)", "no"]
     whole = " ".join(" ".join(lines).split())
-    assert "device titanx_maxwell, pcie3_x16, plain DMA" in whole
-    assert "stalls tiny (4), vdnn_all (p): offload 1 ms, prefetch 2 ms" in whole
-    assert "does not fit tiny (4), none (m): too big" in whole
+    assert "stalls vdnn_all (p): offload 1 ms, prefetch 2 ms" in whole
+    assert "no room none (m): too big" in whole
     assert "command archmodel train --net tiny" in whole
     assert "made by archmodel 0.1.0, numpy 2.4.6" in whole
     assert all(len(line) <= width for line in lines if not line.startswith("made by"))

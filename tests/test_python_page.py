@@ -15,7 +15,7 @@ from archmodel.simulation.inspection import Inspection
 from archmodel.simulation.zero_counts import ZeroCounts
 
 PAGE = (Path(__file__).resolve().parents[1] / "docs" / "python.md").read_text("utf-8")
-FIRST, INSPECTION, SWEEP = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
+FIRST, INSPECTION, TRAINING, SWEEP = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
 
 
 def rows(heading):
@@ -45,6 +45,18 @@ def test_the_inspection_runs(capsys):
     assert [line.split()[0] for line in lines[-4:]] == ["conv1", "conv2", "ip1", "ip2"]
 
 
+def test_the_training_runs(capsys):
+    exec(compile(TRAINING, "python.md", "exec"), {})
+    *lines, largest = capsys.readouterr().out.splitlines()
+    assert [line.split()[:3] for line in lines] == [
+        ["64", "none", "fits"],
+        ["64", "vdnn_dyn", "fits"],
+        ["256", "none", "no"],
+        ["256", "vdnn_dyn", "fits"],
+    ]
+    assert int(largest) >= 256
+
+
 def test_the_sweep_runs_and_draws(tmp_path, monkeypatch, capsys):
     pytest.importorskip("matplotlib", reason="matplotlib is an extra")
     monkeypatch.chdir(tmp_path)
@@ -58,7 +70,7 @@ def test_the_sweep_runs_and_draws(tmp_path, monkeypatch, capsys):
     assert (tmp_path / "sweep.png").stat().st_size > 5000
 
 
-@pytest.mark.parametrize("function", [archmodel.simulate, archmodel.inspect])
+@pytest.mark.parametrize("function", [archmodel.simulate, archmodel.inspect, archmodel.train])
 def test_the_arguments_are_those_of_the_function(function):
     cells = [(names(argument), re.findall("`(.*?)`", default)) for argument, default, *_ in rows(function.__name__)]
     stated = {name: value for group, values in cells for name, value in zip_longest(group, values, fillvalue="")}

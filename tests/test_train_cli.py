@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+import archmodel
 from archmodel.cli.main import run
 from archmodel.errors import ConfigError
 from archmodel.exchange import read_network
@@ -20,7 +21,9 @@ from archmodel.training import (
     training_graph,
 )
 
-TEXT = (Path(__file__).resolve().parents[1] / "docs" / "training.md").read_text("utf-8")
+ROOT = Path(__file__).resolve().parents[1]
+TEXT = (ROOT / "docs" / "training.md").read_text("utf-8")
+README = (ROOT / "README.md").read_text("utf-8")
 
 
 def printed(capsys, *arguments):
@@ -28,9 +31,10 @@ def printed(capsys, *arguments):
     return capsys.readouterr().out
 
 
-def test_the_page_shows_what_it_prints(capsys, monkeypatch):
+@pytest.mark.parametrize("text", [TEXT, README], ids=["training.md", "README.md"])
+def test_the_page_shows_what_it_prints(capsys, monkeypatch, text):
     monkeypatch.setenv("COLUMNS", "80")
-    [(command, shown)] = re.findall(r"```\n\$ archmodel train (.*)\n([^`]*)```", TEXT)
+    [(command, shown)] = re.findall(r"```\n\$ archmodel train (.*)\n([^`]*)```", text)
     assert printed(capsys, *command.split()) == shown
 
 
@@ -135,3 +139,123 @@ def test_what_is_wrong_is_one_line(capsys, arguments, message):
 def test_a_capacity_is_whole(value):
     with pytest.raises(ConfigError, match=r"^capacity_bytes = .*: must be a whole number from 1 to 1099511627776$"):
         iteration_memory("lenet5", 4, capacity_bytes=value)
+
+
+def test_a_run_and_a_list_are_the_python_call(capsys):
+    arguments = ["--net", "alexnet_owt", "--batch", "128", "--policy"]
+    one = json.loads(printed(capsys, *arguments, "vdnn_all", "--json"))
+    assert one == archmodel.train("alexnet_owt", 128, policy="vdnn_all").as_dict()
+    several = json.loads(printed(capsys, *arguments, "none,vdnn_all", "--json"))
+    assert [run["policy"] for run in several["runs"]] == ["none", "vdnn_all"]
+    assert several["runs"][1] == one
+
+
+def test_every_run_of_a_list_is_a_row(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    shown = printed(
+        capsys, "--net", "alexnet_owt,lenet5", "--batch", "64,128", "--policy", "none,vdnn_all"
+    ).splitlines()
+    runs = archmodel.train("alexnet_owt,lenet5", "64,128", policy="none,vdnn_all")
+    assert shown[1].split()[:6] == ["net", "batch", "policy", "fits", "peak", "avg"]
+    for line, one in zip(shown[2:], runs, strict=False):
+        assert line.split()[:4] == [one.net, str(one.batch), one.policy, "yes"]
+        assert f"{one.slowdown:.3f}" in line.split()
+    assert all(len(line) <= 80 for line in shown)
+
+
+def test_what_does_not_fit_is_a_row_with_the_reason(capsys):
+    arguments = ["--net", "alexnet_owt", "--batch", "128", "--policy", "none,vdnn_dyn"]
+    arguments += ["--capacity-bytes", "800000000"]
+    shown = printed(capsys, *arguments)
+    [line] = [line for line in shown.splitlines() if line.startswith("none ")]
+    assert line.split()[:3] == ["none", "(p)", "no"]
+    whole = " ".join(shown.split())
+    assert f"no room none (p): {archmodel.train('alexnet_owt', 128, capacity_bytes=800_000_000).why_not}" in whole
+    assert "what does not fit has the times of a memory without end" in whole
+
+
+def test_fit_says_how_many_images_fit(capsys):
+    arguments = ["--net", "lenet5", "--fit", "--capacity-bytes"]
+    largest = archmodel.train("lenet5", fit=True, capacity_bytes=2**23).batch
+    assert f"fit          at most {largest} images" in printed(capsys, *arguments, str(2**23))
+    assert "fit          not even one image" in printed(capsys, *arguments, str(2**20))
+    assert json.loads(printed(capsys, *arguments, str(2**23), "--json"))["largest_batch"] == largest
+
+
+def test_what_dyn_decided_is_said(capsys):
+    shown = " ".join(printed(capsys, "--net", "vgg16", "--batch", "256", "--policy", "vdnn_dyn").split())
+    trials = archmodel.train("vgg16", 256, policy="vdnn_dyn").facts["trials"]
+    assert f"dyn trial {len(trials)} of 8: offload {trials[-1]['offload']}, performance algorithms, less" in shown
+    late = ["--net", "vgg16", "--batch", "256", "--optimizer", "momentum"]
+    shown = " ".join(printed(capsys, *late, "--policy", "vdnn_dyn").split())
+    assert "late prefetches are put off until there is room, as nothing fits with all of them ahead" in shown
+    assert "dyn trial 5 of 8: offload conv, performance algorithms, less" in shown
+    shown = printed(capsys, *late, "--policy", "vdnn_all", "--algorithms", "memory")
+    assert "late         prefetches" in shown
+    assert "dyn " not in shown
+    assert "dyn          trial 2 of 8: offload none" in printed(
+        capsys, "--net", "lenet5", "--batch", "4", "--policy", "vdnn_dyn"
+    )
+    tight = " ".join(printed(capsys, "--net", "lenet5", "--batch", "4", "--policy", "vdnn_dyn",
+                             "--capacity-bytes", "9").split())  # fmt: skip
+    assert "dyn nothing fits, not even trial 1 of 8: offload all, memory algorithms" in tight
+
+
+def test_a_result_file_and_a_trace_are_of_the_same_runs(capsys, tmp_path):
+    result, trace = tmp_path / "out.h5", tmp_path / "out.json"
+    arguments = [
+        "--net",
+        "lenet5",
+        "--batch",
+        "8",
+        "--policy",
+        "none,vdnn_all",
+        "-o",
+        str(result),
+        "--trace",
+        str(trace),
+    ]
+    printed(capsys, *arguments)
+    loaded = archmodel.load(result)
+    assert loaded.runs == archmodel.train("lenet5", 8, policy="none,vdnn_all").runs
+    assert loaded.command == " ".join(["archmodel train", *arguments])
+    events = json.loads(trace.read_text("utf-8"))["traceEvents"]
+    assert len({event["pid"] for event in events}) == 2
+    assert run(["show", str(result)]) == 0
+    assert capsys.readouterr().out.startswith("lenet5, 8 images, fp32, sgd, performance algorithms, titanx_maxwell")
+    assert run(["compare", str(result), str(result)]) == 0
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        (["--policy", "none,vdn_all"], "policy = 'vdn_all': must be one of none, "),
+        (["--algorithms", "fast"], "algorithms = 'fast': must be memory or performance"),
+        (["--system", "titanx"], "'titanx': unknown system; allowed: "),
+        (["--device", "titanx"], "'titanx': unknown device; allowed: "),
+        (["--link", "pcie3_x17"], "'pcie3_x17': unknown link; allowed: "),
+        (["--dma", "plain,cdma_zcv"], "--dma 'cdma_zcv': allowed: plain, "),
+        (["--device", "scnn", "--memory", "hbm9"], "'hbm9': unknown memory; allowed: "),
+        (["--device", "titanx_caffe"], "'lenet5': not measured; allowed: "),
+        (["--fit"], "batch = '4': fit finds the largest; allowed: one of the two"),
+        (["-o", "out.txt"], "out.txt: cannot be written: a result file ends in .h5 or .hdf5"),
+        (["--trace", "out.txt"], "out.txt: cannot be written: a trace ends in .json"),
+    ],
+)
+def test_a_mistake_writes_nothing(capsys, tmp_path, monkeypatch, wrong, message):
+    monkeypatch.chdir(tmp_path)
+    files = ["-o", "out.h5", "--trace", "out.json"]
+    assert run(["train", "--net", "lenet5", "--batch", "4", *files, *wrong]) == 2
+    told = capsys.readouterr()
+    assert told.err.startswith(f"archmodel: error: {message}")
+    assert told.err.count("\n") == 1
+    assert not told.out
+    assert not list(tmp_path.iterdir())
+
+
+def test_every_option_is_in_the_page():
+    from archmodel.cli.train import train
+
+    section = TEXT.partition("| option | |")[2].partition("| key of")[0]
+    options = {name for one in train.params for name in one.opts if name.startswith("--")} - {"--json", "--output"}
+    assert options - {"--in-place"} <= set(re.findall(r"`(--[a-z-]+)", section))

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 LEAST_TEXT = 8  # columns that are left of a text that is cut
 MOST_DIFFERENCES = 8  # lines of what two runs were asked differently
-NAMED_PARTS = ("memory", "technology", "zeros")  # of a run's configuration
+NAMED_PARTS = ("memory", "technology", "zeros", "device", "link", "dma")  # of a run's configuration
 INPUTS = ("kind", "macs_dense", "macs_effectual", "weight_density", "input_density", "output_density")
 ASKED = ("arch", "net", "fidelity", "seed", "batch", "clock_hz")
 
@@ -46,9 +46,7 @@ def compare(files: tuple[str, ...], *, as_json: bool) -> None:
     pairs = [comparison(runs[0], run) for run in runs[1:]]
     if as_json:
         described = [{"file": file, **asked(run), "totals": totals(run)} for file, run in zip(files, runs, strict=True)]
-        named = [
-            {"first": files[0], "second": file, **pair} for file, pair in zip(files[1:], pairs, strict=True)
-        ]
+        named = [{"first": files[0], "second": file, **pair} for file, pair in zip(files[1:], pairs, strict=True)]
         print_json({"runs": described, "comparisons": named})
         return
     out = console()
@@ -159,7 +157,8 @@ def print_differences(
     from archmodel.errors import show
 
     renamed = [part for part in NAMED_PARTS if f"{part}.name" in found]
-    told = [key for key in found if key.partition(".")[0] not in renamed or key.endswith(".name")][:MOST_DIFFERENCES]
+    parts = {f"{part}." for part in renamed}
+    told = [key for key in found if not key.startswith(tuple(parts)) or key.endswith(".name")][:MOST_DIFFERENCES]
     for key in told:
         a, b = found[key]
         out.print(f"{key}: {show(a)} in {first}, {show(b)} in {letter}", soft_wrap=True)

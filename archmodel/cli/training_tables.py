@@ -29,6 +29,7 @@ MEASURED = ("iteration_s", "oracle_s", "slowdown", "peak_bytes", "average_bytes"
 HEADINGS = ["net", "batch", "policy", "fits", "peak", "avg", "time", "slowdown", "offload", "stall"]
 TEXTS = ("net", "batch", "policy", "mode", "device", "link", "dma")  # what runs of one table may differ in
 SMALLEST_SHARE = 0.05  # in %, of a stall that is shown
+FEW_RUNS = 4  # of which all stalls are told
 NO_ROOM = "what does not fit has the times of a memory without end"
 
 
@@ -79,20 +80,26 @@ def print_training(out: "Console", runs: Sequence["TrainingRun"]) -> None:
     count = num_fitting(out, headings, rows)
     texts = tuple(place for place in range(count) if headings[place] in TEXTS and headings[place] != "batch")
     print_columns(out, headings[:count], [row[:count] for row in rows], flexible=texts)
+    names = [", ".join(text(run, name, with_mode) for name in shown if name != "mode") for run in runs]
     reasons: dict[str, list[str]] = {}
-    for run in runs:
+    for run, name in zip(runs, names, strict=True):
         if run.why_not:
-            reasons.setdefault(one_line(run.why_not), []).append(one_line(text(run, "policy", with_mode)))
-    for reason, policies in reasons.items():
-        print_wrapped(out, f"{'no room':12} {', '.join(dict.fromkeys(policies))}: {reason}", INDENT)
+            reasons.setdefault(one_line(run.why_not), []).append(one_line(name))
+    for reason, without in reasons.items():
+        print_wrapped(out, f"{'no room':12} {'; '.join(without)}: {reason}", INDENT)
     no_room = f"; {NO_ROOM}" if any(run.why_not for run in runs) else ""
     print_wrapped(out, f"{'columns':12} {columns_line(most_bytes)}{no_room}", INDENT)
     if count < len(headings):
         print_wrapped(out, left_out_line(headings[count:]))
-    if len(runs) == 1:
-        print_one(out, runs[0])
+    for run, name in zip(runs, names, strict=True) if len(runs) <= FEW_RUNS else ():
+        print_one(out, run, f"{one_line(name)}: " if len(runs) > 1 else "")
     if runs and len({(run.net, run.batch) for run in runs}) == 1:
         print_memory(out, runs[0])
+
+
+def images_of(batch: int) -> str:
+    """The word behind a number of them."""
+    return "image" if batch == 1 else "images"
 
 
 def title(runs: Sequence["TrainingRun"], shown: Sequence[str]) -> str:
@@ -101,10 +108,9 @@ def title(runs: Sequence["TrainingRun"], shown: Sequence[str]) -> str:
         return "no runs"
     run = runs[0]
     choices = run.config.get("choices", {})
-    images = "image" if run.batch == 1 else "images"
     parts = {
         "net": run.net,
-        "batch": f"{run.batch:,} {images}",
+        "batch": f"{run.batch:,} {images_of(run.batch)}",
         "choices": ", ".join(str(choices[name]) for name in ("precision", "optimizer") if name in choices),
         "mode": f"{run.mode} algorithms" if run.mode else "",
         "device": run.device,
@@ -118,7 +124,7 @@ def title(runs: Sequence["TrainingRun"], shown: Sequence[str]) -> str:
 def text(run: "TrainingRun", name: str, with_mode: bool = True) -> str:
     """A cell of what a run was asked; a policy with its algorithms, p or m as vDNN has them."""
     if name == "policy":
-        return f"{run.policy} ({run.mode[0]})" if run.mode and with_mode else run.policy
+        return run.policy_title if with_mode else run.policy
     return f"{run.batch:,}" if name == "batch" else str(getattr(run, name))
 
 
@@ -131,12 +137,17 @@ def cells(run: "TrainingRun", most_bytes: float) -> list[str]:
     return [
         *(text(run, name) for name in ("net", "batch", "policy")),
         "yes" if run.fits else "no",
-        *(f"{num_bytes / size:.2f}" for num_bytes in (timeline.peak_bytes, timeline.average_bytes)),
+        *(amount(num_bytes / size) for num_bytes in (timeline.peak_bytes, timeline.average_bytes)),
         seconds(whole),
         "" if run.slowdown is None else f"{run.slowdown:.3f}",
-        f"{run.offloaded_bytes / size:.2f}" if run.offloaded_bytes else "",
+        amount(run.offloaded_bytes / size) if run.offloaded_bytes else "",
         f"{largest} {share:.2g}%" if share >= SMALLEST_SHARE else "",
     ]
+
+
+def amount(value: float) -> str:
+    """Two decimals; two digits of what is far below the unit of a table."""
+    return f"{value:.2f}" if value >= 0.1 or not value else f"{value:.2g}"
 
 
 def columns_line(most_bytes: float) -> str:
@@ -148,20 +159,26 @@ def columns_line(most_bytes: float) -> str:
     )
 
 
-def print_one(out: "Console", run: "TrainingRun") -> None:
-    """What a run waited for, and what dyn has decided."""
+def print_one(out: "Console", run: "TrainingRun", name: str) -> None:
+    """What a run waited for, what dyn has decided, what fits; `name` stands before it where there are several."""
+    lines = []
     if run.timeline.stalls_s:
         waits = ", ".join(f"{cause} {seconds(length)}" for cause, length in run.timeline.stalls_s.items())
-        print_wrapped(out, f"{'stalls':12} {waits}", INDENT)
+        lines.append(("stalls", waits))
     trials = run.facts.get("trials", ())
-    if trials:
+    if trials and trials[-1]["late"]:
+        lines.append(("late", "prefetches are put off until there is room, as nothing fits with all of them ahead"))
+    if trials and not (len(trials) == 2 and trials[-1]["late"]):  # these two are of another policy
         taken = trials[-1]
         greedy = ", less workspace where it overflows" if taken["greedy"] else ""
-        print_wrapped(
-            out,
-            f"{'dyn':12} trial {len(trials)} of 8: offload {taken['offload']}, {taken['mode']} algorithms{greedy}",
-            INDENT,
-        )
+        number = sum(one["late"] == taken["late"] for one in trials)
+        decided = f"trial {number} of 8: offload {taken['offload']}, {taken['mode']} algorithms{greedy}"
+        lines.append(("dyn", decided if taken["fits"] else f"nothing fits, not even {decided}"))
+    if "largest_batch" in run.facts:
+        largest = run.facts["largest_batch"]
+        lines.append(("fit", f"at most {largest:,} {images_of(largest)}" if largest else "not even one image"))
+    for label, line in lines:
+        print_wrapped(out, f"{label:12} {name}{line}", INDENT)
 
 
 def print_memory(out: "Console", run: "TrainingRun") -> None:

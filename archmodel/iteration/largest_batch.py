@@ -9,7 +9,7 @@ Fits = Callable[[int], tuple[bool, int]]
 
 FIRST = (1, 16)  # through whose bytes the first line goes
 NUM_LINES = 3
-LOOK_BEYOND = 8  # batches behind the first that does not fit: a pool with other holes may take one of them
+LOOK_BEYOND = 4  # batches behind the first that does not fit: a pool with other holes may take one of them
 
 
 def largest_batch(fits: Fits, capacity_bytes: int) -> int:

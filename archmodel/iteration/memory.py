@@ -7,6 +7,7 @@ from archmodel.errors import ConfigError, did_you_mean, show
 from archmodel.exchange import read_network
 from archmodel.network import Network
 from archmodel.training import (
+    STUDY,
     CaffeForm,
     MemoryCurve,
     TrainingChoices,
@@ -18,7 +19,6 @@ from archmodel.training import (
     training_graph,
 )
 from archmodel.training.accounting import check_form
-from archmodel.training.graph import DEFAULT_CHOICES
 from archmodel.training.pool import MAX_BYTES
 from archmodel.training.steps import TensorKind
 
@@ -73,7 +73,7 @@ def iteration_memory(
     net: str,
     batch: int,
     *,
-    choices: TrainingChoices = DEFAULT_CHOICES,
+    choices: TrainingChoices = STUDY,
     accounting: str | None = None,
     caffe_form: CaffeForm = "benchmark",
     capacity_bytes: int | None = None,

@@ -69,7 +69,7 @@ def listed(value: object) -> bool:
 
 
 def names(option: str, value: Names, known: Iterable[str] = ()) -> tuple[str, ...]:
-    """Names as they were asked for, each once; `all` are those that are known, if any are."""
+    """Names as they were asked for, each once; `all` stands for those that are known, if any are."""
     known = tuple(known)
     parts = value.split(",") if isinstance(value, str) else value
     if not isinstance(parts, list | tuple) or not all(isinstance(one, str) for one in parts):
@@ -77,9 +77,8 @@ def names(option: str, value: Names, known: Iterable[str] = ()) -> tuple[str, ..
     found = [one.strip() for one in parts if one.strip()]
     if not found:
         raise ConfigError(f"{option} = {show(value)}: names nothing")
-    if known and ALL in found:
-        found = list(known)
-    return tuple(dict.fromkeys(found))
+    expanded = [name for one in found for name in (known if known and one == ALL else (one,))]
+    return tuple(dict.fromkeys(expanded))
 
 
 def optional_names(option: str, value: Names | None) -> tuple[str | None, ...]:

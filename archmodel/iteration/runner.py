@@ -12,7 +12,7 @@ from archmodel.iteration.largest_batch import largest_batch
 from archmodel.iteration.memory import memory_of
 from archmodel.iteration.request import Place, Request, Way
 from archmodel.training import POLICIES
-from archmodel.training.compressing_dma import CompressingDma, load_dma
+from archmodel.training.compressing_dma import CompressingDma, load_dma, open_engine
 from archmodel.training.dma import Dma
 from archmodel.training.machine_device import MachineDevice
 from archmodel.training.measured_device import MeasuredDevice
@@ -34,6 +34,8 @@ class Runner:
         self.asked = asked
         self.networks = {net: read_network(net) for net in asked.nets}
         self.systems = {place: self._open(place) for place in asked.places}
+        for way in asked.ways:
+            open_engine(way.dma)
         self.prepared = lru_cache(NUM_KEPT)(self._prepared)
         self.memory_facts = lru_cache(NUM_KEPT)(self._memory_facts)
         self.largest = lru_cache(None)(self._largest)
@@ -67,9 +69,9 @@ class Runner:
         dma = load_dma(way.dma, self.networks[net], prepared.graph)
         decision = decide(prepared, policy, mode, capacity_bytes)
         iteration = iterate(prepared, decision, policy, system.link, dma, capacity_bytes)
-        if policy.offload == "dyn":
+        if policy.offload == "dyn" or iteration.trials[-1].late:
             facts["trials"] = [
-                {"offload": one.offload, "mode": one.mode, "greedy": one.greedy, "fits": one.fit.fits}
+                {"offload": one.offload, "mode": one.mode, "greedy": one.greedy, "late": one.late, "fits": one.fit.fits}
                 for one in iteration.trials
             ]
         facts |= self.memory_facts(net, batch, capacity_bytes)
@@ -105,15 +107,17 @@ class Runner:
         found = memory_of(self.networks[net], graph, asked.accounting, asked.caffe_form, capacity_bytes).as_dict()
         return {key: value for key, value in found.items() if key not in ("net", "batch")}
 
-    def _largest(self, net: str, place: Place, policy: str, mode: Mode) -> int:
+    def _largest(self, net: str, place: Place, policy_name: str, mode: Mode) -> int:
         """The largest batch that fits; neither the link nor the DMA engine has a say."""
         system = next(system for known, system in self.systems.items() if known._replace(link=None) == place)
-        capacity_bytes = self._capacity(system)
+        capacity_bytes, policy = self._capacity(system), POLICIES[policy_name]
         assert capacity_bytes is not None, "is known before any run"
+        if policy.offload == "dyn":  # its first trial decides
+            policy, mode = POLICIES["vdnn_all"], "memory"
 
         def fits(batch: int) -> tuple[bool, int]:
             prepared = Prepared(self.networks[net], batch, system.device, self.asked.choices)
-            fit = decide(prepared, POLICIES[policy], mode, capacity_bytes).taken.fit
+            fit = decide(prepared, policy, mode, capacity_bytes).taken.fit
             return fit.fits, fit.peak_live_bytes
 
         return largest_batch(fits, capacity_bytes)

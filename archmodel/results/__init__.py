@@ -2,23 +2,25 @@
 
 import h5py
 
-from archmodel.accelerators.run_result import RunResult
+from archmodel.accelerators.run_result import RunResult, versions
 from archmodel.config.targets import PathLike
 from archmodel.errors import ResultError, show
 from archmodel.results.result_file import SUFFIXES, check_writable, read_file, write_file
 from archmodel.results.run_file import read_run, write_run
 from archmodel.results.training_file import KIND as TRAINING
 from archmodel.results.training_file import read_training, write_training
-from archmodel.training.training_run import TrainingResult
+from archmodel.training.training_run import TrainingResult, TrainingRun
 
 __all__ = ["SUFFIXES", "check_writable", "load", "save"]
 
 
-def save(result: RunResult | TrainingResult, path: PathLike) -> None:
+def save(result: RunResult | TrainingRun | TrainingResult, path: PathLike) -> None:
     """Write `result` to `path` (.h5, .hdf5); what is there is replaced when all of the new file is on the disk.
 
     ResultError if it cannot be written: the old file is as it was, and there is no other.
     """
+    if isinstance(result, TrainingRun):
+        result = TrainingResult((result,), provenance=versions())
     if isinstance(result, TrainingResult):
         write_file(path, lambda group: write_training(group, result))
     else:

@@ -1,6 +1,6 @@
 """Memory that an iteration takes: allocated once for the network, by liveness, and from a pool."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -81,23 +81,13 @@ def network_wide(graph: TrainingGraph) -> MemoryCurve:
     return MemoryCurve("network_wide", total, total)
 
 
-def lifetimes(graph: TrainingGraph) -> dict[str, tuple[int, int]]:
+def lifetimes(graph: TrainingGraph) -> Mapping[str, tuple[int, int]]:
     """The first and the last step during which each tensor is held.
 
     From the step that first writes it to the last that touches it; network inputs are there from the first step on,
     weights and what the optimizer keeps always.
     """
-    last_step = len(graph.steps) - 1
-    first: dict[str, int] = dict.fromkeys(graph.inputs, 0)
-    last: dict[str, int] = {}
-    for place, step in enumerate(graph.steps):
-        for name in step.tensors:
-            first.setdefault(name, place)
-            last[name] = place
-    return {
-        name: (0, last_step) if tensor.persistent else (first[name], last[name])
-        for name, tensor in graph.tensors.items()
-    }
+    return graph.lifetimes
 
 
 def liveness(graph: TrainingGraph) -> MemoryCurve:

@@ -48,6 +48,21 @@ class CompressingDma:
         return sum(one.num_bytes for one in maps) / sum(map(self.link_bytes, maps))
 
 
+def open_engine(name_or_path: str, assignments: tuple[str, ...] = ()) -> DmaConfig | None:
+    """The engine that `--dma` names, before it has seen a network; None for plain, ConfigError for what is none."""
+    known = [PLAIN, *config.names("dma")]
+    if name_or_path == PLAIN:
+        if assignments:
+            raise ConfigError(f"{assignments[0]}: plain has no keys")
+        return None
+    if name_or_path not in known and not name_or_path.endswith(".toml"):
+        nearest = did_you_mean(name_or_path, known)
+        raise ConfigError(
+            f"--dma {show(name_or_path)}: allowed: {', '.join(known)} or the path of a .toml file{nearest}"
+        )
+    return load_dma_config(name_or_path, assignments)
+
+
 def load_dma(
     name_or_path: str,
     network: Network,
@@ -62,17 +77,9 @@ def load_dma(
     stage : of the training, from 0 to 1; None for the mean of all
     capture : a run on real inputs, whose maps are counted as they are
     """
-    known = [PLAIN, *config.names("dma")]
-    if name_or_path == PLAIN:
-        if assignments:
-            raise ConfigError(f"{assignments[0]}: plain has no keys")
+    engine = open_engine(name_or_path, assignments)
+    if engine is None:
         return PlainDma()
-    if name_or_path not in known and not name_or_path.endswith(".toml"):
-        nearest = did_you_mean(name_or_path, known)
-        raise ConfigError(
-            f"--dma {show(name_or_path)}: allowed: {', '.join(known)} or the path of a .toml file{nearest}"
-        )
-    engine = load_dma_config(name_or_path, assignments)
     shares = map_shares(network, graph, engine, stage, capture)
     return CompressingDma(name_or_path, engine, shares)
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from archmodel.errors import ConfigError, WorkloadError, show
 from archmodel.network import Layer, Network
 from archmodel.training.backward import Operand, backward_needs, makes_data_gradient, may_overwrite, saved_bytes
-from archmodel.training.choices import TrainingChoices
+from archmodel.training.choices import STUDY, TrainingChoices
 from archmodel.training.steps import Operation, Step, Tensor, TensorKind, TrainingGraph
 
 # Bytes that an operation of a layer needs for itself while it runs: layer, operation, batch.
@@ -13,7 +13,6 @@ Workspace = Callable[[Layer, Operation, int], int]
 
 MAX_BATCH = 2**20
 MAX_BYTES = 2**62  # of all tensors, so that sums of them fit int64
-DEFAULT_CHOICES = TrainingChoices()
 
 
 def check_batch(batch: int) -> None:
@@ -30,7 +29,7 @@ def no_workspace(layer: Layer, operation: Operation, batch: int) -> int:
 def training_graph(
     network: Network,
     batch: int,
-    choices: TrainingChoices = DEFAULT_CHOICES,
+    choices: TrainingChoices = STUDY,
     workspace: Workspace = no_workspace,
 ) -> TrainingGraph:
     """One iteration: forward in order, backward in reverse, then the update of the weights.

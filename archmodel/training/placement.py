@@ -16,17 +16,23 @@ class Placement:
 
     Greedy by size (Pisarchyk and Lee, Efficient Memory Management for Deep Neural Net Inference, 2020): in falling
     order of bytes each takes the lowest address that is free as long as it stays.
+
+    fits : whether all end within the capacity; what comes after the first that does not has no address
     """
 
-    def __init__(self, stays: Sequence[Stay]) -> None:
+    def __init__(self, stays: Sequence[Stay], capacity_bytes: int | None = None) -> None:
         order = sorted(range(len(stays)), key=lambda at: (-stays[at].num_bytes, stays[at].first))
         self.first = np.array([stays[at].first for at in order], np.int64)
         self.last = np.array([stays[at].last for at in order], np.int64)
         self.sizes = np.array([aligned(stays[at].num_bytes) for at in order], np.int64)
         self.starts = np.zeros(len(stays), np.int64)
+        self.fits = True
         for at, size in enumerate(self.sizes.tolist()):
             begins, ends = self._taken(int(self.first[at]), int(self.last[at]), at)
-            self.starts[at] = _lowest(begins, ends, size)
+            self.starts[at] = lowest = _lowest(begins, ends, size)
+            if capacity_bytes is not None and lowest + size > capacity_bytes:
+                self.fits = False
+                break
 
     @property
     def reserved_bytes(self) -> int:
@@ -40,15 +46,18 @@ class Placement:
 
     def _taken(self, first: int, last: int, count: int) -> tuple[Int64, Int64]:
         """Starts of what is placed among the ``count`` largest during these steps, and where all below each end."""
-        held = np.flatnonzero((self.first[:count] <= last) & (self.last[:count] >= first))
-        held = held[np.argsort(self.starts[held], kind="stable")]
-        ends = np.maximum.accumulate(self.starts[held] + self.sizes[held])
-        return self.starts[held], np.concatenate([np.zeros(1, np.int64), ends])
+        held = (self.first[:count] <= last) & (self.last[:count] >= first)
+        begins, sizes = self.starts[:count][held], self.sizes[:count][held]
+        order = begins.argsort(kind="stable")
+        begins = begins[order]
+        ends = np.zeros(len(begins) + 1, np.int64)
+        np.maximum.accumulate(begins + sizes[order], out=ends[1:])
+        return begins, ends
 
 
 def _lowest(begins: Int64, ends: Int64, size: int) -> int:
     """The lowest address with ``size`` free bytes; begins[i] is that of a block, ends[i] where those below it end."""
-    fitting = np.flatnonzero(begins - ends[:-1] >= size)
+    fitting = (begins - ends[:-1] >= size).nonzero()[0]
     return int(ends[fitting[0]] if len(fitting) else ends[-1])
 
 

@@ -69,13 +69,36 @@ def ideal_prefetches(
     ahead: dict[int, list[str]] = {}
     room = None if room_bytes is None else list(room_bytes)
     for name, need in sorted(needed.items(), key=lambda item: item[1]):
-        begin = first
         if room is not None:
-            begin = need
-            while begin > first and room[begin - 1] >= num_bytes[name]:
-                begin -= 1
-            for at in range(begin, need):
-                room[at] -= num_bytes[name]
-        ahead.setdefault(begin, []).append(name)
-        first = begin
+            first = _take_room(room, first, need, num_bytes[name])
+        ahead.setdefault(first, []).append(name)
     return Prefetches({at: tuple(names) for at, names in ahead.items()})
+
+
+def late_prefetches(
+    prefetches: Prefetches, needed: Mapping[str, int], num_bytes: Mapping[str, int], room_bytes: Sequence[int]
+) -> Prefetches:
+    """The window's prefetches, each put off until there is room from its slot on; at the latest, it is demanded.
+
+    In the order of the window: one that comes before another has the room first.
+
+    room_bytes : as of `ideal_prefetches`
+    """
+    room = list(room_bytes)
+    ahead: dict[int, list[str]] = {}
+    demanded = {at: list(names) for at, names in prefetches.demanded.items()}
+    for at, names in prefetches.ahead.items():
+        for name in names:
+            begin = _take_room(room, at, needed[name], num_bytes[name])
+            (ahead if begin < needed[name] else demanded).setdefault(begin, []).append(name)
+    return Prefetches(*({at: tuple(moves[at]) for at in sorted(moves)} for moves in (ahead, demanded)))
+
+
+def _take_room(room_bytes: list[int], first: int, need: int, num_bytes: int) -> int:
+    """The earliest slot from ``first`` on from which there is room for a tensor until its need; the room is taken."""
+    begin = need
+    while begin > first and room_bytes[begin - 1] >= num_bytes:
+        begin -= 1
+    for at in range(begin, need):
+        room_bytes[at] -= num_bytes
+    return begin

@@ -64,7 +64,7 @@ def fit(
     """
     stays, pool = plan.stays, BestFitPool(capacity_bytes=capacity_bytes)
     if capacity_bytes is not None:
-        live = live_bytes(plan, stays, _workspaces(options, [-1] * len(picks) if greedy else picks))
+        live = live_bytes(plan, stays, workspaces(options, [-1] * len(picks) if greedy else picks))
         if live.max() > capacity_bytes:
             first = int(np.argmax(live > capacity_bytes))
             why_not = f"{_where(plan, first)}: {live[first]} bytes are needed at once, of {capacity_bytes}"
@@ -76,7 +76,8 @@ def fit(
     return pooled if placed is None else placed
 
 
-def _workspaces(options: Options, picks: Sequence[int]) -> list[int]:
+def workspaces(options: Options, picks: Sequence[int]) -> list[int]:
+    """Bytes of the option that each step takes."""
     return [choices[pick].workspace_bytes for choices, pick in zip(options, picks, strict=True)]
 
 
@@ -99,7 +100,7 @@ def _in_pool(
             pool.free(workspace_id(step))
         for stay in (*ends[place], *after[place]):
             pool.free(stay.tensor)
-    live = live_bytes(plan, stays, _workspaces(options, picks))
+    live = live_bytes(plan, stays, workspaces(options, picks))
     return Fit(tuple(picks), pool.reserved_bytes, int(live.max()), why_not)
 
 
@@ -107,8 +108,8 @@ def _placed(
     plan: Plan, stays: Sequence[Stay], options: Options, picks: Sequence[int], capacity_bytes: int, greedy: bool
 ) -> Fit | None:
     """Tensors at addresses of their own, workspaces in what is then free; None if that does not fit either."""
-    placement, picks = Placement(stays), list(picks)
-    if placement.reserved_bytes > capacity_bytes:
+    placement, picks = Placement(stays, capacity_bytes), list(picks)
+    if not placement.fits:
         return None
     reserved_bytes = placement.reserved_bytes
     for place, choices in enumerate(options):
@@ -120,7 +121,7 @@ def _placed(
             if not greedy or picks[place] + 1 == len(choices):
                 return None
             picks[place] += 1
-    live = live_bytes(plan, stays, _workspaces(options, picks))
+    live = live_bytes(plan, stays, workspaces(options, picks))
     return Fit(tuple(picks), reserved_bytes, int(live.max()), placed=True)
 
 

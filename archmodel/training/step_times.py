@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import Literal, Protocol, get_args
 
 from archmodel.network import Layer, Network
-from archmodel.training.choices import TrainingChoices
-from archmodel.training.graph import DEFAULT_CHOICES, Workspace
+from archmodel.training.choices import STUDY, TrainingChoices
+from archmodel.training.graph import Workspace
 from archmodel.training.steps import Operation
 
 Mode = Literal["memory", "performance"]  # vDNN's m and p: no workspace, or the fastest algorithms
@@ -66,7 +66,7 @@ def chosen(options: tuple[StepTime, ...], mode: Mode) -> StepTime:
     return options[0] if mode == "performance" else options[-1]
 
 
-def workspace_of(device: Device, network: Network, mode: Mode, choices: TrainingChoices = DEFAULT_CHOICES) -> Workspace:
+def workspace_of(device: Device, network: Network, mode: Mode, choices: TrainingChoices = STUDY) -> Workspace:
     """For ``training_graph``: the bytes that each step of the network wants on a device in a mode."""
 
     def workspace(layer: Layer, operation: Operation, batch: int) -> int:

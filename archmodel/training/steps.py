@@ -100,6 +100,21 @@ class TrainingGraph:
                         found.setdefault(name, []).append(place)
         return found
 
+    @cached_property
+    def lifetimes(self) -> dict[str, tuple[int, int]]:
+        """As `allocator.lifetimes` says."""
+        last_step = len(self.steps) - 1
+        first: dict[str, int] = dict.fromkeys(self.inputs, 0)
+        last: dict[str, int] = {}
+        for place, step in enumerate(self.steps):
+            for name in step.tensors:
+                first.setdefault(name, place)
+                last[name] = place
+        return {
+            name: (0, last_step) if tensor.kind in PERSISTENT else (first[name], last[name])
+            for name, tensor in self.tensors.items()
+        }
+
     def bytes_of(self, *kinds: TensorKind) -> int:
         """Bytes of all tensors of these kinds together."""
         return sum(tensor.num_bytes for tensor in self.tensors.values() if tensor.kind in kinds)

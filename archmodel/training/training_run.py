@@ -1,6 +1,6 @@
 """What `train` reports: one iteration of a network under a policy, and several of them as one result."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -133,6 +133,15 @@ class TrainingResult:
     seed: int = 0
     provenance: Mapping[str, str] = field(default_factory=dict)
     wall_s: float = field(default=0.0, compare=False)
+
+    def __len__(self) -> int:
+        return len(self.runs)
+
+    def __iter__(self) -> Iterator[TrainingRun]:
+        return iter(self.runs)
+
+    def __getitem__(self, place: int) -> TrainingRun:
+        return self.runs[place]
 
     def as_dict(self) -> dict[str, Any]:
         """Plain dictionaries and lists, the same for the same runs: no wall time."""

@@ -1,6 +1,6 @@
 """One training iteration of a network on a device with limited memory, behind a link."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import get_args
@@ -8,45 +8,20 @@ from typing import get_args
 from archmodel.errors import ConfigError, did_you_mean, show
 from archmodel.interconnect.sharing import LinkConfig
 from archmodel.network import Network
-from archmodel.training.choices import TrainingChoices
+from archmodel.training.choices import STUDY, TrainingChoices
 from archmodel.training.dma import Dma, PlainDma
 from archmodel.training.engine import run
-from archmodel.training.graph import DEFAULT_CHOICES, training_graph
+from archmodel.training.graph import training_graph
 from archmodel.training.offloading import Static
-from archmodel.training.placement import aligned
 from archmodel.training.plan import Plan, make_plan
 from archmodel.training.policies import Policy
-from archmodel.training.prefetching import ideal_prefetches
-from archmodel.training.residency import Fit, Options, fit, live_bytes, workspace_id
+from archmodel.training.residency import Options, fit, workspace_id
 from archmodel.training.step_times import Device, Mode, StepTime
 from archmodel.training.steps import Tensor, TrainingGraph
 from archmodel.training.timeline import Timeline
-
-# dyn's trials in order: what is offloaded, by which mode, and whether algorithms are downgraded where they overflow.
-DYN_TRIALS: tuple[tuple[Static, Mode, bool], ...] = (
-    ("all", "memory", False),  # trainability
-    ("none", "performance", False),
-    ("conv", "performance", False),
-    ("all", "performance", False),
-    ("conv", "performance", True),
-    ("all", "performance", True),
-    ("conv", "memory", False),
-    ("all", "memory", False),
-)
-ROOM_PARTS = (1.0, 0.75, 0.5, 0.25, 0.0)  # of the room in each slot, that an ideal prefetch fills: a pool has fragments
+from archmodel.training.trials import Trial, all_trials
 
 PLAIN = PlainDma()
-
-
-@dataclass(frozen=True)
-class Trial:
-    """A plan with its algorithms, and whether a pool of the capacity took it."""
-
-    offload: Static
-    mode: Mode
-    greedy: bool
-    plan: Plan
-    fit: Fit
 
 
 @dataclass(frozen=True)
@@ -55,7 +30,7 @@ class Iteration:
 
     graph : with the workspaces of the algorithms that were taken; algorithms : the StepTime of each step by its name
     oracle_s : the fastest option of every step of the network, without a link and with all memory
-    trials : of dyn, all that were made; of another policy one. The last one is what was run
+    trials : that were made, up to the one that was run (`all_trials`)
     why_not : the first thing that found no room; the timeline is then that of a larger memory
     reserved_bytes, peak_live_bytes : of the pool, and of the tensors in it
     """
@@ -94,7 +69,7 @@ class Prepared:
     network: Network
     batch: int
     device: Device
-    choices: TrainingChoices = DEFAULT_CHOICES
+    choices: TrainingChoices = STUDY
 
     @cached_property
     def graph(self) -> TrainingGraph:
@@ -145,7 +120,7 @@ def virtualize(
     link: LinkConfig,
     policy: Policy,
     mode: Mode = "performance",
-    choices: TrainingChoices = DEFAULT_CHOICES,
+    choices: TrainingChoices = STUDY,
     dma: Dma = PLAIN,
     capacity_bytes: int | None = None,
     input_batches: bool = True,
@@ -178,7 +153,7 @@ def decide(
     def plan_of(offload: Static) -> Plan:
         return make_plan(network, graph, offload, buffers)
 
-    return Decision(graph, options, inputs, tuple(_trials(plan_of, options, policy, mode, capacity_bytes)))
+    return Decision(graph, options, inputs, all_trials(plan_of, options, policy, mode, capacity_bytes))
 
 
 def iterate(
@@ -206,56 +181,6 @@ def iterate(
         reserved_bytes=fitted.reserved_bytes,
         peak_live_bytes=fitted.peak_live_bytes,
     )
-
-
-def _trials(
-    plan_of: Callable[[Static], Plan], options: Options, policy: Policy, mode: Mode, capacity_bytes: int | None
-) -> list[Trial]:
-    """What is tried, up to the first that fits. dyn's first trial only tells whether any can."""
-    if policy.offload != "dyn":
-        return [_trial(plan_of(policy.offload), options, policy, (policy.offload, mode, False), capacity_bytes)]
-    plans: dict[Static, Plan] = {}
-    found: list[Trial] = []
-    for number, rule in enumerate(DYN_TRIALS):
-        if rule[0] not in plans:
-            plans[rule[0]] = plan_of(rule[0])
-        found.append(_trial(plans[rule[0]], options, policy, rule, capacity_bytes))
-        if found[-1].fit.fits == (number > 0):
-            break
-    return found
-
-
-def _trial(
-    plan: Plan, options: Options, policy: Policy, rule: tuple[Static, Mode, bool], capacity_bytes: int | None
-) -> Trial:
-    offload, mode, greedy = rule
-    picks = [len(choices) - 1 if mode == "memory" else 0 for choices in options]
-    if policy.prefetch == "ideal":
-        plan, fitted = _ideal(plan, options, picks, capacity_bytes)
-    else:
-        fitted = fit(plan, options, picks, capacity_bytes, greedy=greedy)
-    return Trial(offload, mode, greedy, plan, fitted)
-
-
-def _ideal(plan: Plan, options: Options, picks: list[int], capacity_bytes: int | None) -> tuple[Plan, Fit]:
-    """The plan with ideal prefetches: the earliest that the pool takes."""
-    sizes = {name: aligned(plan.graph.tensors[name].num_bytes) for name in plan.needed}
-    workspaces = [choices[pick].workspace_bytes for choices, pick in zip(options, picks, strict=True)]
-    late = replace(
-        plan, streams_freely=True, prefetches=ideal_prefetches(plan.slots, plan.needed, sizes, [0] * len(plan.slots))
-    )
-    live = live_bytes(late, late.stays, workspaces)
-    highest = [int(live[slot.first : slot.last + 1].max()) for slot in plan.slots]
-    without_end = replace(late, prefetches=ideal_prefetches(plan.slots, plan.needed, sizes, None))
-    if capacity_bytes is None:
-        return without_end, fit(without_end, options, picks, None)
-    for part in ROOM_PARTS:
-        room = [int(part * (capacity_bytes - one)) for one in highest]
-        early = replace(late, prefetches=ideal_prefetches(plan.slots, plan.needed, sizes, room))
-        fitted = fit(early, options, picks, capacity_bytes)
-        if fitted.fits:
-            return early, fitted
-    return without_end, fitted
 
 
 def _with_workspaces(graph: TrainingGraph, times: Sequence[StepTime]) -> TrainingGraph:

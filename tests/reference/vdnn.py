@@ -80,6 +80,39 @@ def prefetch_order(steps, groups, kinds, who):
     return order
 
 
+def room_of(steps, groups, sizes, held, workspaces, capacity, part):
+    """The slot of every step, and what may be filled in each slot: a part of what is free while ``held`` is there."""
+    place = {layer: at for at, group in enumerate(groups) for layer in group}
+    slot_of, room, before = [], [], None
+    for at, (layer, phase, _, _) in enumerate(steps):
+        live = workspaces[at] + sum(sizes[name] for name, first, last, _ in held if first <= at <= last)
+        key = (place[layer], phase)
+        if key != before:
+            room.append(capacity - live)
+        slot_of.append(len(room) - 1)
+        room[-1] = min(room[-1], capacity - live)
+        before = key
+    return slot_of, [int(part * free) for free in room]
+
+
+def put_off(steps, order, sizes, slot_of, room, cell):
+    """The same order with prefetches put off from slot to slot until nothing overflows, at the latest to their need."""
+    room = list(room)
+    moved = {slot_of.index(slot): ([], []) for slot in range(len(room))}
+    for first, demanded, _ in order:
+        moved[first][0].extend(demanded)
+    for first, _, ahead in order:
+        for name in ahead:
+            need = next(slot_of[at] for at in range(first, len(steps)) if name in steps[at][2] + steps[at][3])
+            slot, size = slot_of[first], -(-sizes[name] // cell) * cell
+            while any(size > room[between] for between in range(slot, need)):
+                slot += 1
+            for between in range(slot, need):
+                room[between] -= size
+            moved[slot_of.index(slot)][slot < need].append(name)
+    return [(first, *names) for first, names in moved.items()]
+
+
 def stays(steps, tensors, always, at_start, groups, who, order):
     """(tensor, first step, last step, whether it was prefetched) in the order of ``tensors``: the release rule."""
     found = []

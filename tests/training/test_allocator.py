@@ -101,7 +101,7 @@ def test_no_step_goes_without_what_it_touches(seed):
 
 
 def test_a_map_lives_from_its_layer_to_the_last_backward_step_that_reads_it():
-    graph = training_graph(read_network("lenet5"), 4)
+    graph = training_graph(read_network("lenet5"), 4, TrainingChoices(optimizer="momentum"))
     held = lifetimes(graph)
     names = [step.name for step in graph.steps]
     assert [names[place] for place in held["Y:pool1"]] == ["pool1.forward", "pool1.data_gradient"]

@@ -33,17 +33,50 @@ class Twin:
     def plan(self, offload):
         who = vdnn.offloaded(self.steps, self.kinds, self.maps, feature_extraction(self.network), offload)
         order = vdnn.prefetch_order(self.steps, self.groups, self.kinds, who)
+        return who, order, self.held(who, order)
+
+    def held(self, who, order):
         always = [name for name, tensor in self.graph.tensors.items() if tensor.persistent]
         names = sorted(self.sizes, key=lambda name: name not in always)
-        return who, order, vdnn.stays(self.steps, names, always, self.graph.inputs, self.groups, who, order)
+        return vdnn.stays(self.steps, names, always, self.graph.inputs, self.groups, who, order)
 
-    def picks(self, offload, algorithms, hard, ways, capacity):
-        held = self.plan(offload)[2]
+    def fitted(self, rule, late, ways, capacity):
+        """(options taken, stays) of the first plan that fits, else None."""
+        offload, algorithms, hard = rule
+        who, order, held = self.plan(offload)
         first = [len(one) - 1 if algorithms == "memory" else 0 for one in ways]
-        pool = vdnn.in_pool(len(self.steps), held, self.sizes, ways, first, not hard, CellPool(CELL), capacity)
-        if pool is not None:
-            return pool
-        return vdnn.at_addresses(len(self.steps), held, self.sizes, ways, first, not hard, CELL, capacity)
+        tried = [held]
+        if late:
+            least = [one[pick] if hard else one[-1] for one, pick in zip(ways, first, strict=True)]
+            tried = [self.held(who, moved) for moved in self.late_orders(who, order, least, capacity)]
+        for held in tried:
+            rows = len(self.steps), held, self.sizes, ways, first, not hard
+            found = vdnn.in_pool(*rows, CellPool(CELL), capacity)
+            found = vdnn.at_addresses(*rows, CELL, capacity) if found is None else found
+            if found is not None:
+                return found, held
+        return None
+
+    def ways(self, device):
+        """Workspaces of the options of each step."""
+        layers = {layer.name: layer for layer in self.network.layers}
+        return [
+            [way.workspace_bytes for way in device.options(self.network, layers[one.layer], one.operation, BATCH, None)]
+            for one in self.graph.steps
+        ]
+
+    def late_orders(self, who, order, workspaces, capacity):
+        needed = {}
+        for first in sorted((first for first, _, _ in order), reverse=True):
+            group = next(group for group in self.groups if self.steps[first][0] in group)
+            for layer, phase, reads, writes in self.steps:
+                if phase == "backward" and layer in group:
+                    needed.update((name, first) for name in who if name in reads + writes)
+        demanded = [(first, [name for name in who if needed[name] == first], []) for first, _, _ in order]
+        least = self.held(who, demanded)
+        for part in (1, 0.75, 0.5, 0.25, 0):
+            room = vdnn.room_of(self.steps, self.groups, self.sizes, least, workspaces, capacity, part)
+            yield vdnn.put_off(self.steps, order, self.sizes, *room, CELL)
 
 
 @settings(max_examples=200, deadline=None)
@@ -77,21 +110,45 @@ def test_dyn_decides_as_its_twin(seed, part):
         capacity_bytes=max(int(part * whole.reserved_bytes), 1),
         **options,
     )
-    layers = {layer.name: layer for layer in twin.network.layers}
-    ways = [
-        [way.workspace_bytes for way in device.options(twin.network, layers[step.layer], step.operation, BATCH, None)]
-        for step in twin.graph.steps
-    ]
+    ways, capacity_bytes = twin.ways(device), ours.capacity_bytes
 
-    def fits(offload, algorithms, hard):
-        return twin.picks(offload, algorithms, hard, ways, ours.capacity_bytes) is not None
+    def decided():
+        for late in (False, True):
+            rule = vdnn.dyn(lambda *rule: twin.fitted(rule, late, ways, capacity_bytes) is not None)  # noqa: B023
+            if rule is not None:
+                return rule, late
+        return None
 
-    decided = vdnn.dyn(fits)
-    taken = ours.trials[-1]
-    assert ours.fits == (decided is not None)
-    if decided is not None:
-        assert (taken.offload, taken.mode, not taken.greedy) == decided
-        assert list(taken.fit.picks) == twin.picks(*decided, ways, ours.capacity_bytes)
+    taken, expected = ours.trials[-1], decided()
+    assert ours.fits == (expected is not None)
+    if expected is not None:
+        assert ((taken.offload, taken.mode, not taken.greedy), taken.late) == expected
+        assert_is(taken, twin.fitted(*expected, ways, capacity_bytes))
+
+
+def assert_is(trial, fitted):
+    picks, held = fitted
+    assert list(trial.fit.picks) == picks
+    assert [(stay.tensor, stay.first, stay.last, stay.from_slot) for stay in trial.plan.stays] == held
+
+
+@settings(max_examples=200, deadline=None)
+@given(SEEDS, st.sampled_from(["conv", "all", "dyn"]), st.sampled_from(["memory", "performance"]), st.floats(0.7, 1.0))
+def test_prefetches_are_put_off_as_by_the_twin(seed, offload, mode, part):
+    """In a memory that is a little smaller than what the policy takes if it may."""
+    twin, device = Twin(seed), RandomDevice(seed)
+    options = {"device": device, "link": link_of(1e6), "choices": choices_of(seed), "input_batches": False}
+    options |= {"policy": POLICIES[f"vdnn_{offload}"], "mode": mode}
+    whole = virtualize(twin.network, BATCH, **options)
+    ours = virtualize(twin.network, BATCH, capacity_bytes=max(int(part * whole.reserved_bytes), 1), **options)
+    for trial in ours.trials:
+        rule = trial.offload, trial.mode, not trial.greedy
+        found = twin.fitted(rule, trial.late, twin.ways(device), ours.capacity_bytes)
+        assert trial.fit.fits == (found is not None)
+        if found is not None:
+            assert_is(trial, found)
+    if not ours.fits and offload != "dyn":
+        assert twin.fitted((offload, mode, True), True, twin.ways(device), ours.capacity_bytes) is None
 
 
 def test_random_networks_reach_the_trials_of_dyn():
