@@ -79,7 +79,8 @@ def train(*, output: str | None, trace: str | None, as_json: bool, **asked: Any)
     archmodel train --net vgg16 --batch 256 --policy vdnn_dyn
     archmodel train --net vgg16,resnet152 --batch 64,128 --policy all
     archmodel train --net vgg416 --fit --policy none,vdnn_dyn
-    archmodel train --net vgg16 --batch 128 --policy vdnn_all --dma plain,cdma_zvc --trace trace.json -o out.h5
+    archmodel train --net vgg16 --batch 128 --policy vdnn_all --dma plain,cdma_zvc
+    archmodel train --net vgg16 --batch 128 --policy vdnn_dyn --trace trace.json -o out.h5
     """
     from archmodel import results
     from archmodel.cli.training_tables import print_training

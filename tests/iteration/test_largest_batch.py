@@ -58,3 +58,18 @@ def test_not_even_one_image():
 
 def test_all_batches_fit():
     assert largest_batch(Memory(0, 0), CAPACITY) == MAX_BATCH
+
+
+@pytest.mark.parametrize("largest", [3, 10, 19, 40, 77, 212, 1000])
+def test_what_no_line_goes_through_is_found_between(largest):
+    def fits(batch):
+        return batch <= largest, batch**3  # far from the capacity, in which lines would have to end
+
+    assert largest_batch(fits, CAPACITY) == largest
+
+
+def test_the_last_batch_is_looked_at():
+    memory = Memory(0, 0, misfits=[MAX_BATCH - 1])
+    memory.per_image = CAPACITY // MAX_BATCH
+    assert memory(MAX_BATCH)[0]
+    assert largest_batch(memory, CAPACITY) == MAX_BATCH

@@ -175,9 +175,9 @@ def test_a_compressing_engine_moves_less_and_stays_in_the_same_memory():
 
 def test_every_run_is_told_when_it_is_done():
     told = []
-    archmodel.train("lenet5", "4,8", policy="none,vdnn_all", progress=lambda *one: told.append(one))
-    assert told[0] == ("lenet5 (4), none (p)", 1, 4)
-    assert len(told) == 4
+    archmodel.train("lenet5", "4,8,12", policy="none,vdnn_all", progress=lambda *one: told.append(one))
+    assert told[0] == ("lenet5 (4), none (p)", 1, 6)
+    assert len(told) == 6
 
 
 @pytest.mark.parametrize("policy", ["vdnn_dyn", ["none", "vdnn_dyn"]])
