@@ -146,7 +146,7 @@ def main() -> None:
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         tree = Path(folder) / "tree"
-        ignored = shutil.ignore_patterns(".git", ".venv", "results", ".hypothesis", ".mypy_cache", ".ruff_cache")
+        ignored = shutil.ignore_patterns(".git", ".venv", ".hypothesis", ".mypy_cache", ".ruff_cache", "*.h5")
         shutil.copytree(ROOT, tree, ignore=ignored)
         for name in arguments.modules:
             path, killed = tree / name, 0

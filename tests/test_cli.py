@@ -153,7 +153,7 @@ def test_a_title_is_the_title_the_name_or_the_first_comment(tmp_path, text, titl
     [
         (
             ["lsit"],
-            "show, export, prune, quantize, memory-trace, train, compare, validate; did you mean 'list'?",
+            "show, export, prune, quantize, memory-trace, train, compare, plot, validate; did you mean 'list'?",
         ),
         (["\x1b[31m\n"], "unknown verb"),
         (["x" * 10_000], "unknown verb"),

@@ -1,10 +1,14 @@
 """The pages of results on DRAM: their points are what the model gives, and say what the pages say."""
 
+import collections
 import csv
 import importlib.util
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+
+from archmodel import simulate
 
 RESULTS = Path(__file__).resolve().parents[1] / "results"
 
@@ -17,8 +21,8 @@ def script(folder):
     return module
 
 
-def points(folder):
-    with (RESULTS / folder / "points.csv").open() as file:
+def points(folder, name="points.csv"):
+    with (RESULTS / folder / name).open() as file:
         return list(csv.DictReader(file))
 
 
@@ -100,3 +104,74 @@ def test_points_of_scnn_are_what_the_model_gives():
         if (point["layers"], point["net"], point["gb_per_s"]) == (scnn.FC, "GoogLeNet", "4"):
             run = scnn.run(scnn.FC, "GoogLeNet", "ideal", "memory.bytes_per_s=4e9")
             assert run.cycles == int(point["cycles"])
+
+
+def test_batches_that_share_weights_are_what_the_model_gives():
+    scnn = script("scnn_dram")
+    lines = collections.defaultdict(list)
+    for point in points("scnn_dram", "sharing.csv"):
+        lines[point["net"], int(point["images"])].append(point)
+    assert list(lines) == [(net, images) for net in scnn.NETS for images in scnn.SHARING]
+    for line in lines.values():
+        cycles = [int(point["cycles"]) for point in line]
+        assert cycles == sorted(cycles, reverse=True)
+    for images in scnn.SHARING:
+        (point,) = [point for point in lines["AlexNet", images] if point["gb_per_s"] == "4"]
+        run = scnn.run_batch("AlexNet", images, scnn.sharing_of(images), "memory.bytes_per_s=4e9")
+        assert run.cycles == int(point["cycles"])
+
+
+def test_statistical_batches_share_as_exact_ones_do():
+    scnn = script("scnn_dram")
+    workload, chosen = scnn.rows_of(scnn.CONV, "AlexNet")
+    exact = simulate("scnn", workload, layers=chosen, batch=4, assignments=["weight_fifo.images=4"])
+    expected = scnn.run_batch("AlexNet", 4, "weight_fifo.images=4")
+    for one, other in zip(exact.layers, expected.layers, strict=True):
+        assert one.details["images_at_a_time"] == other.details["images_at_a_time"]
+        assert one.dram_bytes == pytest.approx(other.dram_bytes, rel=0.01)
+    assert expected.cycles == pytest.approx(exact.cycles, rel=0.02)
+
+
+def test_tiled_layers_are_split_into_what_they_move():
+    scnn = script("scnn_dram")
+    layer = SimpleNamespace(
+        name="by_hand",
+        details={"sub_planes": 4},
+        cycles=10,
+        energy_pj={"dram": 200.0, "rest": 60.0},
+        dram_bytes_of={"weight": 80, "psum": 10, "input": 4, "output": 6}.get,
+    )
+    row = scnn.Tiled.of(layer)
+    assert row.gb_per_s == (2.0, 6.0, 1.0, 0.4, 0.6)
+    # 2 pJ a byte; on chip 60 pJ and 20 bytes of weights are 100 pJ
+    assert (row.added_percent, row.all_percent, row.outputs_percent) == (140.0, 160.0, 12.0)
+    assert scnn.weights_once_gb_per_s([layer, layer]) == 2.0
+
+
+def test_pooled_outputs_are_what_the_next_layer_reads():
+    scnn = script("scnn_dram")
+    moved = ((5, 40), (10, 30), (50, 20))  # bytes of inputs and outputs
+    layers = [SimpleNamespace(dram_bytes_of=dict(zip(("input", "output"), pair, strict=True)).get) for pair in moved]
+    assert scnn.pooled_gb_per_s(SimpleNamespace(layers=layers, cycles=10)) == (10 + 30 + 20) / 10
+
+
+def test_the_page_of_scnn_says_what_was_measured():
+    scnn = script("scnn_dram")
+    stored = [scnn.Point(*row.values()) for row in points("scnn_dram")]
+    stored = [p._replace(gb_per_s=float(p.gb_per_s), performance=float(p.performance)) for p in stored]
+    page = (RESULTS / "scnn_dram" / "compare.md").read_text("utf-8")
+    for layers in (scnn.CONV, scnn.FC):
+        assert scnn.table(stored, layers) in page
+    result = scnn.run(scnn.CONV, "VGG-16", "ideal", *scnn.FREE)
+    tiled = scnn.tiled_layers(result)
+    assert scnn.tiled_table([scnn.Tiled.of(layer) for layer in tiled]) in page
+    assert scnn.needs_table("network", {"VGG-16": scnn.needs(result)}).splitlines()[-1] in page
+    for said in (scnn.about_tiles(tiled)["added_percent"], f"because of {scnn.about_vgg(result)['wide']}"):
+        assert said in page
+
+
+def test_layers_that_overlap_in_full_take_the_longer_of_computing_and_moving():
+    scnn = script("scnn_dram")
+    result = SimpleNamespace(cycles=100, layers=[SimpleNamespace(dram_bytes=300), SimpleNamespace(dram_bytes=500)])
+    found = dict(zip(scnn.SWEPT_GB_PER_S, scnn.overlapped_performance(result, 120), strict=True))
+    assert (found[4], found[8], found[16]) == (0.6, 1.2, 1.2)

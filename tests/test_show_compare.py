@@ -165,7 +165,7 @@ def test_a_configuration_of_the_users_own_is_a_path(archmodel_run, tmp_path):
         ("model = \n", "line 1, column 9"),
         (
             "",
-            "is empty; allowed: the keys of network, accelerator, memory, link, device, system, technology, pattern",
+            "network, accelerator, memory, link, device, system, DMA engine, technology, pattern of zeros, profile",
         ),
         ("# only a comment\n", "mine.toml: is empty"),
         ("colour = 3\n", "mine.toml: no key that is known; allowed: "),

@@ -16,7 +16,7 @@ from archmodel.training.timeline import MemoryEvent, Span, Timeline
 from archmodel.training.training_run import TrainingResult
 from tests.test_results import a_run as a_sim_run
 from tests.test_results import assert_one_line, cannot_load, changed, datasets, replace
-from tests.training.timelines import a_result, a_run, at_random, by_hand
+from tests.training.made_timelines import a_result, a_run, at_random, by_hand
 
 DOCUMENT = (Path(__file__).resolve().parents[1] / "docs" / "results.md").read_text("utf-8")
 

@@ -3,13 +3,14 @@
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, PositiveFloat, PositiveInt, model_validator
+from pydantic import Field, PositiveInt, model_validator
 
 from archmodel import config
 from archmodel.accelerators.conv_algorithms import PASSES, Algorithm, Pass
 from archmodel.config import FrozenModel
 from archmodel.errors import did_you_mean, show
 
+PerSecond = Annotated[float, Field(ge=1e3, le=1e18)]
 Efficiency = Annotated[float, Field(gt=0, le=1)]
 
 
@@ -55,9 +56,9 @@ class DeviceConfig(FrozenModel):
     name: str
     multiprocessors: PositiveInt
     lanes: PositiveInt  # multiply-adds of FP32 a cycle, of all multiprocessors
-    clock_hz: PositiveFloat
+    clock_hz: PerSecond
     fp16_rate: Annotated[float, Field(ge=1)]  # FP16 multiply-adds of matrix products over FP32's
-    dram_bytes_per_s: PositiveFloat
+    dram_bytes_per_s: PerSecond
     memory_bytes: PositiveInt
     library: str
     libraries: dict[str, Library] = Field(min_length=1)

@@ -42,15 +42,17 @@ def run_layer(config: Config, layer: Layer, operands: Operands, context: Context
     conv = unit_stride(layer, config.tile_plane == "padded")
     stored = config.stored(operands)
     planes = [unfold_inputs(layer, conv, image) for image in stored.inputs]
-    cut = cut_layer(config, layer.name, conv, operands.output_density, partial(fits_iaram, config, planes))
+    fits = partial(fits_iaram, config, planes)
+    cut = cut_layer(config, layer.name, conv, operands.output_density, operands.batch, fits)
     kernels = unfold_weights(layer, conv, stored.weights)
     weights = compress_weights(config, conv, kernels, cut.Kc, context)
     pairs = context.start(lambda: nonzero_pairs(layer, conv, operands))
     effectual = context.start(lambda: effectual_macs(layer, operands))
     nonzero_weights = [int(np.count_nonzero(group)) for group in np.split(kernels, conv.groups)]
-    tally = Tally(config, Cells.of(layer, conv), cut, nonzero_weights)
-    for images in [planes] if context.sampled else [[plane] for plane in planes]:
-        parts = [part for plane in images for part in compress_parts(config, conv, cut, weights, plane, context)]
+    tally = Tally(config, Cells.of(layer, conv), cut, operands.batch, nonzero_weights)
+    sets = cut.sets(planes)
+    for walked in [sets] if context.sampled else [[images] for images in sets]:
+        parts = [part for images in walked for part in compress_parts(config, conv, cut, weights, images, context)]
         for part, of_part in zip(parts, run_parts(config, layer.name, conv, parts, context), strict=True):
             tally.add(Counts.of(config, conv, part), of_part.work, operands.output_density, context)
             tally.ends.append((of_part.low, of_part.high))

@@ -25,7 +25,7 @@ def check_conv(
     for mask, image in zip(stored.inputs, inputs, strict=True):
         plane = unfold_inputs(layer, conv, image)
         outputs = np.zeros((conv.K, conv.P, conv.Q), np.int64)
-        for part in compress_parts(config, conv, cut, blocks, unfold_inputs(layer, conv, mask), context):
+        for part in compress_parts(config, conv, cut, blocks, [unfold_inputs(layer, conv, mask)], context):
             add_part(config, conv, part, kernels, plane, outputs)
         compare_outputs(layer, outputs, reference_outputs(layer, weights, image))
 

@@ -66,11 +66,12 @@ class PEConfig(FrozenModel):
 
 
 class WeightFifoConfig(FrozenModel):
-    """The weight FIFO of every PE; an entry is one vector of F weights."""
+    """The weight FIFO of every PE; an entry is one vector of F weights. `images` share what is in it, at most."""
 
     entries: Annotated[int, Field(ge=1, le=2**20)]
     vectors_per_cycle: Annotated[int, Field(ge=1, le=4096)]
     broadcast: Literal["fifo", "ideal"]
+    images: Annotated[int, Field(ge=1, le=65536)]
 
 
 class BufferConfig(FrozenModel):
@@ -201,8 +202,8 @@ class Config(FrozenModel):
 
     @property
     def activation_bytes(self) -> int:
-        """Bytes of all activation RAMs."""
-        return self.pe.num_pes * (self.buffers.iaram_bytes + self.buffers.oaram_bytes)
+        """Bytes that an image has of all activation RAMs."""
+        return self.pe.num_pes * (self.buffers.iaram_bytes + self.buffers.oaram_bytes) // self.weight_fifo.images
 
     @property
     def weight_bits(self) -> int:
@@ -248,7 +249,7 @@ class Config(FrozenModel):
         return replace(operands, weights=weights, inputs=inputs)
 
     def fits(self, layer: Layer, input_density: float, output_density: float) -> tuple[bool, bool]:
-        """Whether all inputs and all outputs of a layer, at these densities, fit the IARAMs and the OARAMs."""
+        """Whether all inputs and all outputs of a layer, at these densities, fit what an image has of the RAMs."""
         if layer.kind == "fc":  # neurons are dealt to the PEs
             inputs, outputs = -(-layer.C // self.pe.num_pes), -(-layer.K // self.pe.num_pes)
         else:
@@ -256,6 +257,6 @@ class Config(FrozenModel):
             tile_h, tile_w = next(tilings(conv.plane, self.pe.rows, self.pe.cols)).largest_tile
             inputs, outputs = tile_h * tile_w * conv.C, tile_h * tile_w * conv.K
         return (
-            self.stored_bytes(inputs, input_density) <= self.buffers.iaram_bytes,
-            self.stored_bytes(outputs, output_density) <= self.buffers.oaram_bytes,
+            self.stored_bytes(inputs, input_density) * self.weight_fifo.images <= self.buffers.iaram_bytes,
+            self.stored_bytes(outputs, output_density) * self.weight_fifo.images <= self.buffers.oaram_bytes,
         )

@@ -1,6 +1,8 @@
 """SCNN's convolutions: what every PE does in every output-channel group, walked cycle by cycle."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -92,19 +94,19 @@ def compress_weights(
 
 
 def compress_parts(
-    config: Config, conv: UnitStrideConv, cut: Cut, weights: list[Blocks], plane: Mask, context: Context
+    config: Config, conv: UnitStrideConv, cut: Cut, weights: list[Blocks], planes: Sequence[Mask], context: Context
 ) -> list[Part]:
-    """All parts of one image in the order of their execution; plane : uint8[C, H, W]."""
+    """All parts of images that share weights, in the order of their execution; planes : uint8[C, H, W] each."""
     channels = conv.C // conv.groups
 
-    def compress(task: tuple[SubPlane, int]) -> Part:
-        sub_plane, group = task
+    def compress(task: tuple[SubPlane, Mask, int]) -> Part:
+        sub_plane, plane, group = task
         tiles = tile_masks(sub_plane, plane[group * channels : (group + 1) * channels], config.pe.rows, config.pe.cols)
         activations = Blocks.compress(tiles, (channels, config.pe.num_pes), config.compression.longest_run)
         accumulators, nonzeros = accumulators_of(config, conv, cut, sub_plane), int(np.count_nonzero(tiles))
         return Part(sub_plane, group, weights[group], activations, accumulators, nonzeros)
 
-    return context.run(compress, [(sub, group) for sub in cut.tiling.sub_planes() for group in range(conv.groups)])
+    return context.run(compress, product(cut.tiling.sub_planes(), planes, range(conv.groups)))
 
 
 def accumulators_of(config: Config, conv: UnitStrideConv, cut: Cut, sub_plane: SubPlane) -> Accumulators:

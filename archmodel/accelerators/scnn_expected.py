@@ -39,9 +39,10 @@ def expect_layer(config: Config, layer: Layer, densities: Densities, context: Co
     conv = unit_stride(layer, config.tile_plane == "padded")
     cells = Cells.of(layer, conv)
     inputs = RandomInputs(config, cells, densities)
-    cut = cut_layer(config, layer.name, conv, densities.output_density, inputs.fit)
+    cut = cut_layer(config, layer.name, conv, densities.output_density, densities.batch, inputs.fit)
     weights = RandomWeights.of(config, cells, cut, densities.weight_density)
-    sub_planes = list(cut.tiling.sub_planes()) * densities.batch
+    sets = cut.sets(range(densities.batch))
+    sub_planes = [sub_plane for images in sets for sub_plane in cut.tiling.sub_planes() for _ in images]
     known: dict[tuple[object, float], ExpectedPart] = {}
     parts = []
     for sub_plane in sub_planes:
@@ -52,7 +53,7 @@ def expect_layer(config: Config, layer: Layer, densities: Densities, context: Co
         parts += [known[tiles, kept]] * conv.groups
     counts = np.stack([whole(column, upwards=True) for column in np.array([part.counts for part in parts]).T], axis=1)
     works = group_works([part.groups for part in parts])
-    tally = Tally(config, cells, cut, [cells.weight_words * densities.weight_density] * conv.groups)
+    tally = Tally(config, cells, cut, densities.batch, [cells.weight_words * densities.weight_density] * conv.groups)
     for index, (of_part, work) in enumerate(zip(counts.tolist(), works, strict=True)):
         sub_plane, conv_group = sub_planes[index // conv.groups], index % conv.groups
         tally.add(Counts(sub_plane, conv_group, weights.num_groups, *of_part), work, densities.output_density, context)

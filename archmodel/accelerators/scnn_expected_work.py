@@ -21,6 +21,7 @@ from archmodel.accelerators.slowest_pe import (
 )
 
 ROUNDING = 1e-9  # share of a sum of expectations by which its terms may have lost precision
+MOST_SLACK = 0.25  # so that a sum is not one below what is effectual of it, which is rounded to the nearest
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,7 +110,7 @@ def whole(values: list[Float64] | list[float], *, upwards: bool = False) -> Int6
     exact = np.asarray(values, np.float64)
     ends = np.cumsum(exact.ravel())
     total = float(ends[-1]) if ends.size else 0.0
-    slack = ROUNDING * max(1.0, total)
+    slack = min(MOST_SLACK, ROUNDING * max(1.0, total))
     steps = np.zeros(ends.size + 1, np.int64)
     steps[1:] = np.ceil(ends - slack) if upwards else np.round(ends + slack)
     return (steps[1:] - steps[:-1]).reshape(exact.shape)

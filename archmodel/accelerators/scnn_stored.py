@@ -38,7 +38,7 @@ def blocks_of(config: Config, layer: Layer, masks: Masks, output_density: float)
     conv, pe = unit_stride(layer, config.tile_plane == "padded"), config.pe
     of_tiles = inputs if config.compression.sparse_activations else np.ones_like(inputs)
     planes = [unfold_inputs(layer, conv, image) for image in of_tiles]
-    cut = cut_layer(config, layer.name, conv, output_density, partial(fits_iaram, config, planes))
+    cut = cut_layer(config, layer.name, conv, output_density, len(planes), partial(fits_iaram, config, planes))
     kernels = np.split(unfold_weights(layer, conv, weights), conv.groups)
     return {
         "weights": [weight_cells(group, cut.Kc, pe.weight_order) for group in kernels],

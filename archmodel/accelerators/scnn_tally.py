@@ -4,6 +4,7 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 
@@ -75,18 +76,21 @@ class Counts:
 class Tally:
     """Sums over the parts of a layer, added in the order of their execution.
 
+    batch : images
     nonzero_weights : of each conv group
     """
 
     config: Config
     cells: Cells
     cut: Cut
+    batch: int
     nonzero_weights: Sequence[float]
     works: list[GroupWork] = field(default_factory=list)
     ends: list[tuple[Int64, Int64]] = field(default_factory=list)  # spans at the ends of a sampled layer's interval
     drains: list[Int64] = field(default_factory=list)
     tiles: list[int] = field(default_factory=list)  # temporal tile of each part
     num_tiles: int = 0
+    num_parts: int = 0  # of the temporal tile that is not complete
     issued: int = 0
     accumulated: int = 0
     read: Counter[str] = field(default_factory=Counter)
@@ -98,8 +102,24 @@ class Tally:
         """The layer as the PEs see it."""
         return self.cells.conv
 
+    @cached_property
+    def num_sub_planes(self) -> int:
+        """Temporal tiles of a set of images."""
+        return len(list(self.cut.tiling.sub_planes()))
+
+    @property
+    def num_images(self) -> int:
+        """Images that share the weights of the temporal tile that parts are added to."""
+        first = self.num_tiles // self.num_sub_planes * self.cut.images
+        return min(self.cut.images, self.batch - first)
+
+    @property
+    def fetches_weights(self) -> bool:
+        """Whether the next part is the first image's; further ones find its weights in the FIFOs."""
+        return self.num_parts < self.conv.groups
+
     def add(self, part: Counts, work: GroupWork, output_density: float, context: Context) -> None:
-        """Account one part; the last conv group of a sub-plane completes a temporal tile."""
+        """Account one part; the last conv group of the last image of a sub-plane completes a temporal tile."""
         self.issued += part.issued
         self.accumulated += part.accumulated
         self.works.append(work)
@@ -110,8 +130,9 @@ class Tally:
         self.tiles.append(self.num_tiles)
         self._count_words(part, output_density)
         self._add_streams(part, output_density, context)
-        if part.conv_group + 1 == self.conv.groups:
-            self.num_tiles += 1
+        self.num_parts += 1
+        if self.num_parts == self.num_images * self.conv.groups:
+            self.num_tiles, self.num_parts = self.num_tiles + 1, 0
 
     def _group_channels(self, num_groups: int) -> Int64:
         """Output channels of each group: Kc, and what is left for the last."""
@@ -136,7 +157,7 @@ class Tally:
         pe, tile = self.config.pe, part.sub_plane
         self.read["iaram"] += part.input_reads
         self.written["activation_registers"] += part.input_reads
-        self.written["weight_fifo"] += part.stored_weights * pe.num_pes
+        self.written["weight_fifo"] += part.stored_weights * pe.num_pes * self.fetches_weights
         self.read["weight_fifo"] += part.weight_reads
         for component in ("bank_queues", "accumulators"):
             self.read[component] += part.accumulated
@@ -161,7 +182,7 @@ class Tally:
         )
         outputs = config.output_dram_bits(channels * owned_outputs(self.conv, part.sub_plane), output_density)
         moved = [
-            Stream("weight", "read", _bytes(weights), self.num_tiles),
+            Stream("weight", "read", _bytes(weights) * self.fetches_weights, self.num_tiles),
             Stream("psum", "write", _bytes(psums * config.compression.psum_bits), self.num_tiles),
             Stream("psum", "read", _bytes(psums * config.compression.psum_bits), self.num_tiles),
         ]
@@ -228,8 +249,9 @@ class Tally:
             cycle_map=all_work.work,
             details={
                 "Kc": self.cut.Kc,
-                "sub_planes": self.num_tiles // operands.batch,
+                "sub_planes": self.num_sub_planes,
                 "tiled_through_dram": int(self.cut.through_dram),
+                **({"images_at_a_time": self.cut.images} if self.config.weight_fifo.images > 1 else {}),
             },
         )
 

@@ -1,7 +1,8 @@
 """How SCNN cuts a layer: planes into sub-planes that fit its buffers, output channels into groups."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 
@@ -11,21 +12,30 @@ from archmodel.accelerators.scnn_config import PUBLISHED_KC, Config
 from archmodel.errors import ConfigError
 from archmodel.operands.operands import Mask
 
+Image = TypeVar("Image")
 FitsIaram = Callable[[PlanarTiling, int], bool]
 """Whether no PE stores more than so many entries of the inputs."""
 
 
 @dataclass(frozen=True)
 class Cut:
-    """The chosen tiling, the output channels of a group, and whether the activation RAMs forced sub-planes."""
+    """The chosen tiling, the output channels of a group, and whether the activation RAMs forced sub-planes.
+
+    images : at most so many share the weights of a sub-plane
+    """
 
     tiling: PlanarTiling
     Kc: int
     through_dram: bool
+    images: int
+
+    def sets(self, images: Sequence[Image]) -> list[Sequence[Image]]:
+        """Images that share weights; what is left of a batch is the last set."""
+        return [images[first : first + self.images] for first in range(0, len(images), self.images)]
 
 
 def cut_layer(
-    config: Config, layer: str, conv: UnitStrideConv, output_density: float, fits_iaram: FitsIaram
+    config: Config, layer: str, conv: UnitStrideConv, output_density: float, batch: int, fits_iaram: FitsIaram
 ) -> Cut:
     """The fewest sub-planes of the layer of this name whose tiles fit accumulators, IARAM and OARAM of every PE.
 
@@ -39,17 +49,34 @@ def cut_layer(
             f"{layer}: pe.accumulator_entries = {pe.accumulator_entries}: must be at least"
             f" {least_Kc * conv.R * conv.S}, for one position of Kc = {least_Kc} with {conv.R}x{conv.S} taps"
         )
-    most_entries = 8 * config.buffers.iaram_bytes // config.compression.activation_bits
     through_dram, chosen = False, None
     for tiling in tilings(conv.plane, pe.rows, pe.cols):
         if least_Kc * accumulators_per_channel(conv, tiling) > pe.accumulator_entries:
             continue
         chosen = tiling
-        if fits_oaram(config, conv, tiling, output_density) and fits_iaram(tiling, most_entries):
+        if rams_hold(1, config, conv, tiling, output_density, fits_iaram):
             break
         through_dram = True
     assert chosen is not None  # 1x1 tiles fit the accumulators, checked above
-    return Cut(chosen, group_channels(config, conv, chosen), through_dram)
+    Kc = group_channels(config, conv, chosen)
+    accumulated = pe.accumulator_entries // (Kc * accumulators_per_channel(conv, chosen))
+    for images in range(min(config.weight_fifo.images, batch, accumulated), 1, -1):
+        if rams_hold(images, config, conv, chosen, output_density, fits_iaram):
+            return Cut(chosen, Kc, through_dram, images)
+    return Cut(chosen, Kc, through_dram, 1)
+
+
+def rams_hold(
+    images: int,
+    config: Config,
+    conv: UnitStrideConv,
+    tiling: PlanarTiling,
+    output_density: float,
+    fits_iaram: FitsIaram,
+) -> bool:
+    """Whether so many images, the fullest of the batch, find room in every IARAM and OARAM at a time."""
+    most_entries = 8 * config.buffers.iaram_bytes // (images * config.compression.activation_bits)
+    return fits_oaram(images, config, conv, tiling, output_density) and fits_iaram(tiling, most_entries)
 
 
 def accumulators_per_channel(conv: UnitStrideConv, tiling: PlanarTiling) -> int:
@@ -69,11 +96,13 @@ def group_channels(config: Config, conv: UnitStrideConv, tiling: PlanarTiling) -
     return min(config.pe.Kc, channels)
 
 
-def fits_oaram(config: Config, conv: UnitStrideConv, tiling: PlanarTiling, output_density: float) -> bool:
-    """Whether the expected outputs of the largest tile fit the OARAM."""
+def fits_oaram(
+    images: int, config: Config, conv: UnitStrideConv, tiling: PlanarTiling, output_density: float
+) -> bool:
+    """Whether the expected outputs of the largest tile of so many images fit the OARAM."""
     compression = config.compression
     tile_h, tile_w = tiling.largest_tile
-    outputs = compression.stored_activations(tile_h * tile_w * conv.K, output_density)
+    outputs = images * compression.stored_activations(tile_h * tile_w * conv.K, output_density)
     return outputs * compression.activation_bits <= 8 * config.buffers.oaram_bytes
 
 

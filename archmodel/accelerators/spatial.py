@@ -7,11 +7,14 @@ import math
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from pydantic import Field, PositiveFloat, PositiveInt
+from pydantic import Field
 
 from archmodel.accelerators.conv_algorithms import Pass
+from archmodel.accelerators.gpu_config import PerSecond
 from archmodel.config import FrozenModel
 from archmodel.network.layer import Layer
+
+Count = Annotated[int, Field(ge=1, le=2**40)]
 
 
 class SpatialConfig(FrozenModel):
@@ -19,13 +22,13 @@ class SpatialConfig(FrozenModel):
 
     model: Literal["spatial"]
     name: str
-    num_pes: PositiveInt
-    macs_per_pe: PositiveInt  # terms of a dot product that a PE takes in a cycle
-    clock_hz: PositiveFloat
-    sram_bytes_per_pe: PositiveInt
-    dram_bytes_per_s: PositiveFloat
+    num_pes: Count
+    macs_per_pe: Count  # terms of a dot product that a PE takes in a cycle
+    clock_hz: PerSecond
+    sram_bytes_per_pe: Count
+    dram_bytes_per_s: PerSecond
     dram_latency_cycles: Annotated[int, Field(ge=0, le=10**6)]
-    memory_bytes: PositiveInt
+    memory_bytes: Annotated[int, Field(ge=1, le=2**62)]
 
     @property
     def latency_s(self) -> float:

@@ -11,8 +11,12 @@ from archmodel.cli.common import print_json
 from archmodel.errors import ConfigError, did_you_mean, show
 
 # In this order: the first that has the name is meant.
-KINDS = ("accelerators", "workloads", "memory", "links", "devices", "systems", "technology", "zeros")
-CHECKED = ("accelerators", "memory", "links", "devices", "systems", "technology", "zeros")
+# fmt: off
+KINDS = (
+    "accelerators", "workloads", "memory", "links", "devices", "systems", "dma", "technology", "zeros", "densities",
+)
+# fmt: on
+CHECKED = ("accelerators", "memory", "links", "devices", "systems", "dma", "technology", "zeros", "densities")
 HEADING = re.compile(r"\[([\w.-]+)\]\s*(#.*)?")
 KEY = re.compile(r"\s*([\w.-]+)\s*=")
 NO_BRACKETS = re.compile(r'"[^"]*"|\'[^\']*\'|#.*')  # texts and comments, whose brackets open nothing
@@ -105,6 +109,14 @@ def check(kind: str, path: str) -> None:
         from archmodel.operands.correlated import CorrelatedZeros
 
         config.load(kind, path, CorrelatedZeros)
+    elif kind == "dma":
+        from archmodel.training.dma_config import load_dma_config
+
+        load_dma_config(path)
+    elif kind == "densities":
+        from archmodel.training.map_densities import load_profile
+
+        load_profile(path)
 
 
 def still_holds(text: str, data: Mapping[str, Any], own: Mapping[str, Any]) -> str:

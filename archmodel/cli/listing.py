@@ -19,7 +19,9 @@ KINDS = {
     "links": "links",
     "devices": "devices",
     "systems": "systems",
+    "dma": "dma",
     "zeros": "zeros",
+    "densities": "densities",
 }
 
 

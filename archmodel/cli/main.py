@@ -33,6 +33,7 @@ VERBS = {
     "memory-trace": Verb("archmodel.cli.memory_trace", "memory_trace", "Send a trace of requests to a memory."),
     "train": Verb("archmodel.cli.train", "train", "The memory that one training iteration of a network takes."),
     "compare": Verb("archmodel.cli.compare", "compare", "Compare result files layer by layer."),
+    "plot": Verb("archmodel.cli.plot", "plot", "Draw a result file: stacks of layers, or a timeline."),
     "validate": Verb("archmodel.cli.validate", "validate", "Set published tables beside the model's values."),
 }
 

@@ -70,9 +70,8 @@ def print_training(out: "Console", runs: Sequence["TrainingRun"]) -> None:
 def cells(run: "TrainingRun") -> list[str]:
     """A line of a run."""
     whole, timeline = run.iteration_s, run.timeline
-    mode = f" ({run.mode[0]})" if run.mode else ""
     return [
-        *(run.net, f"{run.batch:,}", f"{run.policy}{mode}", seconds(whole)),
+        *(run.net, f"{run.batch:,}", run.policy_title, seconds(whole)),
         *(f"{100 * part / whole:.1f}" if whole else "" for part in (run.oracle_s, sum(timeline.stalls_s.values()))),
         *(binary(timeline.peak_bytes), binary(timeline.average_bytes)),
         *(binary(run.offloaded_bytes) if run.offloaded_bytes else "", "yes" if run.fits else "no"),

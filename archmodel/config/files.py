@@ -11,13 +11,18 @@ from archmodel.errors import SHOWN_CHARACTERS, ConfigError, did_you_mean, one_li
 
 FOLDERS = {
     kind: f"configs/{kind}"
-    for kind in ("accelerators", "memory", "links", "devices", "systems", "technology", "spaces", "zeros", "published")
+    for kind in (
+        *("accelerators", "memory", "links", "devices", "systems", "dma", "technology", "spaces", "zeros", "densities"),
+        "published",
+    )
 } | {"workloads": "workloads"}
 SINGULAR = {
     "workloads": "network",
     "memory": "memory",
     "technology": "technology",
     "zeros": "pattern of zeros",
+    "densities": "profile of densities",
+    "dma": "DMA engine",
     "published": "published table",
 }
 
@@ -25,6 +30,7 @@ SINGULAR = {
 VARIANTS = {"accelerators": "precisions"}
 MAX_FILE_BYTES = 4 * 1024 * 1024
 MAX_DEPTH = 16
+
 
 def folder(kind: str) -> Path:
     """The folder that holds the files of ``kind``, in a checkout and in an installed wheel alike."""

@@ -5,6 +5,7 @@ from numba import njit
 
 COLUMNS_AT_A_TIME = 1024
 
+
 @njit(cache=True, nogil=True)
 def run_length_entries(mask, longest_run):
     """Stored entries of each block under a zero-run code (SCNN, ISCA 2017, sec. 4; Deep Compression, ICLR 2016).
@@ -111,3 +112,41 @@ def num_column_entries(mask, longest_run):
                 run[column] = zero if nonzero | ends else run[column] + one
         total += stored.sum()
     return total
+
+
+@njit(cache=True, nogil=True)
+def run_tokens(mask, longest_run):
+    """Runs of zeros and of non-zeros that each block is cut into, none longer than `longest_run`, at least 2.
+
+    mask : uint8[B, L], 0 or 1 -> int64[B]; changes are counted without branches, and runs are followed only in blocks
+    with a stretch of equal cells half as long as the longest run, which every longer one covers
+    """
+    num_blocks, length = mask.shape
+    stretch = longest_run // 2
+    tokens = np.zeros(num_blocks, np.int64)
+    for block in range(num_blocks):
+        cells = mask[block]
+        changes = np.int32(0)
+        for cell in range(1, length):
+            changes += np.int32(cells[cell] != cells[cell - 1])
+        tokens[block] = changes + (length > 0)
+        equal = False
+        for first in range(0, length - stretch + 1, stretch):
+            nonzeros = np.int32(0)
+            for cell in range(first, first + stretch):
+                nonzeros += np.int32(cells[cell])
+            equal |= nonzeros == 0 or nonzeros == stretch
+        if equal:
+            tokens[block] += num_cuts(cells, longest_run)
+    return tokens
+
+
+@njit(nogil=True)
+def num_cuts(cells, longest_run):
+    """Cuts that runs longer than `longest_run` need: uint8[L] -> int."""
+    cuts, started = np.int64(0), np.int64(0)
+    for cell in range(1, cells.size + 1):
+        if cell == cells.size or cells[cell] != cells[started]:
+            cuts += (cell - started - 1) // longest_run
+            started = cell
+    return cuts

@@ -42,8 +42,9 @@ RUN_COLUMNS: dict[str, Column] = {
 }
 TEXTS = ("net", "policy", "mode", "device", "link", "dma", "why_not")
 TOTALS = ("iteration_s", "oracle_s", "peak_bytes", "average_bytes", "offloaded_bytes", "prefetched_bytes")
+POOL = ("reserved_bytes", "peak_live_bytes")
 FILE_ATTRIBUTES = ("kind", "schema_version", "archmodel", "command", "seed", "provenance", "wall_s", "num_runs")
-RUN_ATTRIBUTES = (*TEXTS, "batch", "fits", "config", *TOTALS)  # and capacity_bytes where it is known
+RUN_ATTRIBUTES = (*TEXTS, "batch", "fits", "config", *POOL, *TOTALS)  # and capacity_bytes where it is known
 
 
 def write_training(group: h5py.Group, result: TrainingResult) -> None:
@@ -69,6 +70,7 @@ def _write(group: h5py.Group, run: TrainingRun) -> None:
     group.attrs.update({name: utf8(getattr(run, name)).decode() for name in TEXTS})
     group.attrs.update({"batch": np.int64(run.batch), "fits": run.fits, "config": json_text(run.config)})
     group.attrs.update({name: totals[name] for name in TOTALS})
+    group.attrs.update({name: np.int64(getattr(run, name)) for name in POOL})
     if run.capacity_bytes is not None:
         group.attrs["capacity_bytes"] = np.int64(run.capacity_bytes)
     timeline, stalls = run.timeline, run.timeline.stalls_s
@@ -110,6 +112,8 @@ def _read(group: h5py.Group) -> TrainingRun:
     return TrainingRun(
         **{name: str(attributes[name]) for name in TEXTS},
         batch=int(attributes["batch"]),
+        reserved_bytes=int(attributes["reserved_bytes"]),
+        peak_live_bytes=int(attributes["peak_live_bytes"]),
         timeline=timeline,
         oracle_s=float(attributes["oracle_s"]),
         fits=bool(attributes["fits"]),

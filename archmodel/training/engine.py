@@ -152,7 +152,7 @@ class Engine:
     def _memory_events(self) -> list[MemoryEvent]:
         """Of every stay of a tensor that takes any time; what stays for good is not given back."""
         events = []
-        for stay in self.plan.stays():
+        for stay in self.plan.stays:
             kept = stay.tensor not in self.plan.graph.tensors or self.plan.graph.tensors[stay.tensor].persistent
             start_s = self.begun_s[stay.tensor] if stay.from_slot else self.starts_s[stay.first]
             end_s = self.slot_ends_s[self.plan.left[stay.tensor]] if stay.to_slot else self.ends_s[stay.last]

@@ -62,8 +62,7 @@ class MeasuredDevice:
             self.roofline.options(network, layer, which, batch, choices)[-1].seconds
             for which in (operation, "data_gradient" if operation == "weight_gradient" else "weight_gradient")
         )
-        share = own_s / (own_s + other_s) if own_s + other_s else 0.5
-        return (StepTime(backward_s * share),)
+        return (StepTime(backward_s * own_s / (own_s + other_s)),)
 
     def _times(self, network: Network, batch: int) -> Mapping[str, Seconds]:
         """Measured times of a network by layer."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 from archmodel.network import Network
 from archmodel.training.allocator import lifetimes
@@ -53,7 +54,8 @@ class Plan:
         """Tensors that leave, by slot."""
         return by_slot(self.left)
 
-    def stays(self) -> list[Stay]:
+    @cached_property
+    def stays(self) -> tuple[Stay, ...]:
         """When each tensor is in memory, a second time after it was offloaded; what is always there comes first.
 
         As `lifetimes`, but an offloaded tensor is given back when its last forward reader and its offload are over, and
@@ -76,7 +78,7 @@ class Plan:
                 continue
             found.append(Stay(name, num_bytes, first, self.slots[self.left[name]].last, to_slot=True))
             found.append(Stay(name, num_bytes, self.slots[begins[name]].first, last, from_slot=True))
-        return found
+        return tuple(found)
 
 
 def make_plan(

@@ -45,7 +45,6 @@ def window_prefetches(
         missing = tuple(name for name in wanted.get(at, ()) if name not in back)
         if missing:
             found.demanded[at] = missing
-            back.update(missing)
         for position in range(slot.position - 1, -1, -1):
             coming = tuple(name for name in away[position] if name not in back)
             if coming:

@@ -78,16 +78,13 @@ def cheap_maps(graph: TrainingGraph, network: Network, kinds: Collection[str]) -
     dropped: set[str] = set()
     for name, places in graph.forward_writers.items():
         steps = [graph.steps[place] for place in places]
-        if graph.tensors[name].kind != "feature_map" or any(
-            network.layer(one.layer).kind not in kinds for one in steps
-        ):
+        if not all(network.layer(step.layer).kind in kinds for step in steps):
             continue
-        sources = {read for step in steps for read in step.reads if read != name}
-        maps = {read for read in sources if graph.tensors[read].kind == "feature_map"}
-        if maps & dropped & wanted:
+        sources = {one for step in steps for one in step.reads if graph.tensors[one].kind == "feature_map"} - {name}
+        if graph.tensors[name].kind != "feature_map" or sources & dropped & wanted:
             continue
-        again = set().union(*(on_the_way[one] for one in maps if one in on_the_way))
-        longer = {one for one in maps if one not in wanted | on_the_way.keys() | kept_longer}
+        again = set().union(*(on_the_way[one] for one in sources if one in on_the_way))
+        longer = sources - wanted - on_the_way.keys() - kept_longer
         if sum(graph.tensors[one].num_bytes for one in longer) >= graph.tensors[name].num_bytes:
             continue
         if name in wanted:
@@ -163,8 +160,7 @@ class Repetition:
 
     def copy(self, name: str) -> str:
         """The id of the tensor that is made in the place of ``name``."""
-        second = f"{name}@2"
-        if second not in self.tensors:
-            first = self.tensors[name]
-            self.tensors[second] = Tensor(second, first.kind, first.layer, first.num_bytes)
+        first = self.tensors[name]
+        second = f"workspace.recompute:{first.layer}" if first.kind == "workspace" else f"{name}@2"
+        self.tensors.setdefault(second, Tensor(second, first.kind, first.layer, first.num_bytes))
         return second

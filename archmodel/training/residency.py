@@ -62,7 +62,7 @@ def fit(
     Where the workspace of a step finds no room and ``greedy`` is set, the step goes on to its next option, which wants
     less; what earlier steps have taken stays.
     """
-    stays, pool = plan.stays(), BestFitPool(capacity_bytes=capacity_bytes)
+    stays, pool = plan.stays, BestFitPool(capacity_bytes=capacity_bytes)
     if capacity_bytes is not None:
         live = live_bytes(plan, stays, _workspaces(options, [-1] * len(picks) if greedy else picks))
         if live.max() > capacity_bytes:

@@ -23,7 +23,8 @@ class TrainingRun:
     policy, mode, device, link, dma : names of what was asked for
     oracle_s : sum of the fastest steps, without a link and with all memory that they want
     capacity_bytes : of the device; None where nothing is known of it
-    why_not : one line where the iteration does not fit, else empty
+    why_not : one line where the iteration does not fit, else empty; the timeline is then that of a larger memory
+    reserved_bytes, peak_live_bytes : of the pool of the device's memory, and of the tensors in it
     algorithms : what ran a step, by the step's name, where the device has several
     config : the network's choices, device, link and others as they were used
     """
@@ -40,6 +41,8 @@ class TrainingRun:
     dma: str = ""
     capacity_bytes: int | None = None
     why_not: str = ""
+    reserved_bytes: int = 0
+    peak_live_bytes: int = 0
     algorithms: Mapping[str, str] = field(default_factory=dict)
     config: Mapping[str, Any] = field(default_factory=dict)
 
@@ -54,6 +57,11 @@ class TrainingRun:
         return self.iteration_s / self.oracle_s if self.oracle_s else None
 
     @property
+    def fragmentation(self) -> float:
+        """The part of what the pool reserves that no tensor needs, even when most is needed."""
+        return 1 - self.peak_live_bytes / self.reserved_bytes if self.reserved_bytes else 0.0
+
+    @property
     def offloaded_bytes(self) -> int:
         """Over the link, to the host."""
         return self.timeline.moved_bytes("offload")
@@ -64,10 +72,14 @@ class TrainingRun:
         return self.timeline.moved_bytes("prefetch")
 
     @property
+    def policy_title(self) -> str:
+        """The policy and the first letter of its mode, as the vDNN study writes it: `vdnn_all (p)`."""
+        return self.policy + (f" ({self.mode[0]})" if self.mode else "")
+
+    @property
     def title(self) -> str:
-        """The run in a few words: `vgg16, 256 images, vdnn_all performance`."""
-        images = "image" if self.batch == 1 else "images"
-        return f"{self.net}, {self.batch:,} {images}, {' '.join(filter(None, (self.policy, self.mode)))}"
+        """The run in a few words, with its batch: `vgg16 (256), vdnn_all (p)`."""
+        return f"{self.net} ({self.batch:,}), {self.policy_title}"
 
     def totals(self) -> dict[str, Any]:
         """What the run is and comes to, as plain data without its layers."""
@@ -76,7 +88,8 @@ class TrainingRun:
             **{name: getattr(self, name) for name in names},
             "peak_bytes": self.timeline.peak_bytes,
             "average_bytes": self.timeline.average_bytes,
-            **{name: getattr(self, name) for name in ("capacity_bytes", "offloaded_bytes", "prefetched_bytes")},
+            **{name: getattr(self, name) for name in ("capacity_bytes", "reserved_bytes", "fragmentation")},
+            **{name: getattr(self, name) for name in ("offloaded_bytes", "prefetched_bytes")},
             "stalls": dict(self.timeline.stalls_s),
             "fits": self.fits,
             "why_not": self.why_not,

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import get_args
 
 from archmodel.errors import ConfigError, did_you_mean, show
@@ -32,7 +33,7 @@ DYN_TRIALS: tuple[tuple[Static, Mode, bool], ...] = (
     ("conv", "memory", False),
     ("all", "memory", False),
 )
-ROOM_PARTS = (1.0, 0.95, 0.9, 0.8, 0.6, 0.0)  # of the capacity, that an ideal prefetch fills: a pool has fragments
+ROOM_PARTS = (1.0, 0.75, 0.5, 0.25, 0.0)  # of the room in each slot, that an ideal prefetch fills: a pool has fragments
 
 PLAIN = PlainDma()
 
@@ -86,6 +87,56 @@ class Iteration:
         return self.oracle_s / self.timeline.iteration_s if self.timeline.iteration_s else 1.0
 
 
+@dataclass(frozen=True)
+class Prepared:
+    """What all policies have in common: a network with a batch, on a device."""
+
+    network: Network
+    batch: int
+    device: Device
+    choices: TrainingChoices = DEFAULT_CHOICES
+
+    @cached_property
+    def graph(self) -> TrainingGraph:
+        """Without workspaces, and without anything that is made again."""
+        return training_graph(self.network, self.batch, self.choices)
+
+    @cached_property
+    def options(self) -> Options:
+        """Of every step of the graph."""
+        return self.options_of(self.graph)
+
+    @property
+    def oracle_s(self) -> float:
+        """The fastest option of every step, one after the other."""
+        total_s = 0.0
+        for fastest, *_ in self.options:
+            total_s += fastest.seconds
+        return total_s
+
+    def options_of(self, graph: TrainingGraph) -> Options:
+        """Of every step of a graph of the network."""
+        layers = {layer.name: layer for layer in self.network.layers}
+        return [
+            self.device.options(self.network, layers[step.layer], step.operation, self.batch, self.choices)
+            for step in graph.steps
+        ]
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What a policy makes of an iteration, before any time: the trials, of which the last one is taken."""
+
+    graph: TrainingGraph
+    options: Options
+    inputs: tuple[tuple[str, int], ...]
+    trials: tuple[Trial, ...]
+
+    @property
+    def taken(self) -> Trial:
+        return self.trials[-1]
+
+
 def virtualize(
     network: Network,
     batch: int,
@@ -104,42 +155,52 @@ def virtualize(
     capacity_bytes : of memory; the device's own if None, without end if that is unknown
     input_batches : the inputs of the next iteration are uploaded meanwhile, into a second buffer
     """
+    prepared = Prepared(network, batch, device, choices)
+    capacity_bytes = device.memory_bytes if capacity_bytes is None else capacity_bytes
+    decision = decide(prepared, policy, mode, capacity_bytes, input_batches)
+    return iterate(prepared, decision, policy, link, dma, capacity_bytes)
+
+
+def decide(
+    prepared: Prepared, policy: Policy, mode: Mode, capacity_bytes: int | None, input_batches: bool = True
+) -> Decision:
+    """Plan an iteration and see whether it fits; a capacity of None has no end."""
     if mode not in get_args(Mode):
         raise ConfigError(
             f"mode = {show(mode)}: must be memory or performance{did_you_mean(str(mode), get_args(Mode))}"
         )
-    capacity_bytes = device.memory_bytes if capacity_bytes is None else capacity_bytes
-    plain = training_graph(network, batch, choices)
+    network, plain = prepared.network, prepared.graph
     graph = plain if policy.recompute is None else policy.recompute(plain, network)
-    inputs = [(name, plain.tensors[name].num_bytes) for name in plain.inputs] if input_batches else []
-
-    def options_of(of_graph: TrainingGraph) -> list[tuple[StepTime, ...]]:
-        return [
-            device.options(network, network.layer(step.layer), step.operation, batch, choices)
-            for step in of_graph.steps
-        ]
-
-    options = options_of(graph)
-    oracle_s = 0.0
-    for fastest in options if graph is plain else options_of(plain):
-        oracle_s += fastest[0].seconds
+    options = prepared.options if graph is plain else prepared.options_of(graph)
+    inputs = tuple((name, plain.tensors[name].num_bytes) for name in plain.inputs) if input_batches else ()
     buffers = tuple((f"next:{name}", num_bytes) for name, num_bytes in inputs)
 
     def plan_of(offload: Static) -> Plan:
         return make_plan(network, graph, offload, buffers)
 
-    trials = tuple(_trials(plan_of, options, policy, mode, capacity_bytes))
-    taken = trials[-1]
+    return Decision(graph, options, inputs, tuple(_trials(plan_of, options, policy, mode, capacity_bytes)))
+
+
+def iterate(
+    prepared: Prepared,
+    decision: Decision,
+    policy: Policy,
+    link: LinkConfig,
+    dma: Dma = PLAIN,
+    capacity_bytes: int | None = None,
+) -> Iteration:
+    """Time the plan that was taken; one that does not fit has a larger memory."""
+    graph, options, taken = decision.graph, decision.options, decision.taken
     times = [choice[pick] for choice, pick in zip(options, taken.fit.picks, strict=True)]
     fitted = taken.fit if taken.fit.fits else fit(taken.plan, options, taken.fit.picks, None)
     return Iteration(
         graph=_with_workspaces(graph, times),
         policy=policy,
         algorithms={step.name: time for step, time in zip(graph.steps, times, strict=True)},
-        timeline=run(taken.plan, times, link, dma, device.dram_bytes_per_s, inputs),
-        oracle_s=oracle_s,
+        timeline=run(taken.plan, times, link, dma, prepared.device.dram_bytes_per_s, decision.inputs),
+        oracle_s=prepared.oracle_s,
         capacity_bytes=capacity_bytes,
-        trials=trials,
+        trials=decision.trials,
         offloaded=tuple(taken.plan.left),
         why_not=taken.fit.why_not,
         reserved_bytes=fitted.reserved_bytes,
@@ -183,13 +244,13 @@ def _ideal(plan: Plan, options: Options, picks: list[int], capacity_bytes: int |
     late = replace(
         plan, streams_freely=True, prefetches=ideal_prefetches(plan.slots, plan.needed, sizes, [0] * len(plan.slots))
     )
-    live = live_bytes(late, late.stays(), workspaces)
+    live = live_bytes(late, late.stays, workspaces)
     highest = [int(live[slot.first : slot.last + 1].max()) for slot in plan.slots]
     without_end = replace(late, prefetches=ideal_prefetches(plan.slots, plan.needed, sizes, None))
     if capacity_bytes is None:
         return without_end, fit(without_end, options, picks, None)
     for part in ROOM_PARTS:
-        room = [int(part * capacity_bytes) - one for one in highest]
+        room = [int(part * (capacity_bytes - one)) for one in highest]
         early = replace(late, prefetches=ideal_prefetches(plan.slots, plan.needed, sizes, room))
         fitted = fit(early, options, picks, capacity_bytes)
         if fitted.fits:

@@ -8,6 +8,7 @@ from archmodel import config
 from archmodel.accelerators.run_result import RunResult
 from archmodel.errors import ConfigError, did_you_mean, show
 from archmodel.validation.cambricon_x import measure_cambricon_x
+from archmodel.validation.cdma import cdma_figures, measure_cdma
 from archmodel.validation.cnvlutin import cnvlutin_figures, measure_cnvlutin
 from archmodel.validation.dadiannao import measure_dadiannao
 from archmodel.validation.dram import measure_dram, rows_of_latencies
@@ -22,6 +23,7 @@ from archmodel.validation.squeezenet_code import measure_squeezenet_code, rows_o
 from archmodel.validation.titanx_times import measure_titanx_times, rows_of_titanx_layers
 from archmodel.validation.tpu import measure_tpu, tpu_figures
 from archmodel.validation.training_memory import measure_training_memory
+from archmodel.validation.vdnn import measure_vdnn
 from archmodel.views.figure import Drawing, Rows
 
 Verdict = Literal["pass", "FAIL", "outside", "-"]
@@ -90,6 +92,7 @@ class Validation:
 
 
 MEASURES: dict[str, Callable[[], Measured]] = {
+    "cdma": measure_cdma,
     "cnvlutin": measure_cnvlutin,
     "dadiannao": measure_dadiannao,
     "cambricon_x": measure_cambricon_x,
@@ -105,6 +108,7 @@ MEASURES: dict[str, Callable[[], Measured]] = {
     "titanx_times": measure_titanx_times,
     "tpu_v1": measure_tpu,
     "training_memory": measure_training_memory,
+    "vdnn": measure_vdnn,
 }
 # Of tables whose values stand elsewhere: in the files of the networks, in a CSV file.
 ROWS: dict[str, Callable[[], tuple[PublishedRow, ...]]] = {
@@ -116,6 +120,7 @@ ROWS: dict[str, Callable[[], tuple[PublishedRow, ...]]] = {
 
 # Figures of the field beside the one that every table has, by the name of the file.
 FIGURES: dict[str, Callable[[Rows, Mapping[str, RunResult]], dict[str, Drawing]]] = {
+    "cdma": cdma_figures,
     "cnvlutin": cnvlutin_figures,
     "dnnsim": dnnsim_figures,
     "eie": eie_figures,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from archmodel.simulation.inspection import Inspection
 from archmodel.simulation.zero_counts import ZeroCounts
-from archmodel.views.figure import BOUND, MISSED, OURS, PAGE_INCHES, hide_frame
+from archmodel.views.figure import BOUND, MISSED, OURS, PAGE_INCHES, hide_frame, short
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -17,7 +17,6 @@ MOST_LINES = 60  # of one column; more layers stand in two
 LINE_INCHES, FRAME_INCHES = 0.12, 0.75
 MOST_INCHES = 200  # a picture of 50,000 points is as high as can be drawn
 LEAST_LINES = 5  # fewer would have no room for the axes
-NAME_CHARACTERS = 26  # of a name; of a longer one the end is shown
 UNKNOWN = "$?$"
 MARGIN = 0.06  # of the axis of MACs, behind the longest bar
 
@@ -116,8 +115,3 @@ def draw_macs(axes: "Axes", layers: Sequence[ZeroCounts], most_macs: int) -> Non
     axes.locator_params("x", nbins=4, steps=(1, 2, 5, 10))
     axes.xaxis.set_major_formatter(EngFormatter(sep=" "))
     axes.set_xlabel("MACs")
-
-
-def short(name: str) -> str:
-    """A name that fits beside the axes."""
-    return name if len(name) <= NAME_CHARACTERS else "…" + name[1 - NAME_CHARACTERS :]

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from archmodel.config.targets import check_target, replace_file
-from archmodel.errors import ResultError
+from archmodel.errors import ResultError, one_line
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -25,6 +25,7 @@ Rows = Mapping[str, Mapping[str, Any]]  # of `Validation.as_dict`, by their id
 COLUMN_INCHES, PAGE_INCHES = 3.5, 7.16  # widths of a column and of the text of a two-column paper
 UNDATED = {".svg": "Date", ".pdf": "CreationDate"}  # the key of the date that matplotlib would write
 FORMATS = (".png", *UNDATED)
+NAME_CHARACTERS = 26  # of a name beside the axes
 DOTS_PER_INCH, NUM_COLOURS = 250, 64  # a third of the bytes of full colour
 # Of Okabe and Ito's palette, which the colour-blind tell apart; in grey, the marks do that.
 OURS, PUBLISHED, MISSED, BOUND, SHADE = "#0072B2", "black", "#D55E00", "#56B4E9", "#D9D9D9"
@@ -109,6 +110,16 @@ def save_dots(canvas: "FigureCanvasAgg", image: io.BytesIO) -> None:
     dots = Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
     few = dots.quantize(NUM_COLOURS, Image.Quantize.MAXCOVERAGE)
     few.save(image, "PNG", optimize=True, dpi=(DOTS_PER_INCH, DOTS_PER_INCH))
+
+
+def plain(text: str) -> str:
+    """A text of a user's as it stands: no dollar sign of it begins a formula, nothing of it a line."""
+    return one_line(text).replace("$", r"\$")
+
+
+def short(name: str) -> str:
+    """A name that fits beside the axes: of a long one the end."""
+    return plain(name if len(name) <= NAME_CHARACTERS else "…" + name[1 - NAME_CHARACTERS :])
 
 
 def label_logarithmic(axis: "Axis") -> None:

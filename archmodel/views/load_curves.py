@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from archmodel.simulation.load_sweep import LOADS, LoadSweep
-from archmodel.views.figure import BOUND, COLUMN_INCHES, MISSED, OURS, label_logarithmic
+from archmodel.views.figure import BOUND, COLUMN_INCHES, MISSED, OURS, label_logarithmic, plain
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -62,7 +62,7 @@ class LoadCurves:
     def _label(self, above: "Axes", below: "Axes") -> None:
         above.set_yscale("log")
         label_logarithmic(above.yaxis)
-        above.set_title(self.sweep.memory_name)
+        above.set_title(plain(self.sweep.memory_name))
         above.set_ylabel("read latency, ns")
         below.set_ylabel("delivered, % of the peak")
         below.set_xlabel(f"offered, % of the peak of {self.sweep.peak_bytes_per_s / 1e9:.4g} GB/s")

@@ -1,5 +1,6 @@
 """Training steps on a GPU: rooflines by hand, choices of algorithms, and the device files."""
 
+import re
 import runpy
 from pathlib import Path
 
@@ -235,3 +236,9 @@ def test_what_a_device_has_not_is_refused(arguments, message):
 def test_mistakes_in_a_device_file(assignment, message):
     with pytest.raises(ConfigError, match=message):
         load_device("titanx_maxwell", (assignment,))
+
+
+@pytest.mark.parametrize("change", ["clock_hz=1e-300", "dram_bytes_per_s=1e-300", "clock_hz=inf", "clock_hz=1e300"])
+def test_rates_are_numbers_that_times_can_be_made_of(change):
+    with pytest.raises(ConfigError, match=f"^--set {re.escape(change)}: must be (a finite|at least|at most) "):
+        load_device("v100", (change,))

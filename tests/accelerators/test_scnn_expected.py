@@ -411,7 +411,7 @@ def test_banks_get_the_products_of_their_outputs_in_every_sub_plane():
     cells = Cells.of(layer, conv_)
     tiling = next(tiling for tiling in tilings(conv_.plane, 1, 1) if (tiling.splits_v, tiling.splits_h) == (3, 3))
     for sub_plane in tiling.sub_planes():
-        banks = banks_of(machine, cells, Cut(tiling, 5, True), sub_plane)
+        banks = banks_of(machine, cells, Cut(tiling, 5, True, 1), sub_plane)
         products = [0] * 32
         accumulators = set()
         for k, y, x, r, s in itertools.product(
@@ -423,3 +423,13 @@ def test_banks_get_the_products_of_their_outputs_in_every_sub_plane():
             accumulators.add((bank, k, row, column))
         assert banks.shares == pytest.approx(np.array(products) / sum(products))
         assert banks.accumulators.tolist() == [sum(bank == own for own, *_ in accumulators) for bank in range(32)]
+
+
+def test_what_is_issued_of_many_products_is_not_one_below_what_is_effectual():
+    """1.25e9 products of a dense layer: a share of them that rounding could lose is more than one of them."""
+    run = simulate("scnn", "vgg16", layers=["fc6"], weights="density=1", batch=64, fidelity="statistical")
+    (layer,) = run.layers
+    assert layer.macs_issued == layer.macs_effectual == layer.stack["busy"]
+    for total in (1249567047.68, 3e9, 4e12 + 0.5):
+        assert round(total) <= int(whole([total / 3] * 3, upwards=True).sum()) <= round(total) + 1
+        assert abs(int(whole([total / 3] * 3).sum()) - total) <= 0.75

@@ -7,7 +7,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from archmodel.kernels.compression import COLUMNS_AT_A_TIME, num_column_entries, run_counts, run_length_entries
+from archmodel.kernels.compression import (
+    COLUMNS_AT_A_TIME,
+    num_column_entries,
+    run_counts,
+    run_length_entries,
+    run_tokens,
+)
 from tests.reference.run_length import stored_positions
 
 LONGEST_RUN = 15  # 4 bits
@@ -106,3 +112,18 @@ def test_counts_of_runs_are_those_of_the_stored_entries(longest_run):
                 for run, _ in as_runs(stored_positions(block, longest_run), block):
                     expected[run] += 1
             assert run_counts(mask, longest_run).tolist() == expected
+
+
+@pytest.mark.parametrize("density", [0.0, 0.02, 0.5, 0.97, 1.0])
+@pytest.mark.parametrize("length", [0, 1, 7, 8, 9, 63, 200])
+@pytest.mark.parametrize("longest_run", [2, 3, 8, 128])
+def test_runs_are_cut_where_a_walk_cuts_them(density, length, longest_run):
+    mask = (np.random.default_rng(length).random((3, length)) < density).astype(np.uint8)
+    expected = []
+    for row in mask.tolist():
+        runs, before, run = 0, None, 0
+        for cell in row:
+            starts = cell != before or run == longest_run
+            runs, run, before = runs + starts, 1 if starts else run + 1, cell
+        expected.append(runs)
+    assert run_tokens(mask, longest_run).tolist() == expected

@@ -135,9 +135,13 @@ def choose(config, geometry, images, output_density):
         if fits(config, geometry, tiles, images, output_density, bits):
             break
         through_dram = True
-    if pe.Kc == "published":
-        return chosen, min(8, geometry.kernels, capacity), through_dram
-    return chosen, min(geometry.kernels, capacity if pe.Kc == "accumulator" else pe.Kc), through_dram
+    Kc = {"published": min(8, capacity), "accumulator": capacity}.get(pe.Kc, pe.Kc)
+    Kc = min(Kc, geometry.kernels)
+    together = 1  # images, each with tiles in the RAMs and accumulators of its own
+    for number in range(2, min(config.weight_fifo.images, len(images)) + 1):
+        if number * Kc <= capacity and fits(config, geometry, chosen, images, output_density, number * bits):
+            together = number
+    return chosen, Kc, through_dram, together
 
 
 def fits(config, geometry, tiles, images, output_density, bits):
@@ -185,14 +189,14 @@ class Account:
 
     def __init__(self, config, geometry, cut, output_density, context):
         self.config, self.geometry, self.context = config, geometry, context
-        self.tiles, self.Kc, self.through_dram = cut
+        self.tiles, self.Kc, self.through_dram, self.together = cut
         self.output_density = output_density
         self.units = []  # (temporal tile, Unit)
         self.issuing = self.issued = self.pairs = self.queued = 0
         self.read, self.written = Counter(), Counter()
         self.streams = []
 
-    def run_part(self, number, tile, group, cells, taps):
+    def run_part(self, number, tile, group, cells, taps, weights_come):
         """One conv group on one sub-plane; `number` is the temporal tile; cells and taps are (non-zeros, stored)."""
         (cells, stored_cells), (taps, stored_taps) = cells, taps
         config, geometry = self.config, self.geometry
@@ -213,7 +217,9 @@ class Account:
             while len(units) > 1:
                 units[0].merge(units.pop(1), config.ppu.overlap)
         self.units += [(number, unit) for unit in units]
-        self.count_part(number, tile, weight_entries, by_pe)
+        if weights_come:
+            self.written["weight_fifo"] += weight_entries * len(by_pe)
+        self.count_part(number, tile, weight_entries if weights_come else 0, by_pe)
 
     def step(self, tile, weights, by_pe):
         """Step one output-channel group through the PE array."""
@@ -266,7 +272,6 @@ class Account:
         for c, entries in enumerate(weights):
             weight_nonzeros = sum(k < len(kernels) and (kernels[k], c, r, s) in taps for k, r, s in entries)
             for pe, channels in enumerate(by_pe):
-                self.written["weight_fifo"] += len(entries)
                 i, j = divmod(pe, self.config.pe.cols)
                 corner = tile.top + i * tile.tile_h, tile.left + j * tile.tile_w
                 nonzeros = sum((first_channel + c, corner[0] + y, corner[1] + x) in cells for y, x in channels[c])
@@ -391,10 +396,11 @@ def run_layer(config, layer, weights, inputs, output_density, context):
     cut = choose(config, geometry, [stored for _, stored in images], output_density)
     account = Account(config, geometry, cut, output_density, context)
     number = 0
-    for image in images:
+    for first in range(0, len(images), account.together):
         for tile in account.tiles:
-            for group in range(geometry.groups):
-                account.run_part(number, tile, group, image, taps)
+            for index, image in enumerate(images[first : first + account.together]):
+                for group in range(geometry.groups):
+                    account.run_part(number, tile, group, image, taps, weights_come=index == 0)
             number += 1
     exposed = account.exposed()
     compute = [0] * number
@@ -434,6 +440,7 @@ def run_layer(config, layer, weights, inputs, output_density, context):
             "Kc": account.Kc,
             "sub_planes": len(account.tiles),
             "tiled_through_dram": int(account.through_dram),
+            **({"images_at_a_time": account.together} if config.weight_fifo.images > 1 else {}),
             "compute_cycles": sum(compute),
         },
     }

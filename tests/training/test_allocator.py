@@ -111,6 +111,12 @@ def test_a_map_lives_from_its_layer_to_the_last_backward_step_that_reads_it():
     assert held["W:conv2"] == held["state:conv2"] == (0, len(names) - 1)
 
 
+def test_every_input_is_there_from_the_start():
+    graph = training_graph(read_network("gnmt"), 4)
+    assert graph.uses["X:target"][0] > 0
+    assert lifetimes(graph)["X:target"][0] == lifetimes(graph)["X:source"][0] == 0
+
+
 @pytest.mark.parametrize("name", ["vgg16", "googlenet", "resnet50", "bert_base", "gnmt"])
 def test_sharing_never_takes_more_than_the_baseline(name):
     graph = training_graph(read_network(name), 16)

@@ -11,6 +11,7 @@ from archmodel.errors import ConfigError
 from archmodel.network import Layer, Network
 from archmodel.training import POLICIES, STUDY, TrainingChoices, virtualize
 from archmodel.training.dma import PlainDma
+from archmodel.training.policies import Policy, cheap
 from archmodel.training.step_times import StepTime
 from tests.training.timeline_checks import check_timeline
 from tests.training.virtual_machines import INFINITE, RandomDevice, choices_of, link_of, network_of
@@ -126,10 +127,42 @@ def test_a_forked_map_leaves_with_its_last_reader():
     assert moves(found, "prefetch") == [("Y:d", 12, 13), ("Y:a", 16, 17), ("X:image", 26, 27)]
 
 
-def test_the_window_ends_at_a_convolution_and_what_it_missed_is_demanded():
-    """Layer b alone is needed by a's gradient, and only a's: with b's own prefetch gone by, a waits."""
+def test_norms_are_prefetched_one_by_one_before_the_convolution():
     found = run(chain("conv", "norm", "norm", "norm", "conv"), link=link_of(MAP_BYTES / MS / 3))
     assert [name for name, _, _ in moves(found, "prefetch")] == ["Y:norm2", "Y:norm1", "Y:conv0", "X:image"]
+
+
+def test_what_no_window_reaches_is_demanded():
+    """b makes no gradient, so that nothing runs backward before c: c waits for its X."""
+    layers = (
+        Layer("a", "conv", ("image",), (2, 4, 4), 2),
+        Layer("c", "conv", ("a",), (2, 4, 4), 2),
+        Layer("b", "pool", ("image",), (2, 4, 4), 2, mode="average"),
+    )
+    found = run(Network("late", "late", "made up", {"image": (2, 4, 4)}, layers))
+    assert moves(found, "offload") == [("Y:a", 2, 3)]
+    assert moves(found, "prefetch") == [("Y:a", 6, 7)]
+    assert stalls(found) == {"prefetch": 1}
+    assert found.timeline.iteration_s == pytest.approx(13 * MS)
+    taken = [event.at_s / MS for event in found.timeline.memory_events if event.tensor == "Y:a" and event.num_bytes > 0]
+    assert taken == pytest.approx([0, 6])
+
+
+def test_what_a_layer_needs_made_again_is_prefetched_as_its_own():
+    """The norm is made again from Y:conv0 for conv2: the window of conv3 reaches it there, above the norm."""
+    policy = Policy("mine", "all", recompute=cheap)
+    found = virtualize(
+        chain("conv", "norm", "conv", "conv"),
+        4,
+        device=Device(),
+        link=LINK,
+        policy=policy,
+        choices=STUDY,
+        input_batches=False,
+    )
+    check_timeline(found)
+    assert moves(found, "offload") == [("X:image", 0, 1), ("Y:conv0", 2, 3)]
+    assert moves(found, "prefetch") == [("Y:conv0", 8, 9), ("X:image", 12, 13)]
 
 
 def test_ideal_prefetches_stall_only_where_the_link_is_too_slow():
@@ -166,6 +199,13 @@ def test_dma_takes_the_memory_from_a_layer_that_needs_all_of_it():
     half = run(chain("conv", "conv", "conv"), device=Device(dram_part=0.75, dram_bytes_per_s=MAP_BYTES / MS))
     assert stalls(half) == {"dram": pytest.approx(2 * 0.5 + 0)}
     assert not run(chain("conv", "conv"), link=INFINITE, device=device).timeline.stalls_s
+
+
+def test_an_ideal_prefetch_takes_memory_bandwidth_from_who_needs_it():
+    device, network = Device(dram_part=1.0, dram_bytes_per_s=MAP_BYTES / MS), chain("conv", "conv", "conv")
+    for policy, layers in (("vdnn_all", ["conv2", "conv1"]), ("ideal_prefetch", ["conv1", "conv0"])):
+        spans = run(network, policy, device=device).timeline.of("compute")
+        assert [span.layer for span in spans if span.cause == "dram"] == ["conv0", "conv1", *layers]
 
 
 def test_inputs_of_the_next_iteration_share_the_link_and_have_a_buffer():

@@ -80,6 +80,7 @@ SHAPES = st.builds(
 def test_both_gradients_have_the_macs_of_the_forward_pass(layer):
     for operation in BACKWARD:
         assert sum(part.layer.macs for part in pass_layers(layer, operation)) == layer.macs
+    assert not any(part.layer.bias for part in pass_layers(layer, "data_gradient"))
 
 
 @given(st.integers(1, 11), st.integers(1, 11))
@@ -156,7 +157,7 @@ def test_what_nobody_states_is_dense():
 def test_gradients_of_fully_connected_layers_and_of_attention():
     fc = Layer("fc", "fc", ("x",), (100, 1, 1), 30)
     (swapped,) = pass_layers(fc, "data_gradient")
-    assert (swapped.layer.C, swapped.layer.K, swapped.layer.kind) == (30, 100, "fc")
+    assert (swapped.layer.C, swapped.layer.K, swapped.layer.kind, swapped.layer.bias) == (30, 100, "fc", False)
     assert (swapped.kernels, swapped.inputs) == ("W", "gradient")
     product = Layer("product", "matmul", ("x", "y"), (8, 4, 4), 16, mode="transposed")
     assert [(part.kernels, part.inputs) for part in pass_layers(product, "data_gradient")] == [
@@ -224,3 +225,23 @@ def test_zeros_of_gradients_are_as_many_as_their_density_says():
     operands = placed(layer, Densities(3, 0.5, 0.25, 1.0), 0, 0)
     operands.check_shapes(layer)
     assert (operands.batch, operands.weight_density, operands.input_density) == (3, 0.5, 0.25)
+
+
+def test_the_parts_of_a_data_gradient_run_one_after_the_other():
+    layer, device = conv(C=32, K=32, H=33, W=33, R=5, S=5, stride=(2, 2)), open_device("systolic_16x16_ws")
+    parts = [part.layer for part in pass_layers(layer, "data_gradient")]
+    assert len(parts) == 4
+    alike = [one(device, alone(part), part, "forward", 2) for part in parts]
+    gradient = one(device, alone(layer), layer, "data_gradient", 2)
+    assert gradient.seconds == pytest.approx(sum(part.seconds for part in alike))
+    assert gradient.dram_s == pytest.approx(sum(part.dram_s for part in alike))
+
+
+def test_layers_of_one_shape_are_computed_once_unless_their_zeros_are_walked():
+    layers = tuple(Layer(name, "conv", ("x",), (16, 8, 8), 16, R=3, S=3) for name in ("a", "b"))
+    network = Network("two", "two", "made up", {"x": (16, 8, 8)}, layers)
+    half, device = Source(density=0.5), open_device("scnn")
+    for fidelity, count in (("statistical", 1), ("exact", 2)):
+        own = MachineDevice(device.machine, device.memory, half, half, fidelity=fidelity)
+        times = [one(own, network, layer, "forward", 1).seconds for layer in layers]
+        assert len(own.known) == len(set(times)) == count

@@ -22,6 +22,7 @@ from archmodel.training import (
     recomputed,
     training_graph,
 )
+from archmodel.training.recomputation import cheap_maps
 from tests.reference.symbolic_iteration import Symbols, carried_out
 from tests.training.random_networks import random_network
 
@@ -65,7 +66,7 @@ def check_same_work(plain, changed):
     assert set(changed.tensors) == {name for step in changed.steps for name in step.tensors}
     assert {name: changed.tensors[name] for name in plain.tensors} == plain.tensors
     for name in set(changed.tensors) - set(plain.tensors):
-        first = plain.tensors[name.removesuffix("@2")]
+        first = plain.tensors[name.removesuffix("@2").replace("recompute:", "forward:")]
         copy = changed.tensors[name]
         assert (copy.kind, copy.layer, copy.num_bytes) == (first.kind, first.layer, first.num_bytes)
 
@@ -172,6 +173,14 @@ def test_a_dropped_mask_is_drawn_again():
     assert ("d.data_gradient", ("saved:d@2", "dY:b"), ("dY:b",)) in backward(graph)
 
 
+def test_what_overwrites_a_map_later_does_not_run_again():
+    network = net(conv("a", "image"), layer("d", "dropout", "a"), layer("r", "activation", "d", mode="relu"),
+                  conv("b", "r"))  # fmt: skip
+    graph = training_graph(network, 2)
+    assert graph.maps["r"] == "Y:a"
+    assert again(drop(graph, {"saved:d"})) == ["a", "d"]
+
+
 def test_what_is_saved_is_made_again_without_the_map():
     network = net(layer("l", "lstm", "image", plane=(4, 1)), conv("c", "l", plane=(4, 1)), plane=(4, 1))
     graph = drop(training_graph(network, 2), {"saved:l"})
@@ -184,7 +193,7 @@ def test_a_step_that_runs_again_has_a_workspace_of_its_own():
     held = lifetimes(graph)
     [place] = [place for place, step in enumerate(graph.steps) if step.name == "a.recompute"]
     assert held["workspace.forward:a"] == (0, 0)
-    assert held["workspace.forward:a@2"] == (place, place)
+    assert held["workspace.recompute:a"] == (place, place)
 
 
 def test_a_repeated_step_belongs_to_the_backward_pass():
@@ -246,10 +255,42 @@ def test_a_network_input_is_kept_longer_only_for_a_larger_map():
 
 
 def test_one_input_that_is_kept_longer_serves_two_maps():
-    network = net(conv("a", "image"), layer("s", "slice", "a", K=2, window=((0, 2), (0, 4), (0, 4))),
-                  layer("t", "concat", "a", "a", C=4), layer("u", "concat", "a", "a", C=4),
-                  conv("b", "t", C=4), conv("c", "u", C=4), conv("e", "s"))  # fmt: skip
-    assert set(again(recomputed(training_graph(network, 2), network, "cheap"))) == {"t", "u"}
+    """The concat alone is worth keeping its input; then a slice of the same input costs nothing."""
+    whole = ((0, 2), (0, 4), (0, 4))
+    network = net(conv("a", "image"), layer("t", "concat", "a", "a", C=4), layer("s", "slice", "a", window=whole),
+                  conv("b", "t", C=4), conv("e", "s"))  # fmt: skip
+    assert set(again(recomputed(training_graph(network, 2), network, "cheap"))) == {"t", "s"}
+    without = net(conv("a", "image"), layer("s", "slice", "a", window=whole), conv("e", "s"))
+    assert again(recomputed(training_graph(without, 2), without, "cheap")) == []
+
+
+def test_maps_on_the_way_run_again_with_those_that_need_them():
+    """Norm and add are read by no backward step, but what the ReLU reads is made from a map that is kept."""
+    network = net(conv("a", "image"), layer("n", "norm", "a", mode="batch"), layer("s", "add", "n", "n"),
+                  layer("r", "activation", "s", mode="relu"), conv("b", "r"))  # fmt: skip
+    apart = training_graph(network, 2, TrainingChoices(in_place=False))
+    assert again(recomputed(apart, network, "cheap")) == ["n", "s", "r"]
+    fork = net(*network.layers[:2], layer("r", "activation", "n", mode="relu"), conv("b", "r"),
+               layer("t", "activation", "n", mode="tanh"), conv("c", "t"))  # fmt: skip
+    assert again(recomputed(training_graph(fork, 2), fork, "cheap")) == ["n", "t", "r"]
+
+
+def test_a_map_on_the_way_that_is_written_in_place_runs_again_whole():
+    network = net(conv("a", "image"), layer("n", "norm", "a", mode="batch"), layer("d", "dropout", "n"),
+                  layer("s", "add", "d", "d"), layer("r", "activation", "s", mode="relu"), conv("b", "r"))  # fmt: skip
+    graph = training_graph(network, 2)
+    assert graph.maps["d"] == "Y:n"
+    assert again(recomputed(graph, network, "cheap")) == ["n", "d", "s", "r"]
+
+
+def test_nothing_on_the_way_is_made_from_what_would_be_kept_in_its_place():
+    network = net(conv("a", "image"), layer("s", "add", "a", "a"), layer("r", "activation", "s", mode="relu"),
+                  conv("b", "r"))  # fmt: skip
+    apart = training_graph(network, 2, TrainingChoices(in_place=False))
+    assert again(recomputed(apart, network, "cheap")) == []
+    half = net(conv("a", "image"), layer("t", "concat", "a", "a", C=4),
+               layer("s", "slice", "t", C=4, K=2, window=((0, 2), (0, 4), (0, 4))), conv("b", "s"))  # fmt: skip
+    assert cheap_maps(training_graph(half, 2), half, CHEAP_KINDS) == set()
 
 
 def test_the_rule_of_mc_dla_repeats_activations_and_pools():
@@ -301,6 +342,11 @@ def test_the_chosen_plan_is_no_worse_than_any_number_of_segments_of_a_chain():
     plain = training_graph(network, 100)
     by_number = [liveness(recomputed(plain, network, "sqrt", segments=one)).peak_bytes for one in range(1, 41)]
     assert liveness(recomputed(plain, network, "sqrt")).peak_bytes <= 1.1 * min(by_number)
+
+
+def test_where_weights_decide_nothing_runs_again():
+    network = read_network("lenet5")
+    assert again(recomputed(training_graph(network, 1), network, "sqrt")) == []
 
 
 def test_gates_run_again_even_where_the_map_is_kept():

@@ -52,8 +52,15 @@ def test_a_strided_data_gradient_has_the_macs_of_the_forward_pass():
 def test_recurrent_layers_and_attention_make_as_many_outputs_as_their_gates_and_kernels():
     lstm = Layer("lstm", "lstm", ("x",), (6, 5, 1), 10)  # 40 gates of 16 terms, 5 steps
     assert [spatial_cycles(SMALL, lstm, which, 1) for which in PASSES] == [20 * 4, 8 * 10, 64 * 2]
-    product = Layer("product", "matmul", ("x", "y"), (8, 4, 1), 20, groups=2, mode="transposed")
-    assert [spatial_cycles(SMALL, product, which, 3) for which in PASSES] == [24 * 1, 10 * 3, 24 * 1]
+    product = Layer("product", "matmul", ("x", "y"), (8, 5, 1), 20, groups=2, mode="transposed")
+    assert [spatial_cycles(SMALL, product, which, 3) for which in PASSES] == [30 * 1, 12 * 3, 24 * 2]
+    own = 4 * (3 * 40 + 3 * 80 + 3 * 100)  # of every image its kernels; the inputs of 480 B stay in five pieces
+    assert spatial_bytes(SMALL, product, "forward", 3, 4) == own + 4 * 4 * 240
+
+
+def test_images_of_a_batch_are_terms_of_a_weight_gradient():
+    fc = Layer("fc", "fc", ("x",), (4, 1, 1), 10)
+    assert [spatial_cycles(SMALL, fc, which, 9) for which in PASSES] == [9 * 1, 4 * 3, 4 * 3]
 
 
 @pytest.mark.parametrize(
@@ -122,7 +129,16 @@ def test_both_gradients_of_attention_are_made():
 
 
 def test_its_fields_are_checked():
-    with pytest.raises(ConfigError, match=r"^--set num_pes=0: must be greater than 0$"):
-        open_device("mcdla", ("num_pes=0",), "--set ")
+    for change, allowed in (
+        ("num_pes=0", "at least 1"),
+        ("macs_per_pe=1099511627777", "at most 1099511627776"),
+        ("sram_bytes_per_pe=0", "at least 1"),
+        ("clock_hz=1e-300", "at least 1000"),
+        ("dram_bytes_per_s=1e19", "at most 1000000000000000000"),
+        ("memory_bytes=0", "at least 1"),
+        ("dram_latency_cycles=-1", "at least 0"),
+    ):
+        with pytest.raises(ConfigError, match=f"^--set {change}: must be {allowed}$"):
+            open_device("mcdla", (change,), "--set ")
     with pytest.raises(ConfigError, match=r"^memory = 'hbm2': configs/devices/mcdla.toml has its own; allowed: behind"):
         open_device("mcdla", memory="hbm2")

@@ -8,7 +8,7 @@ from archmodel.errors import ConfigError
 from archmodel.training.steps import PHASES
 from archmodel.training.timeline import Timeline
 from archmodel.training.training_run import phase_of
-from tests.training.timelines import CAPACITY, a_result, a_run, by_hand
+from tests.training.made_timelines import CAPACITY, a_result, a_run, by_hand
 
 
 def test_a_timeline_without_memory_holds_nothing():
@@ -28,6 +28,8 @@ def test_totals_are_those_of_the_timeline():
     # 3 ms of 3500 bytes, 1 ms of 700, 5 ms of 3700, 1 ms of 500
     assert totals["average_bytes"] == pytest.approx(3020)
     assert totals["capacity_bytes"] == CAPACITY
+    assert (totals["reserved_bytes"], totals["fragmentation"]) == (4096, 0.125)
+    assert a_run(reserved_bytes=0).fragmentation == 0
     assert totals["fits"] is True
     assert a_run(oracle_s=0.0).slowdown is None
 
@@ -88,5 +90,5 @@ def test_other_rows_are_an_error():
 
 
 def test_a_title_says_what_was_run():
-    assert a_run().title == "tiny, 4 images, vdnn_all performance"
-    assert a_run(batch=1, mode="").title == "tiny, 1 image, vdnn_all"
+    assert a_run().title == "tiny (4), vdnn_all (p)"
+    assert a_run(batch=1, mode="").title == "tiny (1), vdnn_all"

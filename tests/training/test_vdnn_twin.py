@@ -61,7 +61,7 @@ def test_what_is_offloaded_and_prefetched_and_how_long_it_stays(seed, offload):
     for first, demanded, ahead in order:
         assert sorted(plan.prefetches.demanded.get(backward[first], ())) == sorted(demanded)
         assert sorted(plan.prefetches.ahead.get(backward[first], ())) == sorted(ahead)
-    assert [(stay.tensor, stay.first, stay.last, stay.from_slot) for stay in plan.stays()] == held
+    assert [(stay.tensor, stay.first, stay.last, stay.from_slot) for stay in plan.stays] == held
 
 
 @settings(max_examples=150, deadline=None)

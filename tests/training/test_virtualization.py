@@ -1,11 +1,16 @@
 """Iterations of random networks under every policy: the checks of a timeline, the oracle, more bandwidth, the pool."""
 
+import time
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from archmodel.errors import ConfigError
-from archmodel.training import best_fit, liveness
+from archmodel.exchange import read_network
+from archmodel.interconnect.link import load_link
+from archmodel.training import STUDY, best_fit, liveness
+from archmodel.training.devices import open_device
 from archmodel.training.policies import POLICIES, Policy, load_policy
 from archmodel.training.virtualization import virtualize
 from tests.training.timeline_checks import check_timeline
@@ -66,6 +71,13 @@ def test_more_bandwidth_never_hurts(seed, policy, bytes_per_s, factor, setup_s):
     assert fast <= slow * (1 + 1e-12)
 
 
+@settings(max_examples=40, deadline=None)
+@given(SEEDS, NAMES)
+def test_more_lanes_never_hurt(seed, policy):
+    ends = [iteration_of(seed, policy, load_link(f"pcie3_x{lanes}")).timeline.iteration_s for lanes in (1, 4, 16)]
+    assert ends == sorted(ends, reverse=True)
+
+
 @pytest.mark.parametrize("seed", range(40))
 @pytest.mark.parametrize("mode", ["memory", "performance"])
 def test_without_offloads_memory_is_that_of_the_pool(seed, mode):
@@ -74,6 +86,24 @@ def test_without_offloads_memory_is_that_of_the_pool(seed, mode):
     assert found.peak_live_bytes == liveness(found.graph).peak_bytes
     assert found.fragmentation == 1 - found.peak_live_bytes / found.reserved_bytes
     assert not found.offloaded
+
+
+def test_every_policy_of_a_network_of_hundreds_of_layers_is_run_at_once():
+    """Two seconds of a quiet processor, the sum of all; an ideal prefetch in a full memory loses to no window."""
+    network, device, link = read_network("vgg416"), open_device("titanx_maxwell"), load_link("pcie3_x16")
+    began_s = time.process_time()
+    found = {
+        name: virtualize(network, 32, device=device, link=link, policy=policy, choices=STUDY)
+        for name, policy in POLICIES.items()
+    }
+    assert time.process_time() - began_s < 4  # twice the time, for a busy machine
+    assert [name for name, one in found.items() if not one.fits] == ["none", "recompute", "checkpoint"]
+    assert len(found["vdnn_dyn"].trials) == 3
+    assert found["vdnn_dyn"].performance == found["vdnn_conv"].performance
+    ideal = found["ideal_prefetch"]
+    assert "prefetch" not in ideal.timeline.stalls_s
+    assert ideal.performance > found["vdnn_all"].performance
+    assert ideal.timeline.peak_bytes > found["vdnn_all"].timeline.peak_bytes
 
 
 def test_a_policy_that_is_not_there_names_those_that_are():

@@ -24,7 +24,7 @@ class RandomDevice:
     def options(self, network, layer, operation, batch, choices):
         rng = np.random.default_rng([self.seed, *f"{layer.name}.{operation}".encode()])
         if rng.random() < 0.1:
-            return (StepTime(0.0),)
+            return (StepTime(0.0, workspace_bytes=3000), StepTime(0.0))
         seconds = rng.integers(1, 1000, size=int(rng.integers(1, 4))) * 1e-6
         workspaces = sorted({0, *(int(one) for one in rng.integers(1, 4000, size=len(seconds) - 1))}, reverse=True)
         return tuple(

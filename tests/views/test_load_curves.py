@@ -1,6 +1,6 @@
 """The figure of a sweep draws what was measured, each pattern in a look of its own, without colour too."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 
@@ -78,3 +78,9 @@ def test_all_is_inside_the_figure():
 
 def test_the_caption_names_the_memory():
     assert swept("random").caption.startswith("A memory: mean time of reads from entry to last data")
+
+
+def test_a_dollar_sign_in_the_name_of_a_memory_begins_no_formula():
+    one = swept("random")
+    above, _ = drawn(LoadCurves(replace(one.sweep, memory_name="$\\frac$"))).axes
+    assert above.get_title() == r"\$\frac\$"

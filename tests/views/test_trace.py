@@ -9,7 +9,7 @@ import pytest
 from archmodel.errors import ResultError
 from archmodel.training.timeline import STREAMS, MemoryEvent, Span, Timeline
 from archmodel.views.trace import save_trace, trace_events, trace_text
-from tests.training.timelines import a_result, a_run, at_random, by_hand
+from tests.training.made_timelines import a_result, a_run, at_random, by_hand
 
 # The keys that the format's document demands of a phase, beside ph; of those given the type.
 REQUIRED = {
@@ -209,7 +209,7 @@ def test_a_run_is_a_process_with_a_name():
         event for event in events_of(a_result(a_run(), a_run(net="other")), "M") if event["name"] == "process_name"
     ]
     assert [event["pid"] for event in names] == [1, 2]
-    assert names[1]["args"]["name"] == "other, 4 images, vdnn_all performance, titanx_maxwell, pcie3_x16"
+    assert names[1]["args"]["name"] == "other (4), vdnn_all (p), titanx_maxwell, pcie3_x16"
 
 
 def test_an_empty_timeline_and_odd_names_are_a_trace_too():
@@ -224,6 +224,18 @@ def test_a_time_that_is_no_number_is_never_written(tmp_path):
     with pytest.raises((ValueError, OverflowError)):
         save_trace(a_result(a_run(timeline=timeline)), tmp_path / "out.json")
     assert os.listdir(tmp_path) == []
+
+
+def test_bytes_that_are_no_number_are_never_written():
+    spans = (Span("offload", "offload", "a", "a", 0.0, 1.0, float("nan")),)
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        trace_text(a_result(a_run(timeline=Timeline(spans, (), 1.0))))
+
+
+def test_what_belongs_to_a_process_is_on_a_thread_of_no_stream():
+    events = [*events_of(a_result(), "C"), *(one for one in events_of(a_result(), "M") if "process" in one["name"])]
+    assert {event["tid"] for event in events} == {0}
+    assert 0 not in {event["tid"] for event in events_of(a_result(), "X")}
 
 
 def test_a_trace_is_written_whole_or_not_at_all(tmp_path, monkeypatch):

@@ -48,6 +48,8 @@ def a_run(**changes) -> TrainingRun:
         "timeline": by_hand(),
         "oracle_s": 7e-3,
         "capacity_bytes": CAPACITY,
+        "reserved_bytes": 4096,
+        "peak_live_bytes": 3584,
         "algorithms": {"conv1.forward": "fft"},
         "config": {"link": {"name": "PCIe 3.0 x16"}, "choices": {"precision": "fp32"}},
     }
