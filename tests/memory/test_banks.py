@@ -169,6 +169,31 @@ def test_a_refresh_of_a_bank_does_not_wait_for_that_of_a_busy_one():
     assert refreshes[["cycle", "bank_group", "bank"]][:3].tolist() == [(60, 0, 1), (76, 0, 0), (90, 0, 2)]
 
 
+PER_BANK, ALL_BANKS = {"refresh": "per_bank", "tREFIB": 200, "tRFCB": 10}, {"refresh": "all_bank", "tREFI": 200}
+
+
+@pytest.mark.parametrize(("refresh", "precharge"), [(PER_BANK, "PRE"), (ALL_BANKS, "PREA")])
+def test_from_the_cycle_it_is_due_a_refresh_holds_up_the_requests_of_its_banks(refresh, precharge):
+    part = hand_part(**refresh, tRFC=10)
+    for arrival, third in ((199, (199, "RD")), (200, (170 + 39, precharge))):
+        served = run(part, (170, {}, False), (arrival, {"column": 1}, False), commands=True)
+        assert served.commands[["cycle", "command"]].tolist()[2] == third
+
+
+@pytest.mark.parametrize(("kinds", "first"), [((False, True), "RD"), ((True, False), "WR")])
+def test_of_a_bank_the_older_hit_goes_first(kinds, first):
+    part = hand_part(queue="unified", write_high=None, write_idle=None)
+    served = run(part, *((0, {"column": column}, kind) for column, kind in enumerate(kinds)), commands=True)
+    assert served.commands[["cycle", "command"]].tolist()[1] == (17, first)
+
+
+@pytest.mark.parametrize("kind", [False, True])
+def test_of_a_bank_a_precharge_goes_before_a_hit(kind):
+    part = hand_part(queue="unified", write_high=None, write_idle=None, row_hit_cap=1)
+    served = run(part, (0, {}, False), (500, {"row": 1}, False), (500, {"column": 1}, kind), commands=True)
+    assert served.commands[["cycle", "command"]].tolist()[2] == (500, "PRE")
+
+
 def test_writes_are_drained_in_the_order_they_came_in():
     part = hand_part(write_high=2, write_idle=1, bank_queue_depth=1)
     two, late = [(0, {"bank": 2, "column": i}, True) for i in range(2)], [(1, {"bank": i}, True) for i in (3, 1)]
