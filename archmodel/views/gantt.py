@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from textwrap import fill
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from archmodel.training.dma import PlainDma
 from archmodel.training.timeline import STREAMS, Span, StreamName, Timeline
 from archmodel.training.training_run import TrainingResult, TrainingRun, phase_of
 from archmodel.views.figure import BOUND, MISSED, OURS, PAGE_INCHES, hide_frame, plain
@@ -118,8 +119,9 @@ def draw_legend(figure: "Figure", looks: Mapping[str, Look]) -> None:
 
 
 def title(run: TrainingRun) -> str:
-    """What a run is and what it comes to."""
-    known = [run.title, *filter(None, (run.device, run.link)), spelt(run.iteration_s, TIME_UNITS)]
+    """What a run is and what it comes to; an engine that moves all bytes as they are needs no word."""
+    engine = "" if run.dma == PlainDma().name else run.dma
+    known = [run.title, *filter(None, (run.device, run.link, engine)), spelt(run.iteration_s, TIME_UNITS)]
     if run.iteration_s:
         known.append(f"{100 * run.oracle_s / run.iteration_s:.1f} % of the oracle")
     return fill(plain(", ".join(known)) + ("" if run.fits else "; does not fit"), TITLE_CHARACTERS)

@@ -143,6 +143,7 @@ def test_runs_of_one_network_and_batch_have_the_same_axes():
 
 def test_a_title_has_the_performance_and_whether_it_fits():
     assert title(a_run()) == ("tiny (4), vdnn_all (p), titanx_maxwell, pcie3_x16, 10 ms, 70.0 % of the oracle")
+    assert "pcie3_x16, cdma_zvc, 10 ms" in title(a_run(dma="cdma_zvc")).replace("\n", " ")
     assert title(a_run(fits=False)).replace("\n", " ").endswith("; does not fit")
 
 
