@@ -124,7 +124,7 @@ def test_what_of_a_file_could_not_be_read_is_said(monkeypatch, capsys):
         (["--precision", "fp61"], "precision = 'fp61': must be fp32, fp16 or mixed; did you mean 'fp16'?"),
         (["--optimizer", "adma"], "optimizer = 'adma': must be sgd, momentum or adam; did you mean 'adam'?"),
         (["--accounting", "cafe"], "accounting = 'cafe': must be caffe; did you mean 'caffe'?"),
-        (["--accounting", "caffe", "--caffe-form", "x"], "form = 'x': must be benchmark, deploy or train"),
+        (["--accounting", "caffe", "--caffe-form", "x"], "caffe_form = 'x': must be benchmark, deploy or train"),
         (["--capacity-bytes", "0"], "capacity_bytes = 0: must be a whole number from 1"),
     ],
 )

@@ -24,7 +24,7 @@ KINDS = {
     "weight gradients": ("weight_gradient",),
     "saved": ("saved",),
 }
-PAIRED = ("net", "batch", "policy", "mode")  # runs of two files that are of the same are compared
+PAIRED = ("net", "batch", "policy", "mode")  # runs of two files that are of the same are compared, the most alike first
 MEASURED = ("iteration_s", "oracle_s", "slowdown", "peak_bytes", "average_bytes", "offloaded_bytes", "prefetched_bytes")
 HEADINGS = ["net", "batch", "policy", "fits", "peak", "avg", "time", "slowdown", "offload", "stall"]
 TEXTS = ("net", "batch", "policy", "mode", "device", "link", "dma")  # what runs of one table may differ in
@@ -128,14 +128,14 @@ def text(run: "TrainingRun", name: str, with_mode: bool = True) -> str:
     return f"{run.batch:,}" if name == "batch" else str(getattr(run, name))
 
 
-def cells(run: "TrainingRun", most_bytes: float) -> list[str]:
+def cells(run: "TrainingRun", most_bytes: float, with_mode: bool = True) -> list[str]:
     """A line of a run; bytes in the unit of the table's most."""
     whole, timeline, (_, size) = run.iteration_s, run.timeline, unit_of(most_bytes)
     stalls = timeline.stalls_s
     largest = max(stalls, key=lambda cause: stalls[cause], default="")
     share = 100 * stalls[largest] / whole if largest else 0.0
     return [
-        *(text(run, name) for name in ("net", "batch", "policy")),
+        *(text(run, name, with_mode) for name in ("net", "batch", "policy")),
         "yes" if run.fits else "no",
         *(amount(num_bytes / size) for num_bytes in (timeline.peak_bytes, timeline.average_bytes)),
         seconds(whole),
@@ -224,7 +224,10 @@ def compare_training(files: Sequence[str], results: Sequence["TrainingResult"], 
     out = console()
     gains = {one.name: f"{gain(base.run, one.run)} {base.name}" for base, one in pairs}
     most_bytes = max(max(one.run.timeline.peak_bytes, one.run.offloaded_bytes) for one in runs) if runs else 0
-    rows = [[one.name, one_line(one.file), *cells(one.run, most_bytes), gains.get(one.name, "")] for one in runs]
+    with_mode = len({one.run.mode for one in runs}) > 1
+    rows = [
+        [one.name, one_line(one.file), *cells(one.run, most_bytes, with_mode), gains.get(one.name, "")] for one in runs
+    ]
     print_columns(out, ["", "file", *HEADINGS, "speed-up"], rows, num_texts=3, flexible=(1, 2, 4))
     print_wrapped(
         out, f"{'columns':12} {columns_line(most_bytes)}; speed-up: over the time of the run behind it", INDENT
@@ -241,11 +244,13 @@ def named(files: Sequence[str], results: Sequence["TrainingResult"]) -> Iterator
 
 
 def reference(first: Sequence[NamedRun], one: NamedRun) -> NamedRun:
-    """The run of the first file that a run is compared with."""
-    for base in first:
-        if base is not one and all(getattr(base.run, name) == getattr(one.run, name) for name in PAIRED):
-            return base
-    return first[0]
+    """The run of the first file that a run is compared with: of those that pair, the one that was asked most alike."""
+
+    def num_alike(base: NamedRun, names: Sequence[str]) -> int:
+        return sum(getattr(base.run, name) == getattr(one.run, name) for name in names)
+
+    pairing = [base for base in first if base is not one and num_alike(base, PAIRED) == len(PAIRED)]
+    return max(pairing, key=lambda base: num_alike(base, ASKED), default=first[0])
 
 
 def comparison(base: NamedRun, one: NamedRun) -> dict[str, Any]:

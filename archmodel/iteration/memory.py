@@ -100,7 +100,7 @@ def check_accounting(accounting: str | None, caffe_form: CaffeForm) -> None:
     """ConfigError for a rule or a form that is not known."""
     if accounting is not None and accounting not in ACCOUNTINGS:
         raise ConfigError(f"accounting = {show(accounting)}: must be caffe{did_you_mean(str(accounting), ACCOUNTINGS)}")
-    check_form(caffe_form)
+    check_form(caffe_form, "caffe_form")
 
 
 def check_capacity(capacity_bytes: int | None) -> None:

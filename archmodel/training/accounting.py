@@ -12,12 +12,13 @@ CaffeForm = Literal["benchmark", "deploy", "train"]
 WORD_BYTES = 4  # Caffe's blobs are FP32
 
 
-def check_form(form: CaffeForm) -> None:
-    """ConfigError for a form that is not known."""
+def check_form(form: CaffeForm, key: str = "form") -> None:
+    """ConfigError for a form that is not known; `key` is what the option is called."""
     if form not in get_args(CaffeForm):
         allowed = get_args(CaffeForm)
         raise ConfigError(
-            f"form = {show(form)}: must be {', '.join(allowed[:-1])} or {allowed[-1]}{did_you_mean(str(form), allowed)}"
+            f"{key} = {show(form)}: must be {', '.join(allowed[:-1])} or {allowed[-1]}"
+            f"{did_you_mean(str(form), allowed)}"
         )
 
 

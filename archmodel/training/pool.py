@@ -8,6 +8,15 @@ ALIGNMENT_BYTES = 512  # cudaMalloc aligns to at least 256, the pools of PyTorch
 MAX_BYTES = 2**40  # of an alignment and a capacity: a tebibyte
 
 
+def spelt_bytes(num_bytes: int) -> str:
+    """Bytes for a message: `15.44 GiB (16,583,011,488 bytes)`; few of them without a prefix."""
+    exact = f"{num_bytes:,} bytes"
+    for unit, size in (("TiB", 2**40), ("GiB", 2**30), ("MiB", 2**20)):
+        if num_bytes >= size:
+            return f"{num_bytes / size:,.2f} {unit} ({exact})".replace(".00 ", " ")
+    return exact
+
+
 class CapacityError(ConfigError):
     """A tensor finds no place below the capacity of the memory."""
 
@@ -59,9 +68,10 @@ class BestFitPool:
         at_end = bool(self._starts) and self._starts[-1] + self._sizes[-1] == self.reserved_bytes
         start = self._starts[-1] if at_end else self.reserved_bytes
         if self.capacity_bytes is not None and start + size > self.capacity_bytes:
+            largest = max([*self._sizes, self.capacity_bytes - start])
             raise CapacityError(
-                f"{name}: {size} bytes do not fit: {self.held_bytes} of {self.capacity_bytes} bytes are in use,"
-                f" the largest free block has {max([*self._sizes, self.capacity_bytes - start])}"
+                f"{name}: {spelt_bytes(size)} do not fit: {spelt_bytes(self.held_bytes)} of"
+                f" {spelt_bytes(self.capacity_bytes)} are in use, the largest free block has {spelt_bytes(largest)}"
             )
         if not at_end:
             self._starts.append(start)

@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from archmodel.training.placement import Placement
 from archmodel.training.plan import Plan, Stay
-from archmodel.training.pool import BestFitPool, CapacityError
+from archmodel.training.pool import BestFitPool, CapacityError, spelt_bytes
 from archmodel.training.step_times import StepTime
 from archmodel.training.steps import Step
 
@@ -67,7 +67,8 @@ def fit(
         live = live_bytes(plan, stays, workspaces(options, [-1] * len(picks) if greedy else picks))
         if live.max() > capacity_bytes:
             first = int(np.argmax(live > capacity_bytes))
-            why_not = f"{_where(plan, first)}: {live[first]} bytes are needed at once, of {capacity_bytes}"
+            needed, held = spelt_bytes(int(live[first])), spelt_bytes(capacity_bytes)
+            why_not = f"{_where(plan, first)}: {needed} are needed at once, of {held}"
             return Fit(tuple(picks), 0, int(live.max()), why_not)
     pooled = _in_pool(pool, plan, stays, options, picks, greedy)
     if pooled.fits or capacity_bytes is None:
@@ -107,7 +108,16 @@ def _in_pool(
 def _placed(
     plan: Plan, stays: Sequence[Stay], options: Options, picks: Sequence[int], capacity_bytes: int, greedy: bool
 ) -> Fit | None:
-    """Tensors at addresses of their own, workspaces in what is then free; None if that does not fit either."""
+    """All at addresses of their own, or workspaces in what tensors leave free; None if neither fits.
+
+    What ``greedy`` lets steps take is only known step by step: it is put into what is free.
+    """
+    if not greedy:
+        held = [Stay(workspace_id(step), wanted, place, place) for place, step, wanted in _wanted(plan, options, picks)]
+        together = Placement([*stays, *held], capacity_bytes)
+        if together.fits:
+            live = live_bytes(plan, stays, workspaces(options, picks))
+            return Fit(tuple(picks), together.reserved_bytes, int(live.max()), placed=True)
     placement, picks = Placement(stays, capacity_bytes), list(picks)
     if not placement.fits:
         return None
@@ -123,6 +133,12 @@ def _placed(
             picks[place] += 1
     live = live_bytes(plan, stays, workspaces(options, picks))
     return Fit(tuple(picks), reserved_bytes, int(live.max()), placed=True)
+
+
+def _wanted(plan: Plan, options: Options, picks: Sequence[int]) -> list[tuple[int, Step, int]]:
+    """Places of the steps that want a workspace, with its bytes."""
+    found = zip(plan.graph.steps, workspaces(options, picks), strict=True)
+    return [(place, step, num_bytes) for place, (step, num_bytes) in enumerate(found) if num_bytes]
 
 
 def _take_workspace(pool: BestFitPool, name: str, choices: tuple[StepTime, ...], pick: int, greedy: bool) -> int:

@@ -11,9 +11,8 @@ from archmodel.errors import ConfigError
 from archmodel.interconnect.link import load_link
 from archmodel.interconnect.sharing import LinkConfig
 from archmodel.training.devices import open_device
+from archmodel.training.pool import MAX_BYTES
 from archmodel.training.step_times import Device, Mode
-
-MAX_MEMORY_BYTES = 2**62
 
 
 class SystemConfig(config.FrozenModel):
@@ -24,7 +23,7 @@ class SystemConfig(config.FrozenModel):
     link: str  # of configs/links/
     mode: Mode  # of convolutions, where a run is not told another one
     memory: str | None = None  # of configs/memory/, behind a machine of configs/accelerators/
-    memory_bytes: Annotated[int, Field(ge=1, le=MAX_MEMORY_BYTES)] | None = None  # in the place of the device's own
+    memory_bytes: Annotated[int, Field(ge=1, le=MAX_BYTES)] | None = None  # in the place of the device's own
 
 
 @dataclass(frozen=True)

@@ -91,7 +91,7 @@ class SharedLink:
         if left:
             left = 0.0 if event_s == ends_s else left - (event_s - self._now) * mine
         if moves and event_s == border_s:
-            self.input_spans_s.append((self._ready_s - self.link.setup_s, event_s))
+            self.input_spans_s.append((self._input_start_s, event_s))
             del self._inputs[0]
             self._set_up_input(event_s)
         elif moves:
@@ -100,7 +100,7 @@ class SharedLink:
         return left
 
     def _set_up_input(self, at_s: float) -> None:
-        self._ready_s = at_s + self.link.setup_s
+        self._input_start_s, self._ready_s = at_s, at_s + self.link.setup_s
         self._input_left = float(self._inputs[0]) if self._inputs else 0.0
 
     def _usage(self, direction: Direction, num_bytes: int, tensor_bytes: int) -> tuple[float, ...]:

@@ -162,28 +162,44 @@ def in_pool(num_steps, held, sizes, ways, picks, greedy, pool, capacity):
 
 
 def at_addresses(num_steps, held, sizes, ways, picks, greedy, cell, capacity):
-    """The same, each tensor at the lowest free cells while it stays, the largest first; then the workspaces."""
-    picks, owned = list(picks), [set() for _ in range(num_steps)]
+    """The same, each block at the lowest free cells while it stays, the largest first.
 
-    def put(num_bytes, first, last):
-        count = max(-(-num_bytes // cell), 1)
-        start = 0
-        while any(at in owned[now] for now in range(first, last + 1) for at in range(start, start + count)):
-            start += 1
-        return start, start + count
-
-    for name, first, last, _ in sorted(held, key=lambda stay: (-sizes[stay[0]], stay[1])):
-        start, end = put(sizes[name], first, last)
-        if end * cell > capacity:
-            return None
-        for now in range(first, last + 1):
-            owned[now].update(range(start, end))
+    Workspaces are among the blocks; if that does not fit, or what they take is not known, they come last.
+    """
+    tensors = [(sizes[name], first, last) for name, first, last, _ in held]
+    known = [(ways[now][picks[now]], now, now) for now in range(num_steps) if ways[now][picks[now]]]
+    if not greedy and occupied(num_steps, [*tensors, *known], cell, capacity) is not None:
+        return picks
+    picks, owned = list(picks), occupied(num_steps, tensors, cell, capacity)
+    if owned is None:
+        return None
     for now in range(num_steps):
-        while ways[now][picks[now]] and put(ways[now][picks[now]], now, now)[1] * cell > capacity:
+        while ways[now][picks[now]] and lowest(owned, ways[now][picks[now]], now, now, cell)[1] * cell > capacity:
             picks[now] += 1
             if not greedy or picks[now] == len(ways[now]):
                 return None
     return picks
+
+
+def occupied(num_steps, blocks, cell, capacity):
+    """Of each step the cells that are taken; None where a block ends beyond the capacity."""
+    owned = [set() for _ in range(num_steps)]
+    for num_bytes, first, last in sorted(blocks, key=lambda block: (-block[0], block[1])):
+        start, end = lowest(owned, num_bytes, first, last, cell)
+        if end * cell > capacity:
+            return None
+        for now in range(first, last + 1):
+            owned[now].update(range(start, end))
+    return owned
+
+
+def lowest(owned, num_bytes, first, last, cell):
+    """The lowest cells that are free during these steps."""
+    count = max(-(-num_bytes // cell), 1)
+    start = 0
+    while any(at in owned[now] for now in range(first, last + 1) for at in range(start, start + count)):
+        start += 1
+    return start, start + count
 
 
 def dyn(fits):

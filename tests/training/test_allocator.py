@@ -173,7 +173,8 @@ def test_what_does_not_fit_is_said():
     peak = best_fit(graph).peak_bytes
     assert best_fit(graph, capacity_bytes=peak).peak_bytes == peak
     with pytest.raises(
-        CapacityError, match=r"^vgg16 with a batch of 256, step \w+\.\w+: \w+:\w+: \d+ bytes do not fit"
+        CapacityError,
+        match=r"^vgg16 with a batch of 256, step \w+\.\w+: \w+:\w+: [\d.]+ MiB \([\d,]+ bytes\) do not fit",
     ):
         best_fit(graph, capacity_bytes=peak - 1)
 

@@ -243,10 +243,10 @@ def test_what_does_not_fit_says_where():
     found = run(chain("conv", "conv", "conv"), capacity_bytes=2000)
     assert not found.fits
     assert found.why_not.startswith("chain with a batch of 4, step conv2.loss: ")
-    assert found.why_not.endswith(" bytes are needed at once, of 2000")
+    assert found.why_not.endswith(" bytes are needed at once, of 2,000 bytes")
     scattered = run(chain("conv", "conv", "conv"), capacity_bytes=3000)  # blocks of 512 bytes
     assert not scattered.fits
-    assert "conv2.loss: Y:conv0: 512 bytes do not fit: 2560 of 3000 bytes are in use" in scattered.why_not
+    assert "conv2.loss: Y:conv0: 512 bytes do not fit: 2,560 bytes of 3,000 bytes are in use" in scattered.why_not
     assert scattered.timeline == run(chain("conv", "conv", "conv")).timeline
     assert scattered.reserved_bytes > 3000
     with pytest.raises(ConfigError, match="capacity_bytes = 0"):

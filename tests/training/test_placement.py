@@ -3,15 +3,16 @@
 from itertools import combinations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from archmodel.exchange import read_network
-from archmodel.training import STUDY, training_graph
+from archmodel.training import STUDY, load_policy, training_graph, virtualize
 from archmodel.training.placement import Placement, aligned
 from archmodel.training.plan import Stay, make_plan
 from archmodel.training.residency import fit, live_bytes
 from archmodel.training.step_times import StepTime
+from archmodel.training.systems import load_system
 
 STAYS = st.lists(st.tuples(st.integers(0, 3000), st.integers(0, 9), st.integers(0, 9)), max_size=12)
 
@@ -59,3 +60,35 @@ def test_vgg_16_with_256_images_fits_12_gibibytes_only_beforehand():
     in_pool = fit(plan, options, picks, None)
     assert in_pool.reserved_bytes / 2**30 == pytest.approx(14.8, abs=0.05)
     assert not in_pool.placed
+
+
+@pytest.mark.parametrize(
+    ("net", "batch", "policy", "least"), [("vgg16", 128, "none", 1.08), ("googlenet", 16, "vdnn_all", 1.005)]
+)
+def test_workspaces_have_addresses_among_the_tensors(net, batch, policy, least):
+    system = load_system("titanx_pcie3")
+    asked = {"device": system.device, "link": system.link, "policy": load_policy(policy), "mode": "performance"}
+
+    def iteration(capacity_bytes):
+        return virtualize(read_network(net), batch, capacity_bytes=capacity_bytes, **asked)
+
+    peak = iteration(2**40).peak_live_bytes
+    found = [iteration(int(part * peak)) for part in (least, 1.1, 1.24, 1.4, 2.0)]
+    assert all(one.fits for one in found)
+    assert found[0].trials[-1].fit.placed
+    assert not found[0].trials[-1].late
+    assert peak == found[0].peak_live_bytes <= found[0].reserved_bytes <= least * peak
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.lists(st.integers(0, 30_000), min_size=10, max_size=10))
+def test_more_memory_never_takes_less(wanted):
+    network = read_network("lenet5")
+    graph = training_graph(network, 1, STUDY)
+    plan = make_plan(network, graph, "none")
+    sizes = [wanted[at % len(wanted)] for at in range(len(graph.steps))]
+    options = [(StepTime(0.0, workspace_bytes=size),) for size in sizes]
+    picks = [0] * len(options)
+    peak = fit(plan, options, picks, None).peak_live_bytes
+    found = [fit(plan, options, picks, peak + 512 * more).fits for more in range(0, 40, 4)]
+    assert found == sorted(found)

@@ -5,6 +5,7 @@ import pytest
 
 from archmodel.errors import ConfigError
 from archmodel.training import BestFitPool, CapacityError
+from archmodel.training.pool import spelt_bytes
 from tests.reference.memory_pool import CellPool
 
 
@@ -86,14 +87,30 @@ def test_the_capacity_is_a_limit_to_the_byte():
     assert filled(4, 6, capacity=10).reserved_bytes == 10
     with pytest.raises(CapacityError) as caught:
         filled(4, 7, capacity=10)
-    assert str(caught.value) == "1: 7 bytes do not fit: 4 of 10 bytes are in use, the largest free block has 6"
+    assert (
+        str(caught.value) == "1: 7 bytes do not fit: 4 bytes of 10 bytes are in use, the largest free block has 6 bytes"
+    )
+
+
+@pytest.mark.parametrize(
+    ("num_bytes", "text"),
+    [
+        (2**20 - 1, "1,048,575 bytes"),
+        (2**20, "1 MiB (1,048,576 bytes)"),
+        (12 * 2**30, "12 GiB (12,884,901,888 bytes)"),
+        (16_583_011_488, "15.44 GiB (16,583,011,488 bytes)"),
+        (3 * 2**39, "1.50 TiB (1,649,267,441,664 bytes)"),
+    ],
+)
+def test_many_bytes_have_a_prefix_and_all_their_digits(num_bytes, text):
+    assert spelt_bytes(num_bytes) == text
 
 
 def test_a_request_that_fits_in_a_hole_needs_no_capacity():
     pool = filled(4, 6, capacity=10)
     pool.free("0")
     assert pool.allocate("new", 4) == 0
-    with pytest.raises(CapacityError, match=r"the largest free block has 0$"):
+    with pytest.raises(CapacityError, match=r"the largest free block has 0 bytes$"):
         pool.allocate("more", 1)
 
 
